@@ -1,0 +1,31 @@
+"""Scenario files: their schema, how they are loaded, and the bundled ones."""
+
+from .endpoints import Endpoint, Limits, Model, Price, Retry
+from .errors import InputError, TransferPromptingError
+from .load import load
+from .scenario import Scenario
+from .stages import Budget, Quality, Reference, Scorer, SourceStage, Stages, TargetStage
+from .tasks import Fields, Split, SplitFiles, Task
+
+__all__ = [
+    "Budget",
+    "Endpoint",
+    "Fields",
+    "InputError",
+    "Limits",
+    "Model",
+    "Price",
+    "Quality",
+    "Reference",
+    "Retry",
+    "Scenario",
+    "Scorer",
+    "SourceStage",
+    "Split",
+    "SplitFiles",
+    "Stages",
+    "TargetStage",
+    "Task",
+    "TransferPromptingError",
+    "load",
+]

@@ -1,0 +1,90 @@
+"""A YAML document that remembers on which line every key stands."""
+
+from typing import cast
+
+import yaml
+
+from .errors import InputError
+
+Key = str | int
+
+
+class Document:
+    """Parsed YAML: `data`, and the line of each key path for messages. `name` is shown in them."""
+
+    def __init__(self, name: str, data: dict[str, object], lines: dict[tuple[Key, ...], int]) -> None:
+        self.name = name
+        self.data = data
+        self._lines = lines
+
+    def line(self, path: tuple[Key, ...]) -> int:
+        """The line of the key at `path`, or of its nearest ancestor that stands in the file."""
+        while path not in self._lines and path:
+            path = path[:-1]
+        return self._lines.get(path, 1)
+
+    def set(self, path: tuple[str, ...], value: object, source: str) -> None:
+        """Set the value at a path, creating mappings on the way; InputError where a scalar is in the way."""
+        here: object = self.data
+        for key in path[:-1]:
+            here = _step(here, key, source)
+        _put(here, path[-1], value, source)
+
+
+def parse(text: str, name: str) -> Document:
+    """Parse one YAML mapping; InputError names the line of a syntax error or a duplicate key."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = cast("object", yaml.safe_load(text))
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise InputError(f"{name}:{line}: not valid YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{name}: not valid YAML: {error}") from None
+    if not isinstance(data, dict) or node is None:
+        raise InputError(f"{name}: expected a mapping of scenario keys (name, endpoints, models, …)")
+    lines: dict[tuple[Key, ...], int] = {}
+    _collect(node, (), lines, name)
+    return Document(name, cast("dict[str, object]", data), lines)
+
+
+def path_text(path: tuple[Key, ...]) -> str:
+    """`('targets', 0)` as `targets[0]`."""
+    text = ""
+    for key in path:
+        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key
+    return text
+
+
+def _collect(node: yaml.Node, path: tuple[Key, ...], lines: dict[tuple[Key, ...], int], name: str) -> None:
+    if isinstance(node, yaml.MappingNode):
+        for key_node, value_node in cast("list[tuple[yaml.Node, yaml.Node]]", node.value):
+            inner = (*path, str(cast("object", key_node.value)))
+            line = key_node.start_mark.line + 1
+            if inner in lines:
+                raise InputError(
+                    f"{name}:{line}: {path_text(inner)} is given twice (first on line {lines[inner]})"
+                )
+            lines[inner] = line
+            _collect(value_node, inner, lines, name)
+    elif isinstance(node, yaml.SequenceNode):
+        for i, item in enumerate(cast("list[yaml.Node]", node.value)):
+            lines[(*path, i)] = item.start_mark.line + 1
+            _collect(item, (*path, i), lines, name)
+
+
+def _step(here: object, key: str, source: str) -> object:
+    if isinstance(here, dict):
+        return cast("dict[str, object]", here).setdefault(key, {})
+    if isinstance(here, list) and key.isdigit() and int(key) < len(cast("list[object]", here)):
+        return cast("list[object]", here)[int(key)]
+    raise InputError(f"{source}: {key!r} leads nowhere; the value above it holds no keys")
+
+
+def _put(here: object, key: str, value: object, source: str) -> None:
+    if isinstance(here, dict):
+        cast("dict[str, object]", here)[key] = value
+    elif isinstance(here, list) and key.isdigit() and int(key) < len(cast("list[object]", here)):
+        cast("list[object]", here)[int(key)] = value
+    else:
+        raise InputError(f"{source}: {key!r} cannot be set; the value above it holds no keys")

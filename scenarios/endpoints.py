@@ -1,0 +1,98 @@
+"""Where models live: endpoints, the models they serve, limits and prices."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, HttpUrl, PositiveInt, model_validator
+
+from .strict import Strict
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Limits(Strict):
+    """What an endpoint allows, per model. Left out means: learned from the endpoint's answers."""
+
+    concurrency: PositiveInt = Field(default=16, description="Calls in flight at most.")
+    requests_per_minute: PositiveInt | None = Field(
+        default=None, description="Calls started per minute at most."
+    )
+    tokens_per_minute: PositiveInt | None = Field(
+        default=None, description="Prompt plus completion tokens per minute."
+    )
+
+
+class Retry(Strict):
+    """How a failed call is tried again."""
+
+    attempts: PositiveInt = Field(
+        default=6, description="HTTP calls per model call at most, the first included."
+    )
+    seconds: float = Field(default=300, gt=0, description="Time after which no further attempt starts.")
+
+
+class Endpoint(Strict):
+    """An OpenAI-compatible endpoint, or a model this package runs itself (`local`)."""
+
+    base_url: HttpUrl | None = Field(
+        default=None,
+        description="Root of the API, e.g. https://api.openai.com/v1",
+        examples=["http://localhost:8000/v1"],
+    )
+    local: str | None = Field(
+        default=None,
+        description="Run this model as a child process: smollm2-135m-instruct, or the path of a GGUF file.",
+        examples=["smollm2-135m-instruct"],
+    )
+    api_key_env: str | None = Field(
+        default=None, description="Environment variable that holds the key.", examples=["OPENAI_API_KEY"]
+    )
+    client: Literal["aiohttp", "openai"] = Field(
+        default="aiohttp", description="Which HTTP stack speaks to it."
+    )
+    limits: Limits = Field(default_factory=Limits)
+    retry: Retry = Field(default_factory=Retry)
+    timeout: float = Field(default=60, gt=0, description="Seconds for one HTTP call.")
+    logprobs: bool | None = Field(
+        default=None,
+        description="Whether it returns log-probabilities; left out means: tried once at the start.",
+    )
+    seeded: bool | None = Field(
+        default=None,
+        description="Send a sampling seed with every drawn reply; left out means: only to a local model.",
+    )
+    top_logprobs: int = Field(default=20, ge=1, le=100, description="Alternatives per token to ask for.")
+
+    def at(self, folder: Path) -> Self:
+        """The same endpoint, the path of a local model made absolute, starting at `folder`."""
+        path = folder.absolute() / self.local if self.local is not None else None
+        return self if path is None or not path.is_file() else self.model_copy(update={"local": str(path)})
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.base_url is None) == (self.local is None):
+            raise ValueError("give exactly one of base_url (a server) and local (a model run here)")
+        return self
+
+
+class Price(Strict):
+    """USD per million tokens."""
+
+    input_per_million: float = Field(default=0, ge=0)
+    output_per_million: float = Field(default=0, ge=0)
+
+
+class Model(Strict):
+    """An endpoint plus a model name, sampling defaults and prices."""
+
+    endpoint: str = Field(description="Name of an entry of `endpoints`.")
+    model: str = Field(description="The name the endpoint knows it by.")
+    temperature: float | None = Field(
+        default=None,
+        ge=0,
+        le=2,
+        description="Sampling temperature; left out means 1.0 to write and 0 to answer.",
+    )
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    max_tokens: PositiveInt | None = Field(default=None, description="Most tokens of one reply.")
+    price: Price = Field(default_factory=Price)

@@ -1,0 +1,125 @@
+"""From a file (or a bundled name) to a validated scenario, with errors that say where and what to do."""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import cast
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from .document import Document, Key, parse, path_text
+from .errors import InputError
+from .scenario import Scenario
+from .secrets import refuse_secrets
+
+
+def load(scenario: str | Path, overrides: Iterable[str] = ()) -> Scenario:
+    """The scenario at a path, or the bundled one of that name, with `key.path=value` overrides applied.
+
+    Raises InputError: no such scenario, YAML that does not parse, an unknown key, a wrong value, a secret.
+    """
+    path = find(scenario)
+    document = parse(_read(path), str(path))
+    for override in overrides:
+        _override(document, override)
+    return build(document, path.parent)
+
+
+def find(scenario: str | Path) -> Path:
+    """The file of a scenario given by path or bundled name; InputError when there is none."""
+    path = Path(scenario)
+    if path.is_file():
+        return path
+    names = bundled()
+    if str(scenario) in names:
+        return names[str(scenario)]
+    if path.suffix in {".yaml", ".yml"} or len(path.parts) > 1:
+        raise InputError(f"{scenario}: no such scenario file")
+    close = get_close_matches(str(scenario), names, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"bundled are {', '.join(sorted(names))}"
+    raise InputError(f"{scenario}: neither a file nor a bundled scenario; {hint}")
+
+
+def bundled() -> dict[str, Path]:
+    """The bundled scenarios by name."""
+    paths = (
+        Path(str(entry))
+        for entry in files(__name__.rpartition(".")[0]).iterdir()
+        if entry.name.endswith(".yaml")
+    )
+    return {path.stem: path for path in sorted(paths)}
+
+
+def build(document: Document, folder: Path) -> Scenario:
+    """Validate a parsed document; InputError lists every problem with its file, line and key."""
+    refuse_secrets(document)
+    try:
+        return Scenario.model_validate(document.data).at(folder)
+    except ValidationError as invalid:
+        problems = [_problem(document, cast("Mapping[str, object]", e)) for e in invalid.errors()]
+        raise InputError("\n".join(dict.fromkeys(problems))) from None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text (byte {error.start}); save the file as UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _problem(document: Document, error: Mapping[str, object]) -> str:
+    path = cast("tuple[Key, ...]", error["loc"])
+    where = f"{document.name}:{document.line(path)}: {path_text(path) or 'scenario'}"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    match error["type"]:
+        case "extra_forbidden":
+            return f"{where}: unknown key{_nearest(path)}"
+        case "missing":
+            return f"{where}: missing; this key is required"
+        case "value_error":
+            return f"{where}: {message}"
+        case _:
+            return f"{where}: {message}, got {error['input']!r}"
+
+
+def _nearest(path: tuple[Key, ...]) -> str:
+    known = sorted(_model_at(path[:-1]).model_fields)
+    close = get_close_matches(str(path[-1]), known, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known keys here are {', '.join(known)}"
+
+
+def _model_at(path: tuple[Key, ...]) -> type[BaseModel]:
+    """The pydantic class that validates the mapping at this path."""
+    model: type[BaseModel] = Scenario
+    for key in path:
+        field = model.model_fields.get(str(key))
+        if field is not None:
+            model = _class_in(field.annotation) or model
+    return model
+
+
+def _class_in(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _class_in(inner)
+        if found is not None:
+            return found
+    return None
+
+
+def _override(document: Document, override: str) -> None:
+    path, equals, value = override.partition("=")
+    if not equals or not path.strip():
+        raise InputError(f"--set {override}: expected key.path=value, e.g. --set budget.calls=500")
+    try:
+        parsed = cast("object", yaml.safe_load(value))
+    except yaml.YAMLError:
+        raise InputError(f"--set {override}: the value is not valid YAML") from None
+    document.set(tuple(path.strip().split(".")), parsed, f"--set {override}")

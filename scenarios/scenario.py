@@ -1,0 +1,80 @@
+"""A scenario: everything a run needs, as people write it."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, PrivateAttr, model_validator
+
+from .endpoints import Endpoint, Model
+from .stages import Budget, Reference, Scorer, Stages
+from .strict import Strict
+from .tasks import Task
+
+
+class Scenario(Strict):
+    """A validated scenario file. `folder` is where its relative paths start."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Names the run and its folder.")
+    description: str = Field(default="", description="One line, shown by `tprompt scenarios`.")
+    seed: int = Field(default=0, description="All randomness of the run comes from this.")
+    endpoints: dict[str, Endpoint] = Field(min_length=1)
+    models: dict[str, Model] = Field(min_length=1)
+    reference: Reference
+    scorer: Scorer = Field(default_factory=Scorer)
+    targets: list[str] = Field(min_length=1, description="Names of models the prompts are for.")
+    tasks: dict[str, Task] = Field(min_length=1)
+    stages: Stages
+    budget: Budget = Field(default_factory=Budget)
+    cache: str | None = Field(
+        default=None, description="A call ledger shared between runs, beside the run's own."
+    )
+
+    _folder: Path = PrivateAttr(default_factory=Path.cwd)
+
+    @property
+    def folder(self) -> Path:
+        return self._folder
+
+    def at(self, folder: Path) -> Self:
+        """The same scenario, its relative paths starting at `folder`."""
+        copy = self.model_copy()
+        copy._folder = folder
+        return copy
+
+    def absolute(self) -> Self:
+        """The same scenario with absolute paths, so that it can be moved to another folder."""
+        tasks = {name: task.at(self._folder) for name, task in self.tasks.items()}
+        endpoints = {name: endpoint.at(self._folder) for name, endpoint in self.endpoints.items()}
+        cache = None if self.cache is None else str(self._folder / self.cache)
+        return self.model_copy(update={"tasks": tasks, "endpoints": endpoints, "cache": cache})
+
+    @classmethod
+    def load(cls, scenario: str | Path, overrides: Iterable[str] = ()) -> "Scenario":
+        """The scenario at a path, or the bundled one of that name; see `scenarios.load`."""
+        from .load import load  # it builds scenarios, so it imports this module
+
+        return load(scenario, overrides)
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        roles = [("reference.model", self.reference.model), ("scorer.model", self.scorer.model)]
+        models = [(f"targets[{i}]", name) for i, name in enumerate(self.targets)]
+        for key, name in [*roles, *models]:
+            if name is not None:
+                _known(key, name, self.models, "models")
+        for key, model in self.models.items():
+            _known(f"models.{key}.endpoint", model.endpoint, self.endpoints, "endpoints")
+        for stage, tasks in (("source", self.stages.source.tasks), ("target", self.stages.target.tasks)):
+            for i, task in enumerate(tasks):
+                _known(f"stages.{stage}.tasks[{i}]", task, self.tasks, "tasks")
+        scorer = self.scorer
+        judges = bool(scorer.judge) or scorer.judge_prompt
+        if scorer.model is None and (judges or scorer.answers == "scorer"):
+            raise ValueError("scorer.model is needed to judge, or to answer for the targets")
+        return self
+
+
+def _known(key: str, name: str, names: Mapping[str, object], where: str) -> None:
+    if name not in names:
+        raise ValueError(f"{key}: {name!r} is not an entry of {where} ({', '.join(sorted(names))})")

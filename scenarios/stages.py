@@ -1,0 +1,164 @@
+"""Who does what, and how long: roles, stages and the budget."""
+
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
+
+from .strict import Strict
+
+Weight = Annotated[float, Field(ge=0)]
+Metric = Literal["accuracy", "ifr", "ece", "auroc", "auprc_p", "auprc_n"]
+KnownQuality = Literal["relevance", "coherence", "quality", "instruction_following"]
+
+DEFAULT_OBJECTIVE: dict[str, float] = {
+    "accuracy": 0.4,
+    "ifr": 0.2,
+    "ece": 0.2,
+    "auroc": 0.1,
+    "auprc_p": 0.05,
+    "auprc_n": 0.05,
+}
+
+
+class Reference(Strict):
+    """The reference LLM, which writes candidates."""
+
+    model: str = Field(description="Name of an entry of `models`.")
+    candidates_per_step: PositiveInt = Field(default=8, description="Candidates asked for at each step.")
+    temperature: float = Field(default=1.0, ge=0, le=2)
+    max_tokens: PositiveInt = Field(default=400, description="Most tokens of one reply of the reference LLM.")
+    max_characters: PositiveInt = Field(default=2000, description="Longer candidates are refused.")
+    history: PositiveInt = Field(default=20, description="Prompt-score pairs shown at most, ascending.")
+    exemplars: int = Field(default=3, ge=0, description="Train exemplars shown at each step.")
+    failures: int = Field(default=3, ge=0, description="Failure traces shown at each step.")
+    operators: list[str] | None = Field(
+        default=None, description="Which ways to propose; left out means: the strategy's default."
+    )
+    positions: list[Literal["system", "before", "after"]] = Field(
+        default_factory=lambda: ["system", "before", "after"],
+        min_length=1,
+        description="Where a candidate's instruction may stand.",
+    )
+
+
+KNOWN_QUALITIES: tuple[KnownQuality, ...] = get_args(KnownQuality)
+PROMPT_QUALITIES = ("prompt_clarity", "prompt_generality")
+
+
+class Quality(Strict):
+    """A quality the judge rates from 1 to 5. A known one may be given by its name alone."""
+
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", description="`judged.NAME` in the objective.")
+    rubric: str | None = Field(
+        default=None,
+        min_length=1,
+        description="What the judge is to look at; left out means: the rubric of a known quality.",
+    )
+
+    @model_validator(mode="after")
+    def _has_rubric(self) -> Self:
+        if self.name in PROMPT_QUALITIES:
+            raise ValueError(f"{self.name} is what judge_prompt rates; choose another name")
+        if self.rubric is None and self.name not in KNOWN_QUALITIES:
+            raise ValueError(
+                f"{self.name!r} is not one of {', '.join(KNOWN_QUALITIES)}; "
+                f"give it as {{name: {self.name}, rubric: …}}"
+            )
+        return self
+
+
+def _named(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+Judged = Annotated[Quality, BeforeValidator(_named, json_schema_input_type=KnownQuality | Quality)]
+
+
+class Scorer(Strict):
+    """The scorer: who answers, what is weighed, what is judged."""
+
+    model: str | None = Field(
+        default=None, description="Scorer LLM: the judge, and the proxy where answers is `scorer`."
+    )
+    answers: Literal["targets", "scorer"] = Field(
+        default="targets",
+        description="Who answers the rows while searching: the target models, or the scorer LLM.",
+    )
+    objective: dict[str, Weight] = Field(
+        default_factory=lambda: dict(DEFAULT_OBJECTIVE),
+        description="Weights of the metrics; ECE enters as 1 - ECE, a judged rating r as (r - 1) / 4.",
+        examples=[{"accuracy": 0.6, "judged.relevance": 0.2, "my_package.metrics:brevity": 0.2}],
+    )
+    judge: list[Judged] = Field(
+        default_factory=list[Quality],
+        description="Qualities of responses that the judge rates from 1 to 5: while searching where the "
+        "objective or `require` names one, else in the final test only.",
+        examples=[["relevance", {"name": "tone", "rubric": "Is it friendly without being familiar?"}]],
+    )
+    judge_sample: PositiveInt = Field(
+        default=10, description="Responses judged per prompt, task and model; the same rows for every prompt."
+    )
+    judge_prompt: bool = Field(
+        default=False,
+        description="Also rate each prompt itself, as judged.prompt_clarity and judged.prompt_generality.",
+    )
+    metrics: list[str] = Field(
+        default_factory=list,
+        description="Python functions to measure beside those that the objective or `require` names.",
+        examples=[["my_package.metrics:brevity"]],
+    )
+    max_failed: float = Field(
+        default=0.02, ge=0, le=1, description="A prompt with a larger share of failed calls is not chosen."
+    )
+    require: dict[str, float] = Field(
+        default_factory=dict,
+        description="Bounds on every task and model (floors; a ceiling where lower is better): the best that "
+        "meets them all is chosen, and only where none does the best by objective.",
+        examples=[{"ifr": 0.9, "ece": 0.15}],
+    )
+
+    @model_validator(mode="after")
+    def _qualities_differ(self) -> Self:
+        names = [quality.name for quality in self.judge]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"judge: {', '.join(twice)} is named twice")
+        return self
+
+
+class SourceStage(Strict):
+    """Source prompt construction over the source tasks."""
+
+    tasks: list[str] = Field(min_length=1)
+    steps: int = Field(default=4, ge=0)
+    keep: PositiveInt = Field(default=4, description="Source prompts carried over to the target stage.")
+    finalists: PositiveInt = Field(default=8, description="Best on train that meet again on validation.")
+    seed_prompts: list[str] = Field(min_length=1, description="The original prompts.")
+    seed_position: Literal["system", "before", "after"] = Field(default="before")
+
+
+class TargetStage(Strict):
+    """Target prompt generation for each target task and model."""
+
+    tasks: list[str] = Field(min_length=1)
+    steps: int = Field(default=4, ge=0)
+    finalists: PositiveInt = Field(default=4, description="Best on train that meet again on validation.")
+    transfer: int = Field(
+        default=1, ge=0, description="Source prompts also tested as they are, to measure the transfer gap."
+    )
+    per_model: bool = Field(
+        default=True, description="Optimise for each model, or one prompt for all of them."
+    )
+
+
+class Stages(Strict):
+    source: SourceStage
+    target: TargetStage
+
+
+class Budget(Strict):
+    """Caps over the whole run, resumed invocations included; checked before each call is made."""
+
+    calls: PositiveInt | None = None
+    tokens: PositiveInt | None = None
+    usd: PositiveFloat | None = None
+    minutes: PositiveFloat | None = None

@@ -1,0 +1,125 @@
+"""What is asked: a task's data, its answers, how they are read, and how its rows are split."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
+from .strict import Strict
+
+Kind = Literal["multiple_choice", "classification", "yes_no", "yes_no_maybe", "numeric", "text", "judged"]
+Read = Literal["auto", "generate", "likelihood"]
+Confidence = Literal["auto", "verbalised", "token_probability", "agreement", "top_k", "none"]
+Size = Annotated[int | float, Field(ge=0)]
+
+
+class Fields(Strict):
+    """Which field of a row is what; a dotted path reaches inside (`question.stem`, `options.0`)."""
+
+    question: str | None = Field(default=None, description="The field with the question or text.")
+    context: str | None = Field(default=None, description="A passage shown above the question.")
+    choices: str | list[str] | None = Field(
+        default=None,
+        description="One field with a list (or letter-to-text object) of options, or one field per option.",
+    )
+    answer: str | None = Field(default=None, description="The field with the gold answer.")
+    id: str | None = Field(
+        default=None, description="The field with a row id; left out means: the row's number."
+    )
+
+
+class Split(Strict):
+    """Rows per split: counts, or shares of the whole when all are below 1. Seeded, stratified by label."""
+
+    train: Size = 0.4
+    validation: Size = 0.3
+    test: Size = 0.3
+
+    @model_validator(mode="after")
+    def _counts_or_shares(self) -> Self:
+        sizes = (self.train, self.validation, self.test)
+        if all(size <= 1 for size in sizes):
+            if sum(sizes) > 1 + 1e-9:
+                raise ValueError(f"shares add up to {sum(sizes):g}; they must be at most 1")
+        elif any(size != int(size) for size in sizes):
+            raise ValueError("give either three counts or three shares below 1, not a mixture")
+        return self
+
+
+class SplitFiles(Strict):
+    """Predefined splits: each from its own file (or glob)."""
+
+    train: str
+    validation: str | None = Field(
+        default=None, description="Left out means: half of train, seeded and stratified."
+    )
+    test: str
+
+
+class Task(Strict):
+    """One task: data, kind of answer, and how it is asked and read."""
+
+    data: str | list[str] | None = Field(
+        default=None,
+        description="Path, glob or hf:// address; relative to the scenario file.",
+        examples=["data/reviews.jsonl", "hf://org/name?config=main&split=test"],
+    )
+    files: SplitFiles | None = Field(default=None, description="Instead of `data`: one file per split.")
+    preset: str | None = Field(
+        default=None, description="A named mapping of a public set; see `tprompt presets`."
+    )
+    kind: Kind | None = Field(default=None, description="Kind of answer; left out means: the preset's.")
+    description: str | None = Field(
+        default=None, description="What the task is, in a sentence or two; the reference LLM reads it."
+    )
+    prompt: str | None = Field(
+        default=None,
+        description="The original prompt of this task, the baseline; left out means: the first seed prompt.",
+    )
+    labels: list[str] | dict[str, str] | None = Field(
+        default=None, description="The labels in order, or a mapping from the data's values to labels."
+    )
+    synonyms: dict[str, list[str]] = Field(
+        default_factory=dict, description="Other spellings of a label that the lenient parser accepts."
+    )
+    fields: Fields = Field(default_factory=Fields)
+    template: str | None = Field(
+        default=None,
+        description="How a row becomes the question, with {field} placeholders.",
+        examples=["{title}\n{body}"],
+    )
+    read: Read = Field(
+        default="auto", description="How answers are read: generated and parsed, or by label likelihood."
+    )
+    confidence: Confidence = Field(
+        default="auto", description="Where the confidence in an answer comes from."
+    )
+    samples: PositiveInt = Field(default=5, description="Draws per row where confidence is `agreement`.")
+    max_tokens: PositiveInt | None = Field(default=None, description="Most tokens of one answer.")
+    limit: PositiveInt | None = Field(default=None, description="Use at most this many rows.")
+    shuffle: bool = Field(default=True, description="Shuffle (seeded) before `limit` and `split`.")
+    split: Split = Field(default_factory=Split)
+    few_labels: NonNegativeInt = Field(
+        default=1, description="Fewest rows of each label a split must hold to be accepted."
+    )
+
+    def at(self, folder: Path) -> Self:
+        """The same task with its relative paths made absolute, starting at `folder`."""
+        if self.files is not None:
+            files = {key: _at(folder, value) for key, value in self.files.model_dump().items() if value}
+            return self.model_copy(update={"files": SplitFiles(**files)})
+        data = self.data
+        paths = [_at(folder, path) for path in data] if isinstance(data, list) else _at(folder, data or "")
+        return self.model_copy(update={"data": paths})
+
+    @model_validator(mode="after")
+    def _has_data(self) -> Self:
+        if (self.data is None) == (self.files is None):
+            raise ValueError("give exactly one of data and files")
+        if self.kind is None and self.preset is None:
+            raise ValueError("give kind, or a preset that sets it")
+        return self
+
+
+def _at(folder: Path, path: str) -> str:
+    return path if "://" in path else str(folder.absolute() / path)

@@ -1,0 +1,132 @@
+"""Loading scenario files: what is accepted, and what a wrong file is told."""
+
+from pathlib import Path
+
+import pytest
+
+from transfer_prompting.scenarios import InputError, load
+from transfer_prompting.scenarios.load import bundled
+
+MINIMAL = """\
+name: tiny
+endpoints:
+  here: {base_url: "http://127.0.0.1:9/v1"}
+models:
+  small: {endpoint: here, model: small-1}
+reference: {model: small}
+targets: [small]
+tasks:
+  reviews: {data: reviews.jsonl, kind: classification, labels: [good, bad]}
+stages:
+  source: {tasks: [reviews], seed_prompts: ["Classify."]}
+  target: {tasks: [reviews]}
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "tiny.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refused(folder: Path, text: str, *overrides: str) -> str:
+    with pytest.raises(InputError) as caught:
+        load(written(folder, text), overrides)
+    return str(caught.value)
+
+
+def test_a_minimal_scenario_has_the_documented_defaults(tmp_path: Path):
+    scenario = load(written(tmp_path, MINIMAL))
+    assert scenario.reference.candidates_per_step == 8
+    assert scenario.scorer.objective == {
+        "accuracy": 0.4,
+        "ifr": 0.2,
+        "ece": 0.2,
+        "auroc": 0.1,
+        "auprc_p": 0.05,
+        "auprc_n": 0.05,
+    }
+    assert scenario.scorer.max_failed == 0.02
+    assert scenario.folder == tmp_path
+
+
+def test_an_unknown_key_is_named_with_its_line_and_the_nearest_known_one(tmp_path: Path):
+    message = refused(tmp_path, MINIMAL.replace("reference: {model: small}", "referense: {model: small}"))
+    assert f"{tmp_path / 'tiny.yaml'}:6: referense: unknown key; did you mean 'reference'?" in message
+
+
+def test_an_unknown_nested_key_is_matched_within_its_own_mapping(tmp_path: Path):
+    message = refused(tmp_path, MINIMAL.replace("model: small-1}", "model: small-1, temprature: 1}"))
+    assert ":5: models.small.temprature: unknown key; did you mean 'temperature'?" in message
+
+
+def test_every_problem_of_a_file_is_told_at_once(tmp_path: Path):
+    message = refused(
+        tmp_path, MINIMAL.replace("name: tiny", "nam: tiny").replace("small-1", "3.5, price: 1")
+    )
+    assert len(message.splitlines()) >= 3
+
+
+def test_a_name_that_is_defined_nowhere_is_refused_with_those_that_are(tmp_path: Path):
+    message = refused(tmp_path, MINIMAL.replace("targets: [small]", "targets: [large]"))
+    assert "targets[0]: 'large' is not an entry of models (small)" in message
+
+
+def test_a_key_given_twice_is_refused_with_both_lines(tmp_path: Path):
+    message = refused(tmp_path, MINIMAL + "name: again\n")
+    assert ":13: name is given twice (first on line 1)" in message
+
+
+def test_broken_yaml_is_told_with_its_line(tmp_path: Path):
+    assert ":13: not valid YAML" in refused(tmp_path, MINIMAL + "budget: {calls: [}\n")
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        'api_key_env: "sk-abcdefghijklmnopqrstuvwxyz"',
+        'api_key_env: "not a variable"',
+        'api_key: "x"',
+    ],
+)
+def test_a_secret_is_refused_and_never_repeated(tmp_path: Path, secret: str):
+    message = refused(tmp_path, MINIMAL.replace('9/v1"', f'9/v1", {secret}'))
+    assert "looks like a secret" in message
+    assert secret.split('"')[1] not in message
+
+
+def test_an_override_replaces_one_value(tmp_path: Path):
+    path = written(tmp_path, MINIMAL)
+    scenario = load(path, ["budget.calls=500", "seed=3", "targets.0=small", "endpoints.here.timeout=2.5"])
+    assert (scenario.budget.calls, scenario.seed, scenario.endpoints["here"].timeout) == (500, 3, 2.5)
+
+
+@pytest.mark.parametrize("override", ["budget", "=3", "name.deeper=1", "targets.9=small"])
+def test_a_senseless_override_is_refused_by_name(tmp_path: Path, override: str):
+    assert f"--set {override}" in refused(tmp_path, MINIMAL, override)
+
+
+def test_an_override_is_validated_like_the_file(tmp_path: Path):
+    assert "budget.cals: unknown key; did you mean 'calls'?" in refused(tmp_path, MINIMAL, "budget.cals=3")
+
+
+def test_a_missing_scenario_is_told_with_the_nearest_bundled_name():
+    with pytest.raises(InputError, match="did you mean 'quickstart'"):
+        load("quickstrat")
+
+
+def test_a_missing_file_is_told_as_such(tmp_path: Path):
+    with pytest.raises(InputError, match="no such scenario file"):
+        load(tmp_path / "none.yaml")
+
+
+def test_a_file_that_is_not_utf8_is_told_with_the_byte(tmp_path: Path):
+    path = tmp_path / "latin.yaml"
+    path.write_bytes("name: caf\xe9\n".encode("latin-1"))
+    with pytest.raises(InputError, match="not UTF-8 text"):
+        load(path)
+
+
+@pytest.mark.parametrize("name", sorted(bundled()))
+def test_every_bundled_scenario_is_valid_and_says_what_it_is(name: str):
+    assert load(name).description
