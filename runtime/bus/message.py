@@ -1,0 +1,40 @@
+"""The two kinds of message: a request has exactly one answer, an event is a fact that nobody answers."""
+
+from typing import Generic, TypeVar, cast, get_args
+
+import msgspec
+
+R = TypeVar("R")
+
+
+class Request(msgspec.Struct, Generic[R], frozen=True, tag=True, forbid_unknown_fields=True):
+    """A pure value that asks for one `R`. Its type is its route, with `route_key` beside it."""
+
+    @property
+    def route_key(self) -> str:
+        """What tells servers of one kind apart (the model a target hosts); '' where there is one server."""
+        return ""
+
+
+class Event(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """A pure value that states what has happened, named in the past tense."""
+
+
+class Header(msgspec.Struct, frozen=True):
+    """What travels beside a request: its id, the routes that wait for it (outermost first), its deadline.
+
+    `deadline` is on the bus's clock (`anyio.current_time()`), None where nobody set one.
+    """
+
+    id: int
+    chain: tuple[tuple[str, str], ...]
+    deadline: float | None = None
+
+
+def reply_type(kind: type[Request[R]]) -> type[R]:
+    """The type a kind of request is answered with."""
+    for base in cast("tuple[object, ...]", getattr(kind, "__orig_bases__", ())):
+        arguments = get_args(base)
+        if arguments:
+            return cast("type[R]", arguments[0])
+    raise TypeError(f"{kind.__name__} does not say what answers it: derive it from Request[Reply]")

@@ -1,0 +1,81 @@
+"""Whole runs over the simulated world: scenario files, servers and teams for tests."""
+
+import json
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import yaml
+
+from transfer_prompting.scenarios import Scenario, load
+
+from support.chat_server import ChatServer, chat_server
+from support.world import World, rows
+
+LABELS = {"reviews": ("good", "bad"), "mails": ("spam", "fine"), "tickets": ("urgent", "routine")}
+SPLIT = {"train": 20, "validation": 20, "test": 40}
+
+
+def helpful_world(**changes: object) -> World:
+    """Two words help everywhere, one hurts; the base skill leaves room."""
+    worth = {task: {"stepwise": 0.25, "carefully": 0.2, "twice": -0.2} for task in LABELS}
+    settings: dict[str, object] = {"labels": LABELS, "worth": {"small-1": worth, "large-1": worth}}
+    return World(**{**settings, **changes})  # pyright: ignore[reportArgumentType]
+
+
+def scenario_data(base_url: str, **changes: object) -> dict[str, object]:
+    """A small two-stage scenario over the world's tasks, as a YAML file would hold it."""
+    data: dict[str, object] = {
+        "name": "simulated",
+        "seed": 1,
+        "endpoints": {"server": {"base_url": base_url, "limits": {"concurrency": 16}, "logprobs": False}},
+        "models": {
+            "writer": {"endpoint": "server", "model": "writer-1"},
+            "small": {"endpoint": "server", "model": "small-1"},
+        },
+        "reference": {"model": "writer", "candidates_per_step": 4},
+        "targets": ["small"],
+        "tasks": {
+            name: {
+                "data": f"{name}.jsonl",
+                "kind": "classification",
+                "labels": list(labels),
+                "description": f"Tell {labels[0]} from {labels[1]}.",
+                "read": "generate",
+                "confidence": "verbalised",
+                "split": SPLIT,
+            }
+            for name, labels in LABELS.items()
+        },
+        "stages": {
+            "source": {
+                "tasks": ["reviews", "mails"],
+                "steps": 3,
+                "keep": 2,
+                "finalists": 3,
+                "seed_prompts": ["Decide."],
+            },
+            "target": {"tasks": ["tickets"], "steps": 2, "finalists": 2},
+        },
+    }
+    return {**data, **changes}
+
+
+def write_scenario(folder: Path, data: Mapping[str, object]) -> Path:
+    """The scenario file with its data files beside it."""
+    for name, labels in LABELS.items():
+        lines = (json.dumps(row) for row in rows(name, labels, sum(SPLIT.values())))
+        (folder / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    path = folder / "scenario.yaml"
+    path.write_text(yaml.safe_dump(dict(data)), encoding="utf-8")
+    return path
+
+
+@asynccontextmanager
+async def simulated(
+    folder: Path, world: World | None = None, **changes: object
+) -> AsyncGenerator[tuple[Scenario, World, ChatServer]]:
+    """A running server of the world, and a loaded scenario that points to it."""
+    world = world or helpful_world()
+    async with chat_server(world) as server:
+        yield load(write_scenario(folder, scenario_data(server.base_url, **changes))), world, server

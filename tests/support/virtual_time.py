@@ -1,0 +1,66 @@
+"""Time that passes only when nothing else is left to do, so that minutes of waiting take no time to test.
+
+    def test_…():
+        async def main() -> float:
+            await anyio.sleep(3600)
+            return anyio.current_time()
+
+        assert in_virtual_time(main) >= 3600
+
+Everything that waits by the event loop (anyio's sleeps and timeouts) follows; processes and other machines do
+not, so nothing real can be talked to.
+"""
+
+import asyncio
+import selectors
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import anyio
+
+T = TypeVar("T")
+
+
+class _Selector(selectors.DefaultSelector):
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if not ready:
+            if timeout is None:
+                raise RuntimeError("every task waits for something that will never happen")
+            self.now += max(timeout, 0.0)
+        return ready
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self._virtual = _Selector()
+        super().__init__(self._virtual)
+
+    def time(self) -> float:
+        return self._virtual.now
+
+
+class VirtualClock:
+    """The `Clock` of the loop that runs; after its end, the time it last showed."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+
+    def now(self) -> float:
+        with suppress(RuntimeError):  # no event loop runs
+            self._last = anyio.current_time()
+        return self._last
+
+    async def sleep(self, seconds: float) -> None:
+        await anyio.sleep(seconds)
+
+
+def in_virtual_time(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run `main` to its end on an event loop whose time is virtual, starting at 0."""
+    with asyncio.Runner(loop_factory=_Loop) as runner:
+        return runner.run(main())
