@@ -1,0 +1,43 @@
+"""One row of a task, as agents pass it around."""
+
+import msgspec
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+class Example(msgspec.Struct, frozen=True, gc=False):
+    """A question with its gold answer.
+
+    `question` is shown to the model, `context` above it where there is one. `choices` are the option texts
+    of a multiple-choice row, lettered A, B, … in order; empty elsewhere. `gold` is canonical: a letter
+    (multiple choice), a label (classification), yes/no/maybe, a decimal number as text, or a free text;
+    `also` lists further accepted free texts.
+    """
+
+    id: str
+    question: str
+    gold: str
+    context: str = ""
+    choices: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+
+    def asked(self) -> "Question":
+        """The row without anything that tells the answer: what a target may see."""
+        return Question(self.id, self.question, self.context, self.choices)
+
+
+class Question(msgspec.Struct, frozen=True, gc=False):
+    """An example without its gold answer."""
+
+    id: str
+    question: str
+    context: str = ""
+    choices: tuple[str, ...] = ()
+
+
+class Splits(msgspec.Struct, frozen=True, gc=False):
+    """A task's rows: train scores candidates, validation chooses among finalists, test is used once."""
+
+    train: tuple[Example, ...]
+    validation: tuple[Example, ...]
+    test: tuple[Example, ...]

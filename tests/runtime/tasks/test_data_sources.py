@@ -1,0 +1,150 @@
+"""Where data may come from: paths, globs, Parquet files, Hugging Face sets; and how much of it is kept."""
+
+import json
+import random
+import tracemalloc
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transfer_prompting.runtime.errors import InputError
+from transfer_prompting.runtime.tasks.data import Row, expand, read, sample
+
+
+def texts(data: str | list[str], folder: Path) -> list[object]:
+    return [item.values["text"] for item in read(data, folder) if isinstance(item, Row)]
+
+
+def written(path: Path, *rows: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps({"text": row}) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_a_glob_reads_its_files_in_order_of_name(tmp_path: Path):
+    written(tmp_path / "parts/b.jsonl", "3")
+    written(tmp_path / "parts/a.jsonl", "1", "2")
+    written(tmp_path / "parts/deep/c.jsonl", "4")
+    assert texts("parts/*.jsonl", tmp_path) == ["1", "2", "3"]
+    assert texts("parts/**/*.jsonl", tmp_path) == ["1", "2", "3", "4"]
+    assert texts(["parts/deep/c.jsonl", "parts/[a]*.jsonl"], tmp_path) == ["4", "1", "2"]
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_still_a_file(tmp_path: Path):
+    written(tmp_path / "rows[1].jsonl", "1")
+    assert texts("rows[1].jsonl", tmp_path) == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("revews.jsonl", "revews.jsonl: no such data file; did you mean 'reviews.jsonl'?"),
+        ("none/reviews.jsonl", "none)"),
+        ("*.csv", "*.csv: no file matches this pattern"),
+        ("reviews.xlsx", "unknown extension '.xlsx'; known are .jsonl"),
+        ("folder", "a folder; give its files as a pattern"),
+        ("hf://", "expected hf://org/name?config=…&split=…"),
+        ("hf://a/b/c", "expected hf://org/name?config=…&split=…"),
+        ("hf://org/name?splt=test", "unknown option splt; known are config, split, revision"),
+    ],
+)
+def test_a_wrong_source_is_refused_with_what_to_do(tmp_path: Path, data: str, said: str):
+    written(tmp_path / "reviews.jsonl", "1")
+    (tmp_path / "reviews.xlsx").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError) as caught:
+        texts(data, tmp_path)
+    assert said in str(caught.value)
+
+
+def test_hub_addresses_are_left_for_the_library(tmp_path: Path):
+    assert expand("hf://org/name?split=test", tmp_path) == ["hf://org/name?split=test"]
+
+
+def test_parquet_rows_come_with_their_types_and_number(tmp_path: Path):
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    rows = [
+        {"text": "a", "choices": ["x", "y"], "label": 1},
+        {"text": "b", "choices": ["z", "w"], "label": None},
+    ]
+    parquet.write_table(arrow.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    found = [item for item in read("rows.parquet", tmp_path) if isinstance(item, Row)]
+    assert [dict(row.values) for row in found] == rows
+    assert found[1].place == f"{tmp_path / 'rows.parquet'}, row 2"
+
+
+def test_a_broken_parquet_file_is_refused_by_name(tmp_path: Path):
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    (tmp_path / "rows.parquet").write_bytes(b"this is no parquet file")
+    with pytest.raises(InputError, match=r"rows\.parquet: cannot be read as Parquet"):
+        texts("rows.parquet", tmp_path)
+
+
+def test_a_set_saved_to_disk_is_read_and_a_split_of_it_named(tmp_path: Path):
+    datasets = pytest.importorskip("datasets", reason="the datasets library is not installed")
+    rows = datasets.Dataset.from_list([{"text": "a", "label": 0}, {"text": "b", "label": 1}])
+    rows.save_to_disk(str(tmp_path / "one"))
+    datasets.DatasetDict({"train": rows, "test": rows}).save_to_disk(str(tmp_path / "both"))
+    assert texts("one", tmp_path) == ["a", "b"]
+    assert texts("both/test", tmp_path) == ["a", "b"]
+    with pytest.raises(InputError, match="holds the splits train, test; name one"):
+        texts("both", tmp_path)
+
+
+def test_a_missing_library_is_named_with_the_command_that_installs_it(tmp_path: Path):
+    try:
+        import datasets  # noqa: F401 # pyright: ignore[reportMissingImports, reportUnusedImport]
+    except ImportError:
+        with pytest.raises(InputError, match=r"pip install 'transfer-prompting\[hf\]'"):
+            texts("hf://org/name?split=test", tmp_path)
+    else:
+        pytest.skip("the datasets library is installed")
+
+
+def test_a_sample_is_the_same_for_the_same_seed_and_differs_for_another():
+    drawn = [sample(range(1000), 10, shuffle=True, random=random.Random(seed)) for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+@given(st.integers(0, 30), st.integers(1, 40), st.booleans())
+def test_a_sample_holds_as_many_different_items_as_it_may(count: int, limit: int, shuffle: bool):
+    drawn = sample(range(count), limit, shuffle=shuffle, random=random.Random(0))
+    assert len(drawn) == len(set(drawn)) == min(count, limit)
+    assert sorted(sample(range(count), None, shuffle=shuffle, random=random.Random(0))) == list(range(count))
+    if not shuffle:
+        assert drawn == list(range(count))[:limit]
+
+
+def test_every_item_is_as_likely_to_be_drawn():
+    seen = Counter(
+        i for seed in range(4000) for i in sample(range(8), 2, shuffle=True, random=random.Random(seed))
+    )
+    assert all(abs(seen[i] - 1000) < 130 for i in range(8))  # 4.7 standard deviations
+
+
+def test_without_shuffling_nothing_beyond_the_limit_is_read():
+    def stream() -> Iterator[int]:
+        yield from (1, 2, 3)
+        raise AssertionError("read too far")
+
+    assert sample(stream(), 3, shuffle=False, random=random.Random(0)) == [1, 2, 3]
+
+
+def test_a_limited_read_of_a_large_file_holds_only_the_limit_in_memory(tmp_path: Path):
+    path = tmp_path / "large.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps({"text": f"{i} " + "x" * 2000}) + "\n" for i in range(10_000))
+    assert path.stat().st_size > 20_000_000
+    tracemalloc.start()
+    try:
+        drawn = sample(read("large.jsonl", tmp_path), 50, shuffle=True, random=random.Random(0))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(drawn) == 50
+    assert peak < 2_000_000
