@@ -1,0 +1,129 @@
+"""How far confidences can be believed, and what one fitted temperature would mend."""
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from .binning import Binning, bin_of, edges
+from .outcomes import Outcomes
+
+Vector = NDArray[np.float64]
+
+COOLEST, WARMEST = 0.05, 20.0
+SUREST = 1 - 1e-4
+"""Higher confidences count as this one, so that no finite temperature leaves them at 1."""
+
+
+class Bin(msgspec.Struct, frozen=True):
+    """One bar of a reliability diagram: rows with confidence in [low, high), their means in [0, 1]."""
+
+    low: float
+    high: float
+    rows: int
+    confidence: float
+    accuracy: float
+
+
+class Calibration(msgspec.Struct, frozen=True):
+    """ECE on test as it came, and after scaling by a temperature fitted on `fitted_on` validation rows.
+
+    `scaled_ece` stands beside `ece` and never in its place: scorecards and the objective hold raw values.
+    """
+
+    temperature: float
+    fitted_on: int
+    ece: float
+    scaled_ece: float
+
+
+def calibration(validation: Outcomes, test: Outcomes) -> Calibration | None:
+    """What temperature scaling fitted on validation does to ECE on test; None where either cannot be had."""
+    temperature = fit_temperature(validation)
+    if temperature is None or not _rated(test):
+        return None
+    table = test.table()
+    correct, confidence = table["correct"], table["confidence"]
+    return Calibration(
+        temperature=temperature,
+        fitted_on=len(validation.ids),
+        ece=_ece(correct, confidence),
+        scaled_ece=_ece(correct, scaled(confidence, temperature)),
+    )
+
+
+def fit_temperature(outcomes: Outcomes) -> float | None:
+    """The temperature that makes the outcomes likeliest, in [0.05, 20] (Guo et al. 2017, arXiv 1706.04599).
+
+    The scaled confidence is sigmoid(logit(c) / T): above 1, T draws confidences towards 1/2. Rows of
+    confidence 0, as unreadable answers have, say nothing about T. None where a row has no confidence, or
+    where the rest are all right or all wrong.
+    """
+    if not _rated(outcomes):
+        return None
+    table = outcomes.table()
+    telling = table[table["confidence"] > 0]
+    right = telling["correct"]
+    if right.all() or not right.any():
+        return None
+    odds = logit(np.minimum(telling["confidence"], SUREST))
+    return _likeliest(odds, right.astype(np.float64))
+
+
+def scaled(confidence: Vector, temperature: float) -> Vector:
+    """Confidences in [0, 1] after scaling; 0 stays 0."""
+    softened = expit(logit(np.clip(confidence, 1 - SUREST, SUREST)) / temperature)
+    return np.where(confidence > 0, softened, 0.0)
+
+
+def reliability(outcomes: Outcomes, binning: Binning = "width") -> tuple[Bin, ...]:
+    """The non-empty bins of ECE in ascending order; () where a row has no confidence."""
+    if not _rated(outcomes):
+        return ()
+    table = outcomes.table()
+    correct, confidence = table["correct"], table["confidence"]
+    lower = edges(confidence, binning)
+    upper = [*lower[1:].tolist(), 1.0]
+    places = bin_of(confidence, lower)
+    return tuple(
+        Bin(
+            low=float(lower[place]),
+            high=upper[place],
+            rows=int((places == place).sum()),
+            confidence=float(confidence[places == place].mean()),
+            accuracy=float(correct[places == place].mean()),
+        )
+        for place in np.unique(places).tolist()
+    )
+
+
+def risk_coverage(outcomes: Outcomes) -> tuple[tuple[float, float], ...]:
+    """(coverage, error rate) when only rows at least as sure as each confidence are answered, ascending."""
+    if not _rated(outcomes):
+        return ()
+    table = outcomes.table()
+    order = np.argsort(-table["confidence"], kind="stable")
+    confidence, wrong = table["confidence"][order], ~table["correct"][order]
+    ends = np.flatnonzero(np.append(confidence[1:] != confidence[:-1], True))
+    answered = ends + 1
+    risks = np.cumsum(wrong)[ends] / answered
+    return tuple(zip((answered / len(order)).tolist(), risks.tolist(), strict=True))
+
+
+def _rated(outcomes: Outcomes) -> bool:
+    return bool(outcomes.ids) and not bool(np.isnan(outcomes.table()["confidence"]).any())
+
+
+def _ece(correct: NDArray[np.bool_], confidence: Vector) -> float:
+    gaps = np.bincount(bin_of(confidence, edges(confidence)), weights=correct - confidence)
+    return float(np.abs(gaps).sum()) / len(confidence)
+
+
+def _likeliest(odds: Vector, right: Vector) -> float:
+    """By bisection of the slope of the log-likelihood, which falls steadily in 1/T."""
+    low, high = np.log(1 / WARMEST), np.log(1 / COOLEST)
+    for _ in range(60):
+        middle = (low + high) / 2
+        slope = float(((right - expit(np.exp(middle) * odds)) * odds).sum())
+        low, high = (middle, high) if slope > 0 else (low, middle)
+    return float(np.exp(-(low + high) / 2))

@@ -1,0 +1,156 @@
+"""The objective: one number in [0, 1] from the metrics, and bounds that a chosen prompt must meet."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ...scenarios.stages import DEFAULT_OBJECTIVE, Scorer
+from ..errors import InputError
+from .meter import SAFE
+from .metrics import METRICS
+from .scorecard import Scorecard
+
+JUDGED = "judged."
+"""What the name of a judged quality begins with: `judged.relevance`, rated from 1 to 5."""
+
+
+class Objective(msgspec.Struct, frozen=True):
+    """Weights of metrics, and thresholds by metric.
+
+    The value is the weighted mean of each metric's part in [0, 1]: errors (ece, brier, aurc) enter as
+    1 - error, a judged quality rated r as (r - 1) / 4, a metric of one's own (`package.module:function`) as
+    it is. Replies that could not be read enter the metrics of confidence as sure and wrong (`Meter`), so
+    that breaking the format of a wrong answer never raises the objective. What is undefined leaves the mean,
+    and its weight is shared out over the rest in proportion.
+    `require` holds floors, or ceilings for metrics that are better lower.
+
+    Raises InputError for an unknown metric, a negative weight, or weights that are all zero.
+    """
+
+    weights: dict[str, float] = msgspec.field(default_factory=lambda: dict(DEFAULT_OBJECTIVE))
+    require: dict[str, float] = {}
+
+    def __post_init__(self) -> None:
+        for name, weight in self.weights.items():
+            _check(f"scorer.objective: {name}", name, [m.name for m in METRICS.values() if m.unit])
+            if not (np.isfinite(weight) and weight >= 0):
+                raise InputError(
+                    f"scorer.objective: {name}: a weight is a number of at least 0, not {weight}"
+                )
+        if not any(self.weights.values()):
+            raise InputError("scorer.objective: at least one metric needs a weight above 0")
+        for name in self.require:
+            _check(f"scorer.require: {name}", name, [*METRICS, "objective"])
+
+    @classmethod
+    def of(cls, scorer: Scorer) -> "Objective":
+        """The objective a scenario's `scorer` section describes."""
+        return cls(dict(scorer.objective), dict(scorer.require))
+
+    def value(self, values: Mapping[str, float | None]) -> float | None:
+        """The objective of one prompt's metrics; None when everything with a weight is undefined.
+
+        Judged qualities stand under `judged.QUALITY`, rated from 1 to 5.
+        """
+        parts = [(weight, part) for _, weight, part in self.parts(values) if part is not None]
+        total = sum(weight for weight, _ in parts)
+        return sum(weight * part for weight, part in parts) / total if total else None
+
+    def parts(self, values: Mapping[str, float | None]) -> list[tuple[str, float, float | None]]:
+        """Metric, weight and part in [0, 1] (None: undefined) of everything with a weight above 0."""
+        found: list[tuple[str, float, float | None]] = []
+        for name, weight in self.weights.items():
+            if weight > 0:
+                value = values.get(SAFE + name, values.get(name))
+                offset, slope = _scale(name)
+                found.append((name, weight, None if value is None else offset + slope * value))
+        return found
+
+    def vector(self, values: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        """The objective of each position of aligned vectors, where NaN is undefined."""
+        names = [name for name, weight in self.weights.items() if weight > 0 and name in values]
+        if not names:
+            return np.full(len(next(iter(values.values()))), np.nan)
+        weighed = [values.get(SAFE + name, values[name]) for name in names]
+        scales = [_scale(name) for name in names]
+        parts = np.stack([o + slope * value for value, (o, slope) in zip(weighed, scales, strict=True)])
+        weights = np.array([self.weights[name] for name in names])[:, None] * ~np.isnan(parts)
+        with np.errstate(invalid="ignore"):
+            return (weights * np.nan_to_num(parts)).sum(axis=0) / weights.sum(axis=0)
+
+    def explained(self, values: Mapping[str, float | None]) -> dict[str, str]:
+        """By metric with a weight: how it entered the mean."""
+        parts = self.parts(values)
+        total = sum(weight for _, weight, part in parts if part is not None)
+        return {
+            name: f"undefined here: its weight {weight:g} is shared out"
+            if part is None
+            else f"{_formula(name)} = {part:.4f}, weight {weight / total:.4g}{_guard(name, values)}"
+            for name, weight, part in parts
+        }
+
+    def feasible(self, card: Scorecard) -> bool:
+        """Whether the scorecard meets every threshold; an undefined metric meets none."""
+        return not self.unmet(card)
+
+    def unmet(self, card: Scorecard) -> dict[str, str]:
+        """The thresholds a scorecard misses, in words, by metric."""
+        missed: dict[str, str] = {}
+        for name, bound in self.require.items():
+            value = _of(card, name)
+            lower = name in METRICS and METRICS[name].better == "lower"
+            if value is None:
+                missed[name] = "undefined on these rows"
+            elif (value > bound) if lower else (value < bound):
+                missed[name] = f"{value:.4f} is {'above' if lower else 'below'} {bound:g}"
+        return missed
+
+
+def is_own(name: str) -> bool:
+    """Whether a name means a metric of one's own, `package.module:function`."""
+    module, _, function = name.partition(":")
+    return function.isidentifier() and all(part.isidentifier() for part in module.split("."))
+
+
+def named(judged: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Judged values under the names an objective knows them by: `judged.QUALITY`, or their dotted name."""
+    return {name if is_own(name) else JUDGED + name: value for name, value in judged.items()}
+
+
+def _scale(name: str) -> tuple[float, float]:
+    """Offset and slope that take a metric to its part in [0, 1], where more is better."""
+    if name.startswith(JUDGED):
+        return -0.25, 0.25
+    if name in METRICS and METRICS[name].better == "lower":
+        return 1.0, -1.0
+    return 0.0, 1.0
+
+
+def _formula(name: str) -> str:
+    if name.startswith(JUDGED):
+        return f"({name} - 1) / 4"
+    return name if _scale(name)[1] > 0 else f"1 - {name}"
+
+
+def _guard(name: str, values: Mapping[str, float | None]) -> str:
+    return "; unreadable replies taken as sure and wrong" if SAFE + name in values else ""
+
+
+def _of(card: Scorecard, name: str) -> float | None:
+    if name in METRICS or name == "objective":
+        value: float | None = getattr(card, name)
+        return value
+    return card.judged.get(name.removeprefix(JUDGED))
+
+
+def _check(where: str, name: str, known: list[str]) -> None:
+    if name in known or is_own(name) or (name.startswith(JUDGED) and len(name) > len(JUDGED)):
+        return
+    close = get_close_matches(name, known, n=1, cutoff=0.5)
+    meant = f", did you mean {close[0]}" if close else ""
+    raise InputError(
+        f"{where}: no such metric{meant}. Known: {', '.join(known)}, judged.QUALITY, package.module:function"
+    )

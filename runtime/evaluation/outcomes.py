@@ -1,0 +1,145 @@
+"""What one prompt achieved on the rows of one task with one model: compact columns, fit to be kept."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from .response import Failed, Graded
+
+ROW = np.dtype(
+    [
+        ("credit", "<f8"),
+        ("confidence", "<f8"),  # NaN where the task asks for none
+        ("seconds", "<f8"),
+        ("tokens", "<i4"),
+        ("gold", "<i4"),
+        ("answer", "<i4"),  # UNREAD where no answer could be read
+        ("correct", "?"),
+        ("followed", "?"),
+    ]
+)
+"""One graded row, packed in 38 bytes; `gold` and `answer` index `Outcomes.labels`."""
+
+UNREAD = -1
+"""The code of an answer that could not be read, and of every label of an open answer space."""
+
+Table = NDArray[np.void]
+"""A structured array of `ROW`."""
+
+
+class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
+    """Graded rows in ascending order of example id, and the ids of the rows whose calls failed.
+
+    A plain value: it encodes to MessagePack, and equal responses give equal outcomes whatever order they came
+    in. `rows` packs the records of `ROW`; `table()` is a view of it that costs no copy. `closed` is False
+    where the answer space is open; such outcomes carry no labels, and metrics by class are undefined.
+    """
+
+    ids: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    rows: bytes = b""
+    closed: bool = True
+
+    @classmethod
+    def of(cls, responses: Iterable[Graded | Failed], *, closed: bool = True) -> "Outcomes":
+        """The outcomes of the responses to distinct examples.
+
+        Raises ValueError when an example has two responses.
+        """
+        ordered = sorted(responses, key=lambda response: response.example)
+        graded = [response for response in ordered if isinstance(response, Graded)]
+        failed = tuple(response.example for response in ordered if isinstance(response, Failed))
+        labels = _labels(graded) if closed else ()
+        codes = {label: code for code, label in enumerate(labels)}
+        table = np.array([_record(response, codes) for response in graded], dtype=ROW)
+        ids = tuple(response.example for response in graded)
+        _refuse_twins(ids + failed)
+        return cls(ids=ids, failed=failed, labels=labels, rows=table.tobytes(), closed=closed)
+
+    def table(self) -> Table:
+        """The graded rows as a read-only structured array of `ROW`, in the order of `ids`."""
+        return np.frombuffer(self.rows, dtype=ROW)
+
+    def merge(self, other: "Outcomes") -> "Outcomes":
+        """Both together; ValueError when an example is in both, or when only one of them is closed."""
+        if not (other.ids or other.failed):
+            return self
+        if not (self.ids or self.failed):
+            return other
+        if self.closed != other.closed:
+            raise ValueError("outcomes of a closed and of an open answer space cannot be merged")
+        ids = self.ids + other.ids
+        failed = self.failed + other.failed
+        _refuse_twins(ids + failed)
+        labels, tables = aligned(self, other)
+        order = sorted(range(len(ids)), key=ids.__getitem__)
+        return Outcomes(
+            ids=tuple(ids[i] for i in order),
+            failed=tuple(sorted(failed)),
+            labels=labels,
+            rows=np.concatenate(tables)[order].tobytes(),
+            closed=self.closed,
+        )
+
+    def select(self, ids: Collection[str]) -> "Outcomes":
+        """Only the rows, graded or failed, whose example is in `ids`; ids not known here are no error."""
+        wanted = frozenset(ids)
+        kept = [i for i, id in enumerate(self.ids) if id in wanted]
+        table = self.table()[kept]
+        used = np.union1d(table["gold"], table["answer"]).tolist()
+        labels = tuple(self.labels[code] for code in used if code != UNREAD)
+        return Outcomes(
+            ids=tuple(self.ids[i] for i in kept),
+            failed=tuple(id for id in self.failed if id in wanted),
+            labels=labels,
+            rows=_recoded(table, self.labels, labels).tobytes(),
+            closed=self.closed,
+        )
+
+
+def aligned(*parts: Outcomes) -> tuple[tuple[str, ...], list[Table]]:
+    """The labels of all parts, ascending, and each part's table with its codes indexing these labels."""
+    labels = tuple(sorted({label for part in parts for label in part.labels}))
+    return labels, [_recoded(part.table(), part.labels, labels) for part in parts]
+
+
+def _labels(graded: Sequence[Graded]) -> tuple[str, ...]:
+    answers = {response.answer for response in graded if response.answer is not None}
+    return tuple(sorted(answers | {response.gold for response in graded}))
+
+
+def _record(response: Graded, codes: dict[str, int]) -> tuple[float | int | bool, ...]:
+    confidence = response.confidence
+    answer = response.answer
+    return (
+        response.credit,
+        np.nan if confidence is None else confidence,
+        response.seconds,
+        response.completion_tokens,
+        codes.get(response.gold, UNREAD),
+        UNREAD if answer is None else codes.get(answer, UNREAD),
+        response.correct,
+        response.followed,
+    )
+
+
+def _recoded(table: Table, old: tuple[str, ...], new: tuple[str, ...]) -> Table:
+    if old == new:
+        return table
+    place = {label: code for code, label in enumerate(new)}
+    # The last entry answers index -1, so that UNREAD stays UNREAD.
+    codes = np.array([*(place.get(label, UNREAD) for label in old), UNREAD], dtype=np.int32)
+    recoded = table.copy()
+    recoded["gold"] = codes[table["gold"]]
+    recoded["answer"] = codes[table["answer"]]
+    return recoded
+
+
+def _refuse_twins(ids: Sequence[str]) -> None:
+    if len(set(ids)) < len(ids):
+        twins = sorted(id for id, count in Counter(ids).items() if count > 1)
+        raise ValueError(f"more than one response to example {', '.join(twins[:3])}")

@@ -1,0 +1,131 @@
+"""Two prompts on the same examples: what the one gains over the other, metric by metric."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from .bca import bca
+from .intervals import with_objective
+from .meter import Meter
+from .metrics import METRICS, Values, points, shown
+from .objective import Objective, named
+from .outcomes import Outcomes, Table, aligned
+from .sampling import Draw, counts, gathered, leave_outs, swaps
+from .significance import mcnemar, permutation
+
+Counts = NDArray[np.int32]
+Vector = NDArray[np.float64]
+
+
+class Gain(msgspec.Struct, frozen=True):
+    """Best minus baseline in the metric's own unit, its 95 % interval, and the p-value of no difference.
+
+    `better` says which sign is an improvement: where it is `lower`, a negative difference is one. `low` and
+    `high`, or `p`, are None where resampling leaves the metric undefined too often to tell.
+    """
+
+    difference: float
+    low: float | None
+    high: float | None
+    p: float | None
+    better: Literal["higher", "lower"] = "higher"
+
+
+def gains(
+    best: Outcomes,
+    baseline: Outcomes,
+    objective: Objective,
+    *,
+    seed: int,
+    judged: tuple[Mapping[str, float | None], Mapping[str, float | None]] | None = None,
+) -> dict[str, Gain]:
+    """The gain in every metric defined for both, and in the objective, on the rows both have graded.
+
+    Intervals are BCa over 1000 paired resamples of examples. p is McNemar's exact test for accuracy where
+    credit is 0 or 1, else a paired permutation test of 2000 random exchanges of the two prompts' rows;
+    uncorrected, see `holm`. `judged` holds both prompts' ratings as in `evaluate`; they enter the objective
+    as given, and an objective that weighs them has no p, since ratings cannot be exchanged row by row.
+    """
+    common = set(best.ids) & set(baseline.ids)
+    if not common:
+        return {}
+    comparison = _Comparison(best.select(common), baseline.select(common), objective, judged)
+    draws = comparison.resampled(counts, seed)
+    left_out = comparison.resampled(leave_outs, seed)
+    permuted = comparison.swapped(seed)
+    found: dict[str, Gain] = {}
+    for name, difference in comparison.points().items():
+        interval = bca(difference, draws[name], left_out[name]) if len(common) > 1 else None
+        low, high = interval or (None, None)
+        p = comparison.exact(name, permutation(difference, permuted[name]))
+        found[name] = Gain(difference, low, high, p, METRICS[name].better if name in METRICS else "higher")
+    return found
+
+
+class _Comparison:
+    """Two prompts' outcomes on the same examples."""
+
+    def __init__(
+        self,
+        best: Outcomes,
+        baseline: Outcomes,
+        objective: Objective,
+        judged: tuple[Mapping[str, float | None], Mapping[str, float | None]] | None,
+    ) -> None:
+        labels, self._tables = aligned(best, baseline)
+        self._outcomes = (best, baseline)
+        self._objective = objective
+        self._judged = tuple(named(ratings) for ratings in judged or ({}, {}))
+        self._meters = [Meter(table, classes=len(labels)) for table in self._tables]
+        pooled: Table = np.concatenate(self._tables)
+        self._pooled = Meter(pooled, classes=len(labels))
+
+    def points(self) -> dict[str, float]:
+        """The differences of what is defined for both."""
+        one, other = (
+            self._with_objective(points(outcomes), given)
+            for outcomes, given in zip(self._outcomes, self._judged, strict=True)
+        )
+        return {
+            name: value - base
+            for name, value in shown(one).items()
+            if value is not None and (base := other[name]) is not None
+        }
+
+    def resampled(self, draw: Draw, seed: int) -> dict[str, Vector]:
+        """The differences where examples count as often as drawn, the same for both prompts."""
+        one, other = (
+            with_objective(gathered(meter, draw(len(table), seed=seed)), self._objective, given)
+            for meter, table, given in zip(self._meters, self._tables, self._judged, strict=True)
+        )
+        return {name: one[name] - other[name] for name in shown(one)}
+
+    def swapped(self, seed: int) -> dict[str, Vector]:
+        """The differences where the prompts exchange rows by the toss of a coin."""
+
+        def best(marks: Counts) -> dict[str, Vector]:
+            return self._pooled(np.hstack([1 - marks, marks]))
+
+        def baseline(marks: Counts) -> dict[str, Vector]:
+            return self._pooled(np.hstack([marks, 1 - marks]))
+
+        one, other = (
+            with_objective(gathered(side, swaps(len(self._tables[0]), seed=seed)), self._objective, {})
+            for side in (best, baseline)
+        )
+        return {name: one[name] - other[name] for name in shown(one)}
+
+    def exact(self, name: str, p: float | None) -> float | None:
+        """McNemar's p in place of the permutation's where it applies; None where neither does."""
+        if name == "objective" and any(given.keys() & self._objective.weights for given in self._judged):
+            return None
+        one, other = (table["credit"] for table in self._tables)
+        if name != "accuracy" or not np.isin(np.concatenate([one, other]), (0, 1)).all():
+            return p
+        return mcnemar(one == 1, other == 1)
+
+    def _with_objective(self, values: Values, given: Values) -> Values:
+        return {**values, "objective": self._objective.value({**values, **given})}

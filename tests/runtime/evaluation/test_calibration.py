@@ -1,0 +1,88 @@
+"""What temperature scaling and the diagrams' numbers promise."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from scipy.special import expit, logit
+
+from transfer_prompting.runtime.evaluation.calibration import (
+    calibration,
+    fit_temperature,
+    reliability,
+    risk_coverage,
+    scaled,
+)
+from transfer_prompting.runtime.evaluation.metrics import points
+from transfer_prompting.runtime.evaluation.outcomes import Outcomes
+from transfer_prompting.runtime.evaluation.response import Graded
+
+from support.graded import graded, responses
+
+
+def overconfident(rows: int, seed: int, temperature: float) -> Outcomes:
+    """Confidences whose log-odds are `temperature` times the true ones."""
+    rng = np.random.default_rng(seed)
+    truth = rng.uniform(0.3, 0.95, rows)
+    told = expit(logit(truth) * temperature)
+    right = rng.random(rows) < truth
+    return Outcomes.of(
+        graded(f"{i:05d}", right=bool(right[i]), confidence=float(told[i])) for i in range(rows)
+    )
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_the_temperature_that_distorted_the_confidences_is_found(temperature: float):
+    assert fit_temperature(overconfident(4000, 1, temperature)) == pytest.approx(temperature, rel=0.15)
+
+
+def test_scaling_mends_overconfidence_on_rows_it_was_not_fitted_on():
+    test = overconfident(2000, 2, 3.0)
+    found = calibration(overconfident(2000, 1, 3.0), test)
+    assert found is not None
+    assert found.ece == pytest.approx(points(test)["ece"])
+    assert found.scaled_ece < found.ece / 2
+    assert found.fitted_on == 2000
+
+
+def test_confidences_at_temperature_1_stay():
+    told = np.array([0.0, 0.2, 0.5, 0.9])
+    assert scaled(told, 1.0) == pytest.approx(told)
+
+
+def test_certainty_can_be_softened_and_an_unread_answer_stays_at_0():
+    softened = scaled(np.array([0.0, 1.0]), 5.0)
+    assert softened[0] == 0.0
+    assert 0.8 < softened[1] < 0.9
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_answers_all_alike_tell_no_temperature(right: bool):
+    assert fit_temperature(Outcomes.of(graded(str(i), right=right) for i in range(5))) is None
+
+
+def test_without_confidences_there_is_no_calibration():
+    bare = Outcomes.of(graded(str(i), right=i > 2, confidence=None) for i in range(5))
+    assert fit_temperature(bare) is None
+    assert calibration(overconfident(50, 1, 2.0), bare) is None
+    assert reliability(bare) == ()
+    assert risk_coverage(bare) == ()
+    assert fit_temperature(Outcomes()) is None
+
+
+@given(responses())
+def test_the_bars_of_the_diagram_add_up_to_the_ece(rows: list[Graded]):
+    outcomes = Outcomes.of(rows)
+    bars = reliability(outcomes)
+    assert sum(bar.rows for bar in bars) == len(rows)
+    assert all(bar.low - 1e-12 <= bar.confidence <= bar.high + 1e-12 for bar in bars)
+    ece = sum(bar.rows * abs(bar.accuracy - bar.confidence) for bar in bars) / len(rows)
+    assert ece == pytest.approx(points(outcomes)["ece"])
+
+
+@given(responses())
+def test_full_coverage_has_the_error_rate_as_its_risk(rows: list[Graded]):
+    curve = risk_coverage(Outcomes.of(rows))
+    coverage, risk = curve[-1]
+    assert coverage == 1.0
+    assert risk == pytest.approx(1 - np.mean([row.correct for row in rows]))
+    assert [point[0] for point in curve] == sorted({point[0] for point in curve})

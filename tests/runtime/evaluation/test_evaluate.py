@@ -1,0 +1,158 @@
+"""From outcomes to a scorecard; the baselines beside it; metrics of one's own."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+
+from transfer_prompting.runtime.errors import InputError
+from transfer_prompting.runtime.evaluation.baselines import Chance, chance
+from transfer_prompting.runtime.evaluation.custom import load, measure
+from transfer_prompting.runtime.evaluation.evaluate import evaluate
+from transfer_prompting.runtime.evaluation.metrics import METRICS
+from transfer_prompting.runtime.evaluation.objective import Objective
+from transfer_prompting.runtime.evaluation.outcomes import Outcomes
+from transfer_prompting.runtime.evaluation.response import Failed, Graded
+from transfer_prompting.runtime.evaluation.scorecard import Scorecard
+from transfer_prompting.runtime.tasks.answers.space import Recovered
+from transfer_prompting.runtime.tasks.example import Example, Question
+
+from support.graded import drawn, graded, responses
+
+OBJECTIVE = Objective()
+
+
+def card_of(rows: list[Graded], *, intervals: bool = False) -> Scorecard:
+    return evaluate(Outcomes.of(rows), OBJECTIVE, seed=7, intervals=intervals)
+
+
+def test_a_scorecard_counts_failures_apart():
+    card = evaluate(Outcomes.of([graded("1"), Failed("2", "503")]), OBJECTIVE, seed=7, intervals=False)
+    assert (card.n, card.failed, card.failed_share, card.accuracy) == (1, 1, 0.5, 1.0)
+
+
+def test_a_scorecard_without_rows_claims_nothing():
+    card = evaluate(Outcomes.of([Failed("1", "503")]), OBJECTIVE, seed=7, intervals=True)
+    assert (card.n, card.failed, card.objective, card.intervals) == (0, 1, None, {})
+    assert all(getattr(card, name) is None for name in METRICS)
+
+
+@given(responses(most=15))
+@settings(deadline=None, max_examples=20)
+def test_with_and_without_intervals_the_numbers_are_the_same(rows: list[Graded]):
+    fast, full = card_of(rows), card_of(rows, intervals=True)
+    assert fast.intervals == {}
+    for name in (*METRICS, "objective"):
+        assert getattr(fast, name) == pytest.approx(getattr(full, name))
+
+
+def test_equal_outcomes_give_equal_scorecards_that_survive_json():
+    rows = drawn(50, seed=1)
+    card = card_of(rows, intervals=True)
+    assert card_of(rows[::-1], intervals=True) == card
+    assert msgspec.json.decode(msgspec.json.encode(card), type=Scorecard) == card
+
+
+def test_every_metric_says_how_it_came_about():
+    said = card_of(drawn(40, seed=1)).explained
+    assert set(METRICS) - {"output_tokens", "seconds"} == set(said)
+    assert said["ece"].startswith("10 bins of equal width over 40 rows; 1 - ece = ")
+
+
+def test_an_undefined_metric_says_why():
+    all_right = card_of([graded(str(i)) for i in range(5)]).explained
+    assert (
+        all_right["auroc"] == "undefined: every answer is right; undefined here: its weight 0.1 is shared out"
+    )
+    bare = card_of([graded(str(i), confidence=None) for i in range(5)]).explained
+    assert bare["ece"].startswith("undefined: not every row has a confidence")
+
+
+def test_ratings_stand_in_the_scorecard_and_enter_the_objective():
+    objective = Objective({"accuracy": 1, "judged.relevance": 1})
+    card = evaluate(
+        Outcomes.of([graded("1"), graded("2")]),
+        objective,
+        seed=7,
+        intervals=True,
+        judged={"relevance": 3.0},
+    )
+    assert card.judged == {"relevance": 3.0}
+    assert card.objective == pytest.approx(0.75)
+    assert card.explained["judged.relevance"] == "(judged.relevance - 1) / 4 = 0.5000, weight 0.5"
+
+
+class Labels:
+    """An answer space of given labels; none of them: open."""
+
+    kind = "classification"
+
+    def __init__(self, *labels: str) -> None:
+        self._labels = labels
+
+    def allowed(self, question: Question) -> tuple[str, ...]:
+        return question.choices or self._labels
+
+    def options(self, question: Question) -> str:
+        return ""
+
+    def hint(self, question: Question) -> str:
+        return ""
+
+    def strict(self, answer: str, question: Question) -> str | None:
+        return answer
+
+    def lenient(self, text: str, question: Question) -> Recovered | None:
+        return None
+
+    def credit(self, answer: str, example: Example) -> float:
+        return float(answer == example.gold)
+
+
+def test_the_baselines_are_the_commonest_answer_and_a_fair_draw():
+    rows = [Example(str(i), "?", gold) for i, gold in enumerate("AABC")]
+    assert chance(Labels("A", "B", "C", "D"), rows) == Chance(majority=0.5, random=0.25)
+
+
+def test_a_fair_draw_is_among_each_rows_own_options():
+    rows = [Example("1", "?", "A", choices=("x", "y")), Example("2", "?", "B", choices=("x", "y", "z", "w"))]
+    assert chance(Labels(), rows) == Chance(majority=0.5, random=0.375)
+
+
+def test_an_open_answer_space_has_no_baselines():
+    assert chance(Labels(), [Example("1", "?", "42")]) == Chance(None, None)
+    assert chance(Labels("A"), []) == Chance(None, None)
+
+
+def test_a_metric_of_ones_own_is_loaded_by_its_dotted_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "shop_metrics.py").write_text(
+        "def right(rows):\n    return sum(r.correct for r in rows) / len(rows)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    name = "shop_metrics:right"
+    assert measure(name, load(name), [graded("1"), graded("2", right=False)]) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("math.sqrt", "expected package.module:function"),
+        ("no_such_module_here:f", "module no_such_module_here cannot be imported"),
+        ("math:no_such_function", "module math has no function no_such_function"),
+        ("math:pi", "has no function pi"),
+    ],
+)
+def test_a_metric_that_cannot_be_loaded_is_named(name: str, message: str):
+    with pytest.raises(InputError, match=message):
+        load(name)
+
+
+@pytest.mark.parametrize("value", [1.5, -0.1, float("nan"), "much"])
+def test_a_metric_of_ones_own_outside_0_to_1_is_refused(value: float):
+    with pytest.raises(InputError, match="expected None or a number from 0 to 1"):
+        measure("own:f", lambda rows: value, [])
+
+
+def test_a_metric_of_ones_own_may_be_undefined():
+    assert measure("own:f", lambda rows: None, []) is None
