@@ -1,0 +1,1 @@
+"""Caps on calls, tokens, dollars and minutes, and the count of what was used."""

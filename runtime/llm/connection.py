@@ -1,0 +1,87 @@
+"""One endpoint, open: its client, and what all its models share."""
+
+import os
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...scenarios.endpoints import Endpoint
+from ..errors import InputError
+from .embedded import find_model, serve_embedded
+from .http.aiohttp_client import AiohttpClient
+from .http.openai_client import OpenAIClient
+from .limits.limiter import Limiters
+from .protocol import ChatClient
+from .retries.breaker import Breaker
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """An endpoint that is ready to be asked. `client` sends one HTTP call; nothing else is done in it."""
+
+    endpoint: Endpoint
+    client: ChatClient
+    limiters: Limiters
+    breaker: Breaker
+
+
+@asynccontextmanager
+async def connected(
+    name: str, endpoint: Endpoint, *, folder: Path, client: ChatClient | None = None
+) -> AsyncGenerator[Connection]:
+    """The endpoint `name` of a scenario in `folder`, with one HTTP session, or with the host's `client`.
+
+    A `local` endpoint runs its model in a child process until the scope ends. Raises InputError when its
+    key or its model file is missing, EndpointError when its model does not start.
+    """
+    limiters = Limiters(endpoint.limits)
+    breaker = Breaker(name)
+    if client is not None:
+        yield Connection(endpoint, client, limiters, breaker)
+        return
+    key = api_key(name, endpoint)
+    async with (
+        _base_url(name, endpoint, folder) as url,
+        _client(name, endpoint, url, key, limiters) as own,
+    ):
+        yield Connection(endpoint, own, limiters, breaker)
+
+
+def check_endpoint(name: str, endpoint: Endpoint, folder: Path) -> None:
+    """Raises InputError when the endpoint's key, its model file or the engine that runs it is missing."""
+    api_key(name, endpoint)
+    if endpoint.local is not None:
+        find_model(endpoint.local, folder)
+
+
+def api_key(name: str, endpoint: Endpoint) -> str | None:
+    """The key from the environment, None where the endpoint names none. Raises InputError when not set."""
+    variable = endpoint.api_key_env
+    if variable is None:
+        return None
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise InputError(
+            f"endpoints.{name}.api_key_env: the environment variable {variable} is not set; set it to "
+            "the key of this endpoint"
+        )
+    return key
+
+
+@asynccontextmanager
+async def _base_url(name: str, endpoint: Endpoint, folder: Path) -> AsyncGenerator[str]:
+    if endpoint.local is None:
+        yield str(endpoint.base_url)
+        return
+    gguf = find_model(endpoint.local, folder)
+    async with serve_embedded(gguf, name=name, parallel=endpoint.limits.concurrency) as url:
+        yield url
+
+
+def _client(
+    name: str, endpoint: Endpoint, url: str, key: str | None, limiters: Limiters
+) -> AbstractAsyncContextManager[ChatClient]:
+    if endpoint.client == "openai":
+        return OpenAIClient(url, api_key=key, timeout=endpoint.timeout, name=name, on_limits=limiters.told)
+    return AiohttpClient(url, api_key=key, timeout=endpoint.timeout, name=name, on_limits=limiters.told)

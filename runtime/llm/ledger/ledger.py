@@ -1,0 +1,140 @@
+"""The call ledger: every finished model call on disk, so that a run resumes and nothing is paid twice."""
+
+import sqlite3
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+from typing import Any, Self
+
+from anyio import create_task_group, to_thread
+
+from ...concurrency import ungrouped
+from ...errors import CallFailed
+from ..protocol import ChatResponse
+from .batch import Batch, LedgerFailed
+from .earlier import Earlier, begin_invocation, earlier
+from .file import open_ledger_file
+from .flight import Flight
+from .lock import exclusive
+from .rows import (
+    SELECT_FAILURE,
+    SELECT_RESPONSE,
+    FailureOutcome,
+    ResponseRow,
+    call_row,
+    failure_row,
+    recorded_failure,
+    replayed_response,
+)
+from .writer import LedgerWriter
+
+__all__ = ["Ledger", "LedgerFailed", "open_ledger"]
+
+
+class Ledger:
+    """An open ledger. `earlier` is what invocations before this one spent, `flights` the calls made now.
+
+    Look-ups read on the event loop's thread (some 10 microseconds); rows are written in a worker thread,
+    many in one commit. Nothing of a finished call stays in memory. A commit survives `kill -9`.
+    """
+
+    def __init__(self, path: Path, reader: sqlite3.Connection, writer: LedgerWriter, before: Earlier) -> None:
+        self.path = path
+        self.earlier = before
+        self.flights: dict[bytes, Flight] = {}
+        self._reader = reader
+        self._writer = writer
+        self._failures = before.failures
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, path: Path, *, shared: bool = False) -> AsyncGenerator[Self]:
+        """The ledger at `path`, made where there is none; all rows are on disk when the scope ends.
+
+        A run's own ledger is refused to a second process. A `shared` one (a cache between runs) is open to
+        many at once and keeps no account of what was spent. Raises InputError as `open_ledger_file` does,
+        and when another process holds the ledger. A write that fails cancels the scope; LedgerFailed is
+        then raised from it.
+        """
+        with nullcontext() if shared else exclusive(path):
+            connection, reader, before, invocation = await to_thread.run_sync(_open, path, shared)
+            writer = LedgerWriter(connection, path, invocation=invocation)
+            async with ungrouped(), create_task_group() as tasks:
+                tasks.start_soon(writer.run, tasks.cancel_scope)
+                try:
+                    yield cls(path, reader, writer, before)
+                finally:
+                    reader.close()
+                    await writer.close()
+            if writer.error is not None:
+                raise LedgerFailed(writer.error)
+
+    def find(self, key: bytes) -> ChatResponse | None:
+        """The recorded response, marked as replayed; None where the call was never finished."""
+        row: ResponseRow | None = self._read(SELECT_RESPONSE, key)
+        return None if row is None else replayed_response(row)
+
+    def failure(self, key: bytes) -> CallFailed | None:
+        """How the call last failed for good; None where it did not, or was cut short from outside."""
+        if not self._failures:
+            return None
+        row: FailureOutcome | None = self._read(SELECT_FAILURE, key)
+        return None if row is None else recorded_failure(row)
+
+    async def record(
+        self, key: bytes, endpoint: str, model: str, response: ChatResponse, *, paid: bool = True
+    ) -> None:
+        """Return once the response is on disk. A key already there keeps its first response.
+
+        `paid` is False for what a shared ledger gave. Raises LedgerFailed. A caller that is cancelled while
+        it waits loses nothing: the row is written all the same.
+        """
+        await self.put(key, endpoint, model, response, paid=paid).committed()
+
+    def put(
+        self, key: bytes, endpoint: str, model: str, response: ChatResponse, *, paid: bool = True
+    ) -> Batch:
+        """Hand the response over to be written; await the batch's `committed` before passing it on."""
+        batch = self._writer.batch()
+        batch.calls.append(call_row(key, endpoint, model, response, paid=paid))
+        return batch
+
+    def put_failure(
+        self, key: bytes, endpoint: str, model: str, attempts: int, error: BaseException
+    ) -> Batch:
+        """Hand over that a call used up `attempts` HTTP calls and gave no response."""
+        batch = self._writer.batch()
+        batch.failures.append(failure_row(key, endpoint, model, attempts, error))
+        self._failures += 1
+        return batch
+
+    def _read(self, statement: str, key: bytes) -> Any:
+        try:
+            return self._reader.execute(statement, (key,)).fetchone()
+        except sqlite3.Error as error:
+            raise LedgerFailed(f"{self.path}: the call ledger cannot be read: {error}") from error
+
+
+@asynccontextmanager
+async def open_ledger(path: Path | None, *, shared: bool = False) -> AsyncGenerator[Ledger]:
+    """`Ledger.open`; without a path a ledger of its own that is gone when the scope ends."""
+    if path is not None:
+        async with Ledger.open(path, shared=shared) as ledger:
+            yield ledger
+        return
+    folder = await to_thread.run_sync(mkdtemp, None, "tprompt-")
+    try:
+        async with Ledger.open(Path(folder, "ledger.sqlite")) as ledger:
+            yield ledger
+    finally:
+        rmtree(folder, ignore_errors=True)
+
+
+def _open(path: Path, shared: bool) -> tuple[sqlite3.Connection, sqlite3.Connection, Earlier, int | None]:
+    writer, reader = open_ledger_file(path)
+    if shared:
+        return writer, reader, Earlier(), None
+    return writer, reader, earlier(reader), begin_invocation(writer, time.time())

@@ -1,0 +1,180 @@
+"""The limits of one endpoint and model, shared by all who talk to it, and the client that keeps them."""
+
+import msgspec
+
+from ....scenarios.endpoints import Limits
+from ...errors import CallFailed, RateLimited, Rejected
+from ..clock import Clock, SystemClock
+from ..http.headers import RateSheet
+from ..protocol import ChatClient, ChatRequest, ChatResponse
+from .allowance import Allowance
+from .line import Line
+from .token_estimate import TokenEstimate
+
+PATIENCE = 300.0
+
+
+class LimitsNow(msgspec.Struct, frozen=True):
+    """Limits at one moment. Rates are per minute, None where nothing limits them; `paused_for` is in seconds.
+
+    `window` is the number of calls allowed in flight. `rejections` counts calls the endpoint refused as too
+    many, `episodes` the occasions on which it did.
+    """
+
+    in_flight: int
+    waiting: int
+    window: int
+    requests_per_minute: float | None
+    tokens_per_minute: float | None
+    paused_for: float
+    rejections: int
+    episodes: int
+
+
+class Limiter:
+    """Keeps calls to one endpoint and model within what it allows; share one among all who talk to it.
+
+    Declared limits are kept by spacing calls evenly. Undeclared ones are taken from `x-ratelimit-*` headers
+    (`told`) or learned from refusals: a refusal pauses everything until the endpoint's Retry-After, and sets
+    a pace (see `LearnedRate`); an overload without a word on when to return shrinks the number in flight.
+    Those who wait go in the order in which they came. When the endpoint asks for a pause of more than
+    `patience` seconds, those who wait get RateLimited at once.
+    """
+
+    def __init__(self, limits: Limits, clock: Clock | None = None, *, patience: float = PATIENCE) -> None:
+        self._clock = clock or SystemClock()
+        self._allowance = Allowance(limits, self._clock)
+        self._line = Line(self._allowance, self._clock)
+        self._estimate = TokenEstimate()
+        self._patience = patience
+        self._refusal: RateLimited | None = None
+        self.rejections = 0
+
+    def now(self) -> LimitsNow:
+        """A snapshot for displays."""
+        allowance = self._allowance
+        paces = [pace for pace in (allowance.requests, allowance.learned.pace) if pace is not None]
+        rate = min((pace.per_second for pace in paces), default=None)
+        tokens = allowance.tokens
+        return LimitsNow(
+            in_flight=allowance.in_flight,
+            waiting=len(self._line),
+            window=allowance.window.size,
+            requests_per_minute=None if rate is None else 60 * rate,
+            tokens_per_minute=None if tokens is None else 60 * tokens.per_second,
+            paused_for=max(0.0, allowance.paused_until - self._clock.now()),
+            rejections=self.rejections,
+            episodes=allowance.epoch,
+        )
+
+    def estimate(self, request: ChatRequest) -> float:
+        """Tokens to reserve for a call; 0 where tokens are not limited."""
+        return 0.0 if self._allowance.tokens is None else self._estimate.of(request)
+
+    def enter(self, tokens: float) -> int | None:
+        """Start a call now and return its epoch; None when it has to `wait`."""
+        allowance = self._allowance
+        if self._line or not allowance.free():
+            return None
+        if allowance.timed and self._clock.now() < allowance.due():
+            return None
+        return allowance.take(tokens)
+
+    async def wait(self, tokens: float) -> int:
+        """Wait for a turn and start the call; returns its epoch."""
+        if self._refusal is not None and self._allowance.paused_until - self._clock.now() > self._patience:
+            raise self._too_long(self._refusal)
+        return await self._line.wait(tokens)
+
+    def served(self, tokens: float, request: ChatRequest, response: ChatResponse) -> None:
+        """A call was answered; what it was taken to use is settled with what it used."""
+        allowance, spare = self._allowance, 0.0
+        allowance.served(response.seconds)
+        if allowance.tokens is not None:
+            usage = response.usage
+            if usage.prompt_tokens:
+                spare = tokens - usage.prompt_tokens - usage.completion_tokens
+                self._estimate.learn(request, usage)
+        allowance.put_back(spare)
+        if self._line:
+            self._line.admit()
+
+    def failed(self, epoch: int, tokens: float, error: BaseException) -> None:
+        """A call ended without a response."""
+        allowance, spare = self._allowance, 0.0
+        if isinstance(error, RateLimited):
+            spare = tokens
+            self._refused(epoch, error)
+        elif isinstance(error, Rejected):
+            allowance.learned.served()
+        elif isinstance(error, CallFailed) and error.status == 503:
+            allowance.overloaded(epoch)
+        allowance.put_back(spare)
+        self._line.admit()
+
+    def told(self, sheet: RateSheet) -> None:
+        """The headers of an answer tell of limits."""
+        self._allowance.told(sheet)
+
+    def _refused(self, epoch: int, error: RateLimited) -> None:
+        self.rejections += 1
+        self._refusal = error
+        if self._allowance.refused(epoch, error.retry_after) > self._patience:
+            self._line.dismiss(lambda: self._too_long(error))
+
+    def _too_long(self, error: RateLimited) -> RateLimited:
+        pause = self._allowance.paused_until - self._clock.now()
+        return RateLimited(
+            f"the endpoint asked for a pause of another {pause:.0f} s, longer than a call may wait"
+            f" ({self._patience:g} s): {error}",
+            retry_after=pause,
+            status=error.status,
+            attempts=0,
+        )
+
+
+class LimitedClient:
+    """Makes each call within the limits; a call holds its place for exactly one HTTP call."""
+
+    def __init__(self, inner: ChatClient, limiter: Limiter) -> None:
+        self._inner = inner
+        self._limiter = limiter
+
+    async def chat(self, request: ChatRequest) -> ChatResponse:
+        limiter = self._limiter
+        tokens = limiter.estimate(request)
+        epoch = limiter.enter(tokens)
+        if epoch is None:
+            epoch = await limiter.wait(tokens)
+        try:
+            response = await self._inner.chat(request)
+        except BaseException as error:
+            limiter.failed(epoch, tokens, error)
+            raise
+        limiter.served(tokens, request, response)
+        return response
+
+
+class Limiters:
+    """The limiters of one endpoint, one a model, made when first asked for.
+
+    limiters = Limiters(endpoint.limits)
+    client = AiohttpClient(base_url, on_limits=limiters.told)
+    limited = LimitedClient(client, limiters.of(model))
+    """
+
+    def __init__(self, limits: Limits, clock: Clock | None = None, *, patience: float = PATIENCE) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._patience = patience
+        self._by_model: dict[str, Limiter] = {}
+
+    def of(self, model: str) -> Limiter:
+        """The limiter of a model, always the same one."""
+        if model not in self._by_model:
+            self._by_model[model] = Limiter(self._limits, self._clock, patience=self._patience)
+        return self._by_model[model]
+
+    def told(self, model: str, sheet: RateSheet) -> None:
+        """The headers of an answer for `model` tell of limits."""
+        self.of(model).told(sheet)

@@ -1,0 +1,1 @@
+"""What is tried again and when, and when an endpoint is left alone."""

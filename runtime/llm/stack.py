@@ -1,0 +1,164 @@
+"""The models of a scenario, each behind one stack: budget ( ledger ( retries ( limits ( client ))))."""
+
+from collections.abc import AsyncGenerator, Collection, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import msgspec
+
+from ...scenarios.endpoints import Model
+from ...scenarios.scenario import Scenario
+from ..errors import InputError
+from .budget.attempts import CountingClient
+from .budget.budget import Budget
+from .budget.client import BudgetedClient
+from .budget.earlier_spending import count_earlier
+from .budget.usage import AgentRole, Meter, UsageReport, Used
+from .connection import Connection, check_endpoint, connected
+from .ledger.client import LedgeredClient
+from .ledger.key import endpoint_identity
+from .ledger.ledger import Ledger, open_ledger
+from .limits.limiter import LimitedClient, LimitsNow
+from .logprobs_probe import probe_logprobs
+from .protocol import ChatClient
+from .retries.client import RetryingClient
+
+__all__ = ["ModelNow", "Models", "open_models", "probe_logprobs"]
+
+
+class ModelNow(msgspec.Struct, frozen=True):
+    """One model at one moment: what it was used for so far, and its limits (shared with any other entry of
+    `models` that names the same model of the same endpoint)."""
+
+    used: Used
+    limits: LimitsNow
+
+
+class Models:
+    """The scenario's models, ready to be asked; see `open_models`."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        connections: Mapping[str, Connection],
+        *,
+        ledger: Ledger,
+        shared: Ledger | None,
+        budget: Budget,
+    ) -> None:
+        self._scenario = scenario
+        self._connections = connections
+        self._ledger = ledger
+        self._shared = shared
+        self._budget = budget
+        self._meter = Meter()
+        self._stacks: dict[tuple[str, str], LedgeredClient] = {}
+
+    def spec(self, name: str) -> Model:
+        """The scenario's entry; its `model` is what requests must carry."""
+        return self._scenario.models[name]
+
+    def client(self, name: str, role: AgentRole) -> ChatClient:
+        """The whole stack of the model `name`, its usage counted for `role`.
+
+        Everything that asks one model of one endpoint shares its limiter, retries and calls in flight,
+        whatever the role. Only models the scenario uses are open; another raises InputError.
+        """
+        spec = self._scenario.models.get(name)
+        if spec is None or spec.endpoint not in self._connections:
+            raise InputError(f"model {name!r} is not one that this scenario uses")
+        tally = self._meter.tally(name, role)
+        return BudgetedClient(self._stack(spec), self._budget, spec.price, tally)
+
+    def usage(self) -> UsageReport:
+        """What this invocation used so far."""
+        return self._meter.report()
+
+    def snapshots(self) -> dict[str, ModelNow]:
+        """Every model that was used so far, for progress displays."""
+        return {
+            name: ModelNow(used, self._connections[spec.endpoint].limiters.of(spec.model).now())
+            for name, used in self._meter.report().by_model.items()
+            for spec in [self._scenario.models[name]]
+        }
+
+    def _stack(self, spec: Model) -> LedgeredClient:
+        key = (spec.endpoint, spec.model)
+        if key not in self._stacks:
+            self._stacks[key] = self._assembled(spec)
+        return self._stacks[key]
+
+    def _assembled(self, spec: Model) -> LedgeredClient:
+        connection = self._connections[spec.endpoint]
+        limited = LimitedClient(CountingClient(connection.client), connection.limiters.of(spec.model))
+        retrying = RetryingClient(
+            limited,
+            connection.endpoint.retry,
+            breaker=connection.breaker,
+            on_retry=self._budget.admit_retry,
+        )
+        return LedgeredClient(
+            retrying,
+            self._ledger,
+            endpoint_identity(connection.endpoint),
+            self._shared,
+            admit=self._budget.admit,
+        )
+
+
+@asynccontextmanager
+async def open_models(
+    scenario: Scenario,
+    *,
+    ledger: Ledger,
+    budget: Budget,
+    clients: Mapping[str, ChatClient] | None = None,
+) -> AsyncGenerator[Models]:
+    """Open the endpoints of the models that the scenario uses, and its shared ledger if it has one.
+
+    `budget` is told what earlier invocations spent, as `ledger` knows it. `clients` are the host's own chat
+    clients by endpoint name; they take the innermost place, and all else (limits, retries, ledger, budget)
+    stays around them. Raises InputError for a missing key, model file or a damaged ledger before anything
+    is started, and EndpointError when a local model does not start.
+    """
+    given = dict(clients or {})
+    endpoints = check_endpoints(scenario, given)
+    count_earlier(scenario, ledger, budget)
+    async with AsyncExitStack() as opened:
+        shared = None
+        if scenario.cache is not None:
+            shared = await opened.enter_async_context(
+                open_ledger(scenario.folder / scenario.cache, shared=True)
+            )
+        connections: dict[str, Connection] = {}
+        for name in endpoints:
+            connection = connected(
+                name, scenario.endpoints[name], folder=scenario.folder, client=given.get(name)
+            )
+            connections[name] = await opened.enter_async_context(connection)
+        yield Models(scenario, connections, ledger=ledger, shared=shared, budget=budget)
+
+
+def check_endpoints(scenario: Scenario, given: Collection[str]) -> list[str]:
+    """The names of the endpoints the scenario uses, sorted, after a look at what each needs to be opened.
+
+    `given` names those for which the host brings a client. Raises InputError for a name in it that the
+    scenario does not have, for a missing key, and for a missing model or engine. No call is made.
+    """
+    if strangers := sorted(set(given) - scenario.endpoints.keys()):
+        raise InputError(
+            f"clients: {', '.join(strangers)}: no such endpoint; the scenario has "
+            f"{', '.join(sorted(scenario.endpoints))}"
+        )
+    endpoints = sorted({scenario.models[name].endpoint for name in used_models(scenario)})
+    for name in endpoints:
+        if name not in given:
+            check_endpoint(name, scenario.endpoints[name], scenario.folder)
+    return endpoints
+
+
+def used_models(scenario: Scenario) -> list[str]:
+    """The entries of `models` that have a role, sorted."""
+    names = {scenario.reference.model, *scenario.targets}
+    if scenario.scorer.model is not None:
+        names.add(scenario.scorer.model)
+    return sorted(names)

@@ -1,0 +1,220 @@
+"""The call ledger on real files, and in real processes that die."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from transfer_prompting.runtime.errors import (
+    BudgetReached,
+    ContextTooLong,
+    RateLimited,
+)
+from transfer_prompting.runtime.llm.ledger.key import call_key, endpoint_identity
+from transfer_prompting.runtime.llm.ledger.ledger import Ledger, LedgerFailed
+from transfer_prompting.runtime.llm.protocol import (
+    ChatRequest,
+    ChatResponse,
+    Message,
+    TokenChoice,
+    TokenLogprob,
+    Usage,
+)
+from transfer_prompting.scenarios.endpoints import Endpoint
+
+HERE = "http://host/v1"
+
+
+def asked(text: str = "What?") -> ChatRequest:
+    return ChatRequest(model="m", messages=(Message("user", text),), max_tokens=9)
+
+
+def answered(text: str = "B") -> ChatResponse:
+    return ChatResponse(text=text, usage=Usage(11, 3), seconds=0.25, attempts=2)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "run" / "ledger.sqlite"
+
+
+async def test_a_recorded_call_is_found_by_the_next_invocation_to_the_bit(path: Path) -> None:
+    choice = TokenChoice("B", -0.1 / 3, (TokenLogprob("B", -0.1 / 3), TokenLogprob("é", -2.0)))
+    response = replace(answered("Antwort: ß\n"), finish_reason="stop", tokens=(choice,))
+    key = call_key(HERE, asked())
+    async with Ledger.open(path) as ledger:
+        assert ledger.find(key) is None
+        await ledger.record(key, HERE, "m", response)
+    async with Ledger.open(path) as ledger:
+        found = ledger.find(key)
+    assert found is not None
+    assert found.replayed
+    assert found == replace(response, replayed=True)
+
+
+async def test_the_first_response_of_a_key_stands(path: Path) -> None:
+    async with Ledger.open(path) as ledger:
+        await ledger.record(b"k" * 16, HERE, "m", answered("first"))
+        await ledger.record(b"k" * 16, HERE, "m", answered("second"))
+        found = ledger.find(b"k" * 16)
+    assert found is not None
+    assert found.text == "first"
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(
+    one=st.tuples(st.text(), st.integers(1, 3), st.floats(0, 2), st.integers(0, 2)),
+    two=st.tuples(st.text(), st.integers(1, 3), st.floats(0, 2), st.integers(0, 2)),
+)
+def test_keys_are_equal_exactly_where_requests_are(
+    one: tuple[str, int, float, int], two: tuple[str, int, float, int]
+) -> None:
+    def key(fields: tuple[str, int, float, int]) -> bytes:
+        text, most, temperature, sample = fields
+        request = asked(text.encode("utf-8", "replace").decode())
+        return call_key(HERE, replace(request, max_tokens=most, temperature=temperature, sample=sample))
+
+    assert len(key(one)) == 16
+    assert (key(one) == key(two)) == (repr(one) == repr(two))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "n"},
+        {"messages": (Message("system", "What?"),)},
+        {"messages": (Message("user", "What"), Message("user", "?"))},
+        {"max_tokens": 10},
+        {"temperature": 1.0},
+        {"top_p": 0.5},
+        {"top_logprobs": 5},
+        {"seed": 1},
+        {"json_object": True},
+        {"sample": 1},
+    ],
+)
+def test_every_field_of_a_request_is_part_of_its_key(change: dict[str, object]) -> None:
+    assert call_key(HERE, replace(asked(), **change)) != call_key(HERE, asked())
+    assert call_key("http://other/v1", asked()) != call_key(HERE, asked())
+
+
+def test_keys_stay_the_same_between_versions() -> None:
+    assert call_key(HERE, asked()).hex() == "fae358a716214d70909683b5bca82a96"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "identity"),
+    [
+        ({"base_url": "https://API.Example.com:443/v1/"}, "https://api.example.com/v1"),
+        ({"base_url": "http://me:secret@localhost:8000/v1?x=1"}, "http://localhost:8000/v1"),
+        ({"local": "smollm2-135m-instruct"}, "local:smollm2-135m-instruct"),
+        ({"local": "models/deep/tiny.gguf"}, "local:tiny.gguf"),
+    ],
+)
+def test_an_endpoint_is_the_same_however_it_is_written(endpoint: dict[str, str], identity: str) -> None:
+    assert endpoint_identity(Endpoint.model_validate(endpoint)) == identity
+
+
+async def test_callers_of_one_moment_share_commits_and_all_find_their_rows(path: Path) -> None:
+    async with Ledger.open(path) as ledger:
+
+        async def record(i: int) -> None:
+            key = i.to_bytes(16)
+            await ledger.record(key, HERE, "m", answered(str(i)))
+            found = ledger.find(key)
+            assert found is not None
+            assert found.text == str(i)
+
+        async with anyio.create_task_group() as tasks:
+            for i in range(500):
+                tasks.start_soon(record, i)
+    assert _count(path, "calls") == 500
+
+
+async def test_a_cancelled_caller_loses_no_row(path: Path) -> None:
+    async with Ledger.open(path) as ledger:
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await ledger.record(b"k" * 16, HERE, "m", answered())
+    assert _count(path, "calls") == 1
+
+
+async def test_a_cancelled_run_still_writes_what_was_handed_in(path: Path) -> None:
+    with anyio.CancelScope() as scope:
+        async with Ledger.open(path) as ledger:
+            for i in range(100):
+                ledger.put(i.to_bytes(16), HERE, "m", answered())
+            scope.cancel()
+            await anyio.sleep_forever()
+    assert _count(path, "calls") == 100
+
+
+async def test_an_error_of_the_run_leaves_alone_not_in_a_group(path: Path) -> None:
+    with pytest.raises(BudgetReached, match="enough"):
+        async with Ledger.open(path):
+            raise BudgetReached("enough")
+
+
+async def test_what_earlier_invocations_spent_is_counted(path: Path) -> None:
+    async with Ledger.open(path) as ledger:
+        assert ledger.earlier.seconds == 0
+        await ledger.record(b"a" * 16, HERE, "m", answered())
+        await ledger.record(b"b" * 16, HERE, "m", answered())
+        await ledger.record(b"c" * 16, HERE, "n", answered(), paid=False)
+        await ledger.put_failure(b"d" * 16, HERE, "m", 6, RateLimited("busy")).committed()
+        await ledger.put_failure(b"e" * 16, HERE, "m", 1, BudgetReached("enough")).committed()
+    async with Ledger.open(path) as ledger:
+        before = ledger.earlier
+        failure, cut = ledger.failure(b"d" * 16), ledger.failure(b"e" * 16)
+    assert before.seconds > 0
+    assert (before.failures, before.failed_attempts) == (2, 7)
+    (paid,) = before.paid
+    assert (paid.endpoint, paid.model, paid.attempts) == (HERE, "m", 4)
+    assert (paid.prompt_tokens, paid.completion_tokens) == (22, 6)
+    assert isinstance(failure, RateLimited)
+    assert str(failure) == "busy"
+    assert cut is None
+
+
+async def test_the_last_failure_of_a_call_is_the_one_that_counts(path: Path) -> None:
+    async with Ledger.open(path) as ledger:
+        await ledger.put_failure(b"d" * 16, HERE, "m", 6, RateLimited("busy")).committed()
+        await ledger.put_failure(b"d" * 16, HERE, "m", 1, ContextTooLong("long")).committed()
+        assert isinstance(ledger.failure(b"d" * 16), ContextTooLong)
+
+
+async def test_a_disk_that_refuses_fails_every_waiting_caller_and_ends_the_run(path: Path) -> None:
+    told: list[str] = []
+
+    async def record(ledger: Ledger, i: int) -> None:
+        try:
+            await ledger.record(i.to_bytes(16), HERE, "m", answered("x" * 4000))
+        except LedgerFailed as error:
+            told.append(str(error))
+
+    async def run() -> None:
+        async with Ledger.open(path) as ledger:
+            ledger._writer._connection.execute("PRAGMA max_page_count = 1")
+            async with anyio.create_task_group() as tasks:
+                for i in range(100):
+                    tasks.start_soon(record, ledger, i)
+            await anyio.sleep_forever()
+
+    with anyio.fail_after(5), pytest.raises(LedgerFailed, match="full"):
+        await run()
+    assert len(told) == 100
+    assert all(str(path) in text and "run the same command again" in text for text in told)
+
+
+def _count(path: Path, table: str) -> int:
+    rows: Iterator[tuple[int]]
+    connection = sqlite3.connect(path)
+    rows = connection.execute(f"SELECT count(*) FROM {table}")
+    (count,) = next(rows)
+    connection.close()
+    return count

@@ -1,0 +1,178 @@
+"""The ledger's file: what it refuses to touch, what survives `kill -9`, and who may use it at once."""
+
+import os
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio.streams.text import TextReceiveStream
+
+from transfer_prompting.runtime.errors import InputError
+from transfer_prompting.runtime.llm.ledger.ledger import Ledger, open_ledger
+from transfer_prompting.runtime.llm.protocol import ChatResponse
+
+HERE = "http://host/v1"
+
+
+def answered(text: str = "B") -> ChatResponse:
+    return ChatResponse(text=text)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "run" / "ledger.sqlite"
+
+
+def _foreign(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE theirs (x)")
+    connection.close()
+
+
+def _newer(path: Path) -> None:
+    anyio.run(_fill, path, 3)
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+
+
+def _torn(path: Path) -> None:
+    anyio.run(_fill, path, 400)
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def _holed(path: Path) -> None:
+    anyio.run(_fill, path, 400)
+    content = bytearray(path.read_bytes())
+    content[8192:16384] = bytes(8192)
+    path.write_bytes(content)
+
+
+async def _fill(path: Path, count: int) -> None:
+    async with Ledger.open(path) as ledger:
+        for i in range(count):
+            ledger.put(i.to_bytes(16), HERE, "m", answered("x" * 100))
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda path: path.write_text("name: a scenario, by mistake"), "not a call ledger, nor any SQLite"),
+        (_foreign, "belongs to another program"),
+        (_newer, "schema 99, written by a newer version"),
+        (_torn, "damaged"),
+        (_holed, "damaged"),
+        (lambda path: path.write_bytes(b"SQLite format 3\x00"), "ends after 16 bytes"),
+        (lambda path: path.mkdir(), "cannot be opened"),
+    ],
+)
+def test_a_file_that_is_no_sound_ledger_is_named_and_left_as_it_is(
+    path: Path, make: Callable[[Path], object], says: str
+) -> None:
+    path.parent.mkdir(parents=True)
+    make(path)
+    before = path.read_bytes() if path.is_file() else None
+
+    async def opened() -> None:
+        async with Ledger.open(path):
+            pytest.fail("opened")
+
+    with pytest.raises(InputError, match=says) as caught:
+        anyio.run(opened)
+    assert str(path) in str(caught.value)
+    assert (path.read_bytes() if path.is_file() else None) == before
+
+
+def test_an_empty_file_becomes_a_ledger(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.touch()
+    anyio.run(_fill, path, 1)
+    anyio.run(_fill, path, 1)
+
+
+_CHILD = """
+import sys, anyio
+from pathlib import Path
+from transfer_prompting.runtime.llm.ledger.ledger import Ledger, open_ledger
+from transfer_prompting.runtime.llm.protocol import ChatResponse
+
+async def main():
+    async with Ledger.open(Path(sys.argv[1])) as ledger:
+        print("open", flush=True)
+        numbers = iter(range(10**9))
+        async def record():
+            for i in numbers:
+                await ledger.record(i.to_bytes(16, "big"), "e", "m", ChatResponse(text=str(i)))
+                print(i, flush=True)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(32):
+                tasks.start_soon(record)
+
+anyio.run(main)
+"""
+
+
+async def _killed_after(path: Path, lines: int) -> set[int]:
+    """Run a process that records, kill it after it has said so many lines, and return what it had said."""
+    text = ""
+    async with await anyio.open_process([sys.executable, "-c", _CHILD, str(path)]) as process:
+        assert process.stdout is not None
+        async for chunk in TextReceiveStream(process.stdout):
+            text += chunk
+            if text.count("\n") > lines and process.returncode is None:
+                process.send_signal(signal.SIGKILL)
+    said = text[: text.rfind("\n")].split("\n")
+    return {int(line) for line in said if line != "open"}
+
+
+@pytest.mark.parametrize("lines", [1, 40, 700])
+async def test_every_call_handed_on_survives_kill_9(path: Path, lines: int) -> None:
+    with anyio.fail_after(30):
+        said = await _killed_after(path, lines)
+    assert len(said) >= lines
+    async with Ledger.open(path) as ledger:
+        for i in said:
+            found = ledger.find(i.to_bytes(16))
+            assert found is not None
+            assert found.text == str(i)
+
+
+async def test_a_second_process_is_refused_until_the_first_is_dead(path: Path) -> None:
+    with anyio.fail_after(30):
+        async with await anyio.open_process([sys.executable, "-c", _CHILD, str(path)]) as process:
+            assert process.stdout is not None
+            await process.stdout.receive()
+            with pytest.raises(InputError, match=f"process {process.pid} is using"):
+                async with Ledger.open(path):
+                    pytest.fail("opened")
+            process.kill()
+    async with Ledger.open(path):
+        pass
+
+
+async def test_a_ledger_is_refused_to_another_part_of_the_same_process(path: Path) -> None:
+    async with Ledger.open(path):
+        with pytest.raises(InputError, match="this process is using"):
+            async with Ledger.open(path):
+                pytest.fail("opened")
+
+
+async def test_without_a_path_nothing_is_left_behind() -> None:
+    async with open_ledger(None) as ledger:
+        await ledger.record(b"a" * 16, HERE, "m", answered("one"))
+        assert ledger.find(b"a" * 16) is not None
+        folder = anyio.Path(ledger.path.parent)
+    assert not await folder.exists()
+
+
+async def test_a_shared_ledger_is_open_to_many_at_once(path: Path) -> None:
+    async with Ledger.open(path, shared=True) as one, Ledger.open(path, shared=True) as two:
+        await one.record(b"a" * 16, HERE, "m", answered("one"))
+        await two.record(b"b" * 16, HERE, "m", answered("two"))
+        assert [ledger.find(key * 16) is not None for ledger in (one, two) for key in (b"a", b"b")] == [
+            True
+        ] * 4

@@ -1,0 +1,140 @@
+"""Calls are kept within what an endpoint allows, declared, told or learned."""
+
+import anyio
+import pytest
+
+from transfer_prompting.runtime.llm.http.aiohttp_client import AiohttpClient
+from transfer_prompting.runtime.llm.http.headers import Quota, RateSheet
+from transfer_prompting.runtime.llm.limits.limiter import LimitedClient, Limiter, Limiters
+from transfer_prompting.runtime.llm.protocol import Usage
+from transfer_prompting.runtime.llm.retries.client import RetryingClient
+from transfer_prompting.scenarios.endpoints import Limits, Retry
+
+from support.chat_server import chat_server
+from support.limited_server import LimitedServer
+from support.load import Load, asking, limiter
+from support.virtual_time import VirtualClock, in_virtual_time
+
+
+def test_a_declared_limit_is_used_and_never_passed():
+    server = LimitedServer(per_minute=1000, burst=17)
+    load = Load(server, limiter(rpm=1000)).run(120, workers=128)
+    assert server.rejected == []
+    assert load.failed == 0
+    assert server.served >= 0.95 * 2000
+
+
+def test_declared_calls_are_spread_evenly_from_the_start():
+    server = LimitedServer(per_minute=1000, burst=1000)
+    Load(server, limiter(rpm=1000)).run(6, workers=128)
+    assert 90 <= server.served <= 102
+
+
+def test_a_declared_token_limit_is_used_and_never_passed():
+    server = LimitedServer(per_minute=60_000, burst=2_000, counts_tokens=True, usage=Usage(300, 20))
+    request = asking("word " * 200, max_tokens=20)
+    load = Load(server, limiter(tpm=60_000), request).run(120, workers=128)
+    assert server.rejected == []
+    assert load.failed == 0
+    assert server.served * 320 >= 0.93 * 120_000
+
+
+@pytest.mark.parametrize("burst", [5, 17, 100, 1000])
+@pytest.mark.parametrize("retry_after", [True, False])
+def test_an_undeclared_limit_is_learned_from_the_refusals(burst: int, retry_after: bool):
+    server = LimitedServer(per_minute=1000, burst=burst, retry_after=retry_after)
+    load = Load(server, limiter()).run(90, workers=128)
+    assert load.failed == 0
+    assert len(server.rejected) < 0.03 * server.served
+    assert server.served - burst >= 0.85 * 1500
+    if retry_after:
+        assert server.early == 0
+
+
+def test_a_limit_is_learned_where_calls_take_long():
+    server = LimitedServer(per_minute=600, burst=20, latency=3)
+    load = Load(server, limiter()).run(120, workers=128)
+    assert load.failed == 0
+    assert len(server.rejected) < 0.03 * server.served
+    assert server.served >= 0.85 * 1200
+
+
+def test_a_limit_that_is_lowered_and_raised_is_followed():
+    server = LimitedServer(per_minute=1000, burst=17)
+    limits = limiter()
+    load = Load(server, limits)
+
+    async def main() -> list[int]:
+        counts: list[int] = []
+        async with anyio.create_task_group() as tasks:
+            for _ in range(128):
+                tasks.start_soon(load.work)
+            for per_minute in (1000, 300, 3000):
+                server.per_minute = per_minute
+                before = server.served
+                await anyio.sleep(180)
+                counts.append(server.served - before)
+            tasks.cancel_scope.cancel()
+        return counts
+
+    first, lowered, raised = in_virtual_time(main)
+    assert first >= 0.9 * 3000
+    assert lowered >= 0.8 * 900
+    assert raised >= 0.4 * 9000
+    assert load.failed == 0
+    assert len(server.rejected) < 0.03 * server.served
+
+
+def test_the_window_grows_to_the_declared_concurrency_while_it_is_what_limits():
+    server = LimitedServer(per_minute=1e9, burst=1e9)
+    limits = limiter(concurrency=100)
+    Load(server, limits).run(2, workers=300)
+    assert limits.now().window == 100 == server.most_at_once
+
+
+def test_no_more_calls_are_in_flight_than_declared():
+    server = LimitedServer(per_minute=1e9, burst=1e9)
+    Load(server, limiter(concurrency=5)).run(2, workers=50)
+    assert server.most_at_once == 5
+
+
+def test_a_limit_told_in_headers_is_kept_like_a_declared_one():
+    server = LimitedServer(per_minute=600, burst=20)
+    limits = limiter()
+    limits.told(RateSheet(requests=Quota(600, 590, 1)))
+    Load(server, limits).run(60, workers=128)
+    assert server.rejected == []
+    assert server.served >= 0.95 * 600
+
+
+def test_of_a_declared_and_a_told_limit_the_lower_one_holds():
+    for declared, told, kept in ((600, 6000, 600), (6000, 600, 600)):
+        limits = limiter(rpm=declared)
+        limits.told(RateSheet(requests=Quota(told)))
+        assert limits.now().requests_per_minute == pytest.approx(kept, rel=0.02)
+
+
+def test_models_of_one_endpoint_have_limiters_of_their_own():
+    limiters = Limiters(Limits(concurrency=3), VirtualClock())
+    limiters.told("small", RateSheet(requests=Quota(60)))
+    assert limiters.of("small") is limiters.of("small")
+    assert limiters.of("small") is not limiters.of("large")
+    rates = [limiters.of(model).now().requests_per_minute for model in ("small", "large")]
+    assert rates == [pytest.approx(60, rel=0.02), None]
+
+
+async def test_over_http_a_refused_client_comes_back_no_earlier_than_asked_and_loses_nothing():
+    async with (
+        chat_server(requests_per_minute=1200, burst=5) as server,
+        AiohttpClient(server.base_url) as inner,
+    ):
+        client = RetryingClient(LimitedClient(inner, Limiter(Limits(concurrency=16))), Retry())
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                for _ in range(20):
+                    tasks.start_soon(client.chat, asking())
+    assert server.count == 20 + server.rejected
+    first = server.requests[0].at
+    later = [seen.at for seen in server.requests if seen.at > first + 0.5]
+    assert later
+    assert min(later) >= first + 1

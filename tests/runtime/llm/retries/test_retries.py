@@ -1,0 +1,201 @@
+"""Which failures are tried again, when, and how it ends."""
+
+import random
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from transfer_prompting.runtime.errors import (
+    BudgetReached,
+    CallFailed,
+    CircuitOpen,
+    ContextTooLong,
+    EndpointError,
+    RateLimited,
+    Rejected,
+    ServerFault,
+    Unreachable,
+)
+from transfer_prompting.runtime.llm.http.aiohttp_client import AiohttpClient
+from transfer_prompting.runtime.llm.limits.limiter import LimitedClient, Limiter
+from transfer_prompting.runtime.llm.protocol import ChatRequest, ChatResponse, Message
+from transfer_prompting.runtime.llm.retries.breaker import Breaker
+from transfer_prompting.runtime.llm.retries.client import RetryingClient
+from transfer_prompting.scenarios.endpoints import Limits, Retry
+
+from support.chat_server import Fault, Malformed, Reply, Reset, Truncated, chat_server
+from support.virtual_time import VirtualClock, in_virtual_time
+
+REQUEST = ChatRequest(model="m", messages=(Message("user", "hi"),), max_tokens=4)
+
+
+class Faults:
+    """Fails with one error after another, then answers; notes when it was called."""
+
+    def __init__(self, *errors: Exception, then: ChatResponse | None = None) -> None:
+        self.errors = list(errors)
+        self.then = then or ChatResponse(text="ok")
+        self.at: list[float] = []
+
+    async def chat(self, request: ChatRequest) -> ChatResponse:
+        self.at.append(anyio.current_time())
+        if self.errors:
+            raise self.errors.pop(0)
+        return self.then
+
+
+def retrying(inner: Faults, policy: Retry | None = None, **settings: object) -> RetryingClient:
+    clock = VirtualClock()
+    return RetryingClient(inner, policy or Retry(), random=random.Random(1), clock=clock, **settings)  # pyright: ignore[reportArgumentType]
+
+
+def outcome(client: RetryingClient) -> ChatResponse | Exception:
+    async def main() -> ChatResponse | Exception:
+        try:
+            return await client.chat(REQUEST)
+        except Exception as error:  # noqa: BLE001 (the error is what is tested)
+            return error
+
+    return in_virtual_time(main)
+
+
+@pytest.mark.parametrize("error", [RateLimited("x"), ServerFault("x"), Unreachable("x")])
+def test_what_may_pass_is_tried_again_and_calls_are_counted(error: CallFailed):
+    inner = Faults(error, error)
+    response = outcome(retrying(inner))
+    assert isinstance(response, ChatResponse)
+    assert response.attempts == 3 == len(inner.at)
+
+
+@pytest.mark.parametrize(
+    "error", [Rejected("x"), ContextTooLong("x"), EndpointError("x"), BudgetReached("x"), ValueError("x")]
+)
+def test_what_cannot_pass_is_not_tried_again(error: Exception):
+    inner = Faults(error)
+    assert outcome(retrying(inner)) is error
+    assert len(inner.at) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "calls"),
+    [
+        (Fault(429), 2),
+        (Fault(500), 2),
+        (Fault(503), 2),
+        (Reset(), 2),
+        (Truncated(), 2),
+        (Malformed(), 2),
+        (Fault(400), 1),
+        (Fault(401), 1),
+        (Fault(403), 1),
+        (Fault(404), 1),
+        (Fault(400, code="context_length_exceeded"), 1),
+    ],
+)
+async def test_the_table_holds_over_http(fault: Reply, calls: int):
+    async with chat_server(script=[fault]) as server, AiohttpClient(server.base_url) as client:
+        retry = RetryingClient(client, Retry(), clock=NoWait())
+        if calls == 2:
+            assert (await retry.chat(REQUEST)).attempts == 2
+        else:
+            with pytest.raises((CallFailed, EndpointError)):
+                await retry.chat(REQUEST)
+    assert server.count == calls
+
+
+class NoWait(VirtualClock):
+    async def sleep(self, seconds: float) -> None:
+        await anyio.lowlevel.checkpoint()
+
+
+def test_waits_double_with_jitter():
+    inner = Faults(*[ServerFault("x")] * 5)
+    outcome(retrying(inner))
+    waits = [after - before for before, after in zip(inner.at, inner.at[1:], strict=False)]
+    for wait, most in zip(waits, (0.5, 1, 2, 4, 8), strict=True):
+        assert most / 2 <= wait <= most
+
+
+def test_no_attempt_comes_before_the_endpoint_allows_it():
+    inner = Faults(RateLimited("x", retry_after=7), RateLimited("x", retry_after=0.01))
+    outcome(retrying(inner))
+    assert inner.at[1] >= 7
+    assert inner.at[2] - inner.at[1] >= 0.5
+
+
+def test_attempts_are_capped_and_the_error_says_how_many_and_keeps_its_cause():
+    cause = OSError("cable")
+    last = ServerFault("the server is on fire", status=500)
+    last.__cause__ = cause
+    inner = Faults(*[ServerFault("x")] * 2, last)
+    assert outcome(retrying(inner, Retry(attempts=3))) is last
+    assert last.attempts == 3 == len(inner.at)
+    assert last.__cause__ is cause
+    assert "on fire" in str(last)
+    assert "3 calls" in str(last)
+
+
+def test_time_is_capped_before_the_wait_not_after_it():
+    inner = Faults(RateLimited("x", retry_after=1000))
+    error = outcome(retrying(inner, Retry(seconds=300)))
+    assert isinstance(error, RateLimited)
+    assert "1000 s" in str(error)
+    assert (len(inner.at), error.attempts) == (1, 1)
+
+
+def test_each_further_attempt_is_announced_just_before_it_is_made():
+    announced: list[float] = []
+    inner = Faults(ServerFault("x"), ServerFault("x"))
+    outcome(retrying(inner, on_retry=lambda request: announced.append(anyio.current_time())))
+    assert announced == inner.at[1:]
+
+
+def test_what_refuses_a_further_attempt_ends_the_call_with_its_own_error():
+    refusal = BudgetReached("no more")
+
+    def refuse(request: ChatRequest) -> None:
+        raise refusal
+
+    inner = Faults(ServerFault("x"))
+    assert outcome(retrying(inner, on_retry=refuse)) is refusal
+    assert len(inner.at) == 1
+
+
+def test_a_circuit_that_opens_meanwhile_ends_the_call():
+    breaker = Breaker("lab", failures=2, seconds=0, clock=VirtualClock())
+    inner = Faults(*[Unreachable("no route")] * 9)
+    error = outcome(retrying(inner, breaker=breaker))
+    assert isinstance(error, CircuitOpen)
+    assert "no route" in str(error)
+    assert len(inner.at) == 2
+
+
+def test_a_call_that_waits_to_be_tried_again_holds_no_place():
+    done: list[float] = []
+
+    async def main() -> None:
+        clock = VirtualClock()
+        inner = Faults(ServerFault("x"))
+        limited = LimitedClient(inner, Limiter(Limits(concurrency=1), clock))
+        client = RetryingClient(limited, Retry(), random=random.Random(1), clock=clock)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.chat, REQUEST)
+            await anyio.sleep(0.01)
+            await client.chat(REQUEST)
+            done.append(anyio.current_time())
+
+    in_virtual_time(main)
+    assert done[0] < 0.1
+
+
+def test_a_call_that_is_cancelled_in_its_wait_is_not_tried_again():
+    inner = Faults(RateLimited("x", retry_after=50))
+
+    async def main() -> None:
+        with anyio.move_on_after(10):
+            await retrying(inner).chat(REQUEST)
+        await anyio.sleep(100)
+
+    in_virtual_time(main)
+    assert len(inner.at) == 1

@@ -1,0 +1,252 @@
+"""The whole stack of a scenario's models over real HTTP."""
+
+import math
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+
+from transfer_prompting.runtime.concurrency import Raised, settle
+from transfer_prompting.runtime.errors import BudgetReached, CallFailed, EndpointError, InputError
+from transfer_prompting.runtime.llm.budget.budget import Budget
+from transfer_prompting.runtime.llm.ledger.ledger import open_ledger
+from transfer_prompting.runtime.llm.protocol import ChatClient, ChatRequest, Message
+from transfer_prompting.runtime.llm.stack import Models, open_models, probe_logprobs
+from transfer_prompting.scenarios.scenario import Scenario
+
+from support.chat_server import ChatServer, Completion, Fault, Reply, Reset, chat_server
+from support.clients import FunctionClient
+
+
+def scenario(base_url: str, **changes: object) -> Scenario:
+    endpoint = {"base_url": base_url, "limits": {"concurrency": 256}, "retry": {"attempts": 3}}
+    price = {"input_per_million": 1000, "output_per_million": 2000}
+    data: dict[str, object] = {
+        "name": "trial",
+        "endpoints": {"here": endpoint},
+        "models": {
+            "writer": {"endpoint": "here", "model": "big"},
+            "small": {"endpoint": "here", "model": "little", "price": price},
+            "same": {"endpoint": "here", "model": "little"},
+        },
+        "reference": {"model": "writer"},
+        "targets": ["small", "same"],
+        "tasks": {"t": {"data": "t.jsonl", "kind": "yes_no"}},
+        "stages": {"source": {"tasks": ["t"], "seed_prompts": ["Say."]}, "target": {"tasks": ["t"]}},
+        **changes,
+    }
+    return Scenario.model_validate(data)
+
+
+@asynccontextmanager
+async def opened(
+    whole: Scenario, path: Path, clients: Mapping[str, ChatClient] | None = None
+) -> AsyncGenerator[tuple[Models, Budget]]:
+    budget = Budget(whole.budget)
+    async with (
+        open_ledger(path) as ledger,
+        open_models(whole, ledger=ledger, budget=budget, clients=clients) as models,
+    ):
+        yield models, budget
+
+
+def asked(number: int = 0, model: str = "little") -> ChatRequest:
+    return ChatRequest(model=model, messages=(Message("user", "What?"),), max_tokens=10, sample=number)
+
+
+async def ask_many(client: ChatClient, numbers: range, at_once: int) -> tuple[int, int, int]:
+    """How many were answered, refused by the budget, failed."""
+    ends = await settle(
+        [asked(number) for number in numbers], client.chat, limit=at_once, catch=(CallFailed, BudgetReached)
+    )
+    refused = sum(isinstance(end, Raised) and isinstance(end.error, BudgetReached) for end in ends)
+    failed = sum(isinstance(end, Raised) for end in ends) - refused
+    return len(ends) - refused - failed, refused, failed
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.sqlite"
+
+
+async def test_under_256_at_once_the_server_counts_exactly_the_budget(path: Path) -> None:
+    async with chat_server() as server:
+        whole = scenario(server.base_url, budget={"calls": 400})
+        async with opened(whole, path) as (models, budget):
+            ends = await ask_many(models.client("small", "target"), range(1000), 256)
+    assert ends == (400, 600, 0)
+    assert server.count == 400
+    assert budget.remaining()["calls"].left == 0
+
+
+@pytest.mark.parametrize("invocations", [1, 3])
+async def test_with_faults_and_retries_the_server_never_counts_more_than_the_budget(
+    path: Path, invocations: int
+) -> None:
+    faults: dict[int, Reply] = {10: Fault(500), 20: Reset(), 45: Fault(429, headers={"Retry-After": "0"})}
+    number = 0
+
+    def reply(_body: object) -> Reply:
+        nonlocal number
+        number += 1
+        return faults.get(number % 50, "B")
+
+    with anyio.fail_after(60):
+        async with chat_server(reply) as server:
+            whole = scenario(server.base_url, budget={"calls": 200})
+            for _ in range(invocations):
+                async with opened(whole, path) as (models, _):
+                    answered, _, _ = await ask_many(models.client("small", "target"), range(1000), 256)
+                assert answered >= 150
+                assert server.count <= 200
+    assert server.count >= 199
+
+
+async def test_a_run_resumes_where_it_was_and_a_raised_budget_goes_on(path: Path) -> None:
+    async with chat_server() as server:
+        for cap, expected in ((30, 30), (30, 30), (50, 50)):
+            whole = scenario(server.base_url, budget={"calls": cap})
+            async with opened(whole, path) as (models, _):
+                answered, _, _ = await ask_many(models.client("small", "target"), range(80), 8)
+                used = models.usage()
+            assert answered == server.count == expected
+    assert (used.calls, used.replayed) == (20, 30)
+
+
+async def test_dollars_of_earlier_invocations_count(path: Path) -> None:
+    async with chat_server(lambda body: Completion("B", usage=(50, 10))) as server:
+        each = (50 * 1000 + 10 * 2000) / 1e6
+        for budget in ({"usd": 1.0}, {"usd": 1.0}, {"usd": 2.0}):
+            whole = scenario(server.base_url, budget=budget)
+            async with opened(whole, path) as (models, left):
+                await ask_many(models.client("small", "target"), range(100), 8)
+                spent = left.remaining()["usd"].spent
+            assert spent == pytest.approx(server.count * each)
+            assert budget["usd"] * 0.8 < spent <= budget["usd"]
+
+
+async def test_two_entries_of_one_model_share_calls_and_limits_but_are_counted_apart(path: Path) -> None:
+    async with chat_server() as server, opened(scenario(server.base_url), path) as (models, _):
+        await models.client("small", "target").chat(asked())
+        response = await models.client("same", "scorer").chat(asked())
+        report, now = models.usage(), models.snapshots()
+    assert response.replayed
+    assert server.count == 1
+    assert {name: (used.calls, used.replayed) for name, used in report.by_model.items()} == {
+        "small": (1, 0),
+        "same": (0, 1),
+    }
+    assert {role: used.replayed for role, used in report.by_role.items()} == {"target": 0, "scorer": 1}
+    assert now["small"].limits == now["same"].limits
+    assert now["small"].limits.in_flight == 0
+
+
+async def test_retries_are_counted_as_http_calls(path: Path) -> None:
+    fault = Fault(429, headers={"Retry-After": "0"})
+    async with (
+        chat_server(script=[fault, None, Fault(400)]) as server,
+        opened(scenario(server.base_url), path) as (models, budget),
+    ):
+        client = models.client("small", "target")
+        response = await client.chat(asked(1))
+        with pytest.raises(CallFailed):
+            await client.chat(asked(2))
+        used = models.usage()
+    assert response.attempts == 2
+    assert (used.calls, used.retries, used.failed) == (1, 1, 1)
+    assert used.calls + used.retries + used.failed == server.count == budget.remaining()["calls"].spent
+
+
+async def test_a_shared_ledger_is_used_by_the_next_run(tmp_path: Path) -> None:
+    async with chat_server() as server:
+        whole = scenario(server.base_url, cache="cache.sqlite").at(tmp_path)
+        for run in ("a", "b"):
+            async with opened(whole, tmp_path / run / "ledger.sqlite") as (models, _):
+                await models.client("small", "target").chat(asked())
+                replayed = models.usage().replayed
+    assert (server.count, replayed) == (1, 1)
+
+
+async def test_a_hosts_client_stands_innermost_with_everything_around_it(path: Path) -> None:
+    own = FunctionClient(lambda request: f"to {request.model}")
+    whole = scenario("http://nobody.invalid/v1", budget={"calls": 2})
+    async with opened(whole, path, {"here": own}) as (models, _):
+        client = models.client("writer", "reference")
+        assert (await client.chat(asked(1, models.spec("writer").model))).text == "to big"
+        assert (await client.chat(asked(1, "big"))).replayed
+        with pytest.raises(BudgetReached):
+            await client.chat(asked(2))
+    assert len(own.requests) == 1
+
+
+async def _refused(whole: Scenario, path: Path, clients: Mapping[str, ChatClient] | None = None) -> None:
+    async with opened(whole, path, clients):
+        pytest.fail("opened")
+
+
+async def test_a_client_for_no_endpoint_is_refused(path: Path) -> None:
+    with pytest.raises(InputError, match="there: no such endpoint; the scenario has here"):
+        await _refused(scenario("http://x/v1"), path, {"there": FunctionClient(lambda request: "")})
+
+
+async def test_a_missing_key_names_its_variable_and_endpoint(path: Path) -> None:
+    endpoint = {"base_url": "http://x/v1", "api_key_env": "TRIAL_KEY_THAT_IS_NOT_SET"}
+    with pytest.raises(InputError, match=r"endpoints\.here.*TRIAL_KEY_THAT_IS_NOT_SET is not set"):
+        await _refused(scenario("", endpoints={"here": endpoint}), path)
+
+
+async def test_the_key_is_sent_and_never_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def tried(server: ChatServer, key: str) -> str:
+        monkeypatch.setenv("TRIAL_KEY", key)
+        endpoint = {"base_url": server.base_url, "api_key_env": "TRIAL_KEY"}
+        async with opened(scenario("", endpoints={"here": endpoint}), path) as (models, _):
+            return (await models.client("small", "target").chat(asked())).text
+
+    async with chat_server(api_key="right-key-1234") as server:
+        with pytest.raises(EndpointError) as caught:
+            await tried(server, "wrong-key-5678")
+        assert "wrong-key-5678" not in repr(caught.value) + str(caught.value)
+        assert await tried(server, "right-key-1234") == "ok"
+    assert b"-key-" not in await anyio.Path(path).read_bytes()
+
+
+async def test_the_openai_client_stands_in_the_same_place(path: Path) -> None:
+    async with chat_server() as server:
+        endpoint = {"base_url": server.base_url, "client": "openai"}
+        async with opened(scenario("", endpoints={"here": endpoint}), path) as (models, _):
+            client = models.client("small", "target")
+            first, again = await client.chat(asked()), await client.chat(asked())
+    assert (first.text, first.replayed, again.replayed, server.count) == ("ok", False, True, 1)
+
+
+async def test_a_model_without_a_role_opens_nothing(path: Path) -> None:
+    endpoints = {
+        "here": {"base_url": "http://x/v1"},
+        "unused": {"base_url": "http://y/v1", "api_key_env": "TRIAL_KEY_THAT_IS_NOT_SET"},
+    }
+    models = {
+        "small": {"endpoint": "here", "model": "little"},
+        "idle": {"endpoint": "unused", "model": "idle"},
+    }
+    whole = scenario("", endpoints=endpoints, models=models, reference={"model": "small"}, targets=["small"])
+    async with opened(whole, path) as (opened_models, _):
+        with pytest.raises(InputError, match="'idle' is not one that this scenario uses"):
+            opened_models.client("idle", "target")
+
+
+@pytest.mark.parametrize(
+    ("logprobs", "most", "able"), [(True, None, True), (False, None, False), (True, 5, False)]
+)
+async def test_whether_an_endpoint_gives_logprobs_is_asked_once(
+    path: Path, logprobs: bool, most: int | None, able: bool
+) -> None:
+    choice = Completion("A", logprobs=[("A", math.log(0.5), [("A", math.log(0.5)), ("B", -3.0)])])
+    async with chat_server(lambda body: choice, logprobs=logprobs, max_logprobs=most) as server:
+        for _ in range(2):
+            async with opened(scenario(server.base_url), path) as (models, _):
+                assert await probe_logprobs(models.client("small", "target"), "little", 20) is able
+        (body, *_) = server.bodies
+    assert (body["max_tokens"], body["logprobs"], body["top_logprobs"]) == (1, True, 20)
+    assert server.count == (1 if most is None else 2)
