@@ -1,0 +1,136 @@
+"""The results of a run: `results.json`, schema 1."""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from ..evaluation.baselines import Chance
+from ..evaluation.paired import Gain
+from ..evaluation.scorecard import Scorecard
+from ..llm.budget.usage import Meter, UsageReport
+from ..prompt import Position, Prompt
+from ..search.pool import Scores
+
+SCHEMA = 1
+
+Status = Literal["complete", "budget", "interrupted", "failed"]
+
+
+class PromptEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt as results show it; `parent` is the nearest of `parents`."""
+
+    id: str
+    text: str
+    position: Position
+    parent: str | None
+    parents: tuple[str, ...]
+    origin: str
+
+    @classmethod
+    def of(cls, prompt: Prompt) -> "PromptEntry":
+        return cls(
+            id=prompt.id,
+            text=prompt.text,
+            position=prompt.position,
+            parent=prompt.parents[0] if prompt.parents else None,
+            parents=prompt.parents,
+            origin=prompt.origin,
+        )
+
+    def prompt(self) -> Prompt:
+        """The prompt itself."""
+        return Prompt(text=self.text, position=self.position, origin=self.origin, parents=self.parents)
+
+
+class SourcePrompt(PromptEntry, frozen=True, kw_only=True):
+    """A source prompt with its scorecards by task and model, on the split named in `split`."""
+
+    split: Literal["train", "validation"]
+    objective: float | None
+    scores: Scores
+
+    @classmethod
+    def scored(
+        cls, prompt: Prompt, *, split: Literal["train", "validation"], objective: float | None, scores: Scores
+    ) -> "SourcePrompt":
+        entry = msgspec.structs.asdict(PromptEntry.of(prompt))
+        return cls(**entry, split=split, objective=objective, scores=scores)
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A prompt and its scorecard on test."""
+
+    prompt: PromptEntry
+    scorecard: Scorecard
+
+
+class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One target task and model: the original against the best prompt, on the same test rows.
+
+    `gain` is best minus baseline per metric. `selection_bias` is the best prompt's objective on validation,
+    where it was chosen, minus its objective on test.
+    """
+
+    task: str
+    model: str
+    baseline: Part
+    best: Part
+    gain: dict[str, Gain]
+    validation: Scorecard | None
+    selection_bias: float | None
+    chance: Chance
+
+
+class Transfer(msgspec.Struct, frozen=True):
+    """A source prompt tested as it is on a target task and model; `gap` is the best prompt's objective
+    minus its own."""
+
+    prompt_id: str
+    task: str
+    model: str
+    scorecard: Scorecard
+    gap: float | None
+
+
+class SearchSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One search: what it was over, how far it came, why it stopped, what it refused."""
+
+    scope: str
+    stage: Literal["source", "target"]
+    tasks: tuple[str, ...]
+    models: tuple[str, ...]
+    visited: int
+    reason: str
+    refused: dict[str, int]
+
+
+class Results(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a run found out. Written whole at the end, also of a run that ended early.
+
+    `usage` is of this invocation; its `seconds` are wall time, those of its parts the time of their calls.
+    """
+
+    schema: int = SCHEMA
+    name: str
+    status: Status
+    seed: int
+    source_prompts: tuple[SourcePrompt, ...] = ()
+    targets: tuple[TargetResult, ...] = ()
+    transfer: tuple[Transfer, ...] = ()
+    searches: tuple[SearchSummary, ...] = ()
+    problems: tuple[str, ...] = ()
+    usage: UsageReport = msgspec.field(default_factory=lambda: Meter().report())
+
+
+def write(results: Results, path: Path) -> None:
+    """Write the results as indented JSON, replacing the file in one step."""
+    text = msgspec.json.format(msgspec.json.encode(results), indent=2)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(text + b"\n")
+    temporary.replace(path)
+
+
+def read(path: Path) -> Results:
+    """The results in a file; msgspec.DecodeError when it does not hold results of this schema."""
+    return msgspec.json.decode(path.read_bytes(), type=Results)
