@@ -1,0 +1,202 @@
+"""The Coordinator agent: leads a run through its stages and keeps its history."""
+
+from collections.abc import Mapping, Sequence
+
+from ..runtime.bus import Bus
+from ..runtime.concurrency import settle
+from ..runtime.errors import BudgetReached
+from ..runtime.evaluation.objective import Objective
+from ..runtime.llm.budget.budget import Budget
+from ..runtime.prompt import Prompt
+from ..runtime.report.results import (
+    Results,
+    SearchSummary,
+    SourcePrompt,
+    Status,
+    TargetResult,
+    Transfer,
+)
+from ..runtime.tasks.task import Task
+from ..scenarios import Scenario
+from .examination import Examination, Sitting
+from .messages import ProblemMet, RunEnded, RunStarted
+from .panel import Panel
+from .plan import Calls, Plan, original, originals, source_plan, target_plans
+from .record import Record
+from .search import Search
+
+
+class Coordinator:
+    """Source prompt construction, then target prompt generation, then one test of what was chosen.
+
+    It alone decides what comes next and it asks others for all else; it makes no model call. A budget that
+    ends during a stage ends the searching; what was held back for validation and test is then still there.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        *,
+        bus: Bus,
+        record: Record,
+        panel: Panel,
+        tasks: Mapping[str, Task],
+        objective: Objective,
+        budget: Budget,
+        calls: Calls,
+    ) -> None:
+        self._scenario = scenario
+        self._bus = bus
+        self._record = record
+        self._panel = panel
+        self._tasks = tasks
+        self._budget = budget
+        self._calls = calls
+        self._examination = Examination(record, panel, tasks=tasks, objective=objective, seed=scenario.seed)
+        self._searches: list[Search] = []
+        self._targets: list[TargetResult] = []
+        self._transfer: list[Transfer] = []
+        self._problems: list[str] = []
+        self._spent = False
+
+    async def run(self) -> Results:
+        """Both stages and the test. A run that loses a target, or its budget, returns what it has."""
+        scenario = self._scenario
+        rows = {name: self._panel.sizes(name) for name in sorted(self._tasks)}
+        await self._record(RunStarted(scenario.name, scenario.seed, rows, tuple(scenario.targets)))
+        plans = target_plans(scenario)
+        sources = await self._source_stage(plans)
+        sittings = await self._target_stage(plans, sources)
+        self._budget.release()
+        for sitting in sittings:
+            await self._examine(sitting)
+        results = self.results(self._status())
+        await self._record(RunEnded(results.status))
+        return results
+
+    def results(self, status: Status) -> Results:
+        """What is known by now, as results with this status."""
+        searches = sorted(self._searches, key=lambda search: search.plan.scope)
+        lost = [f"target {model} is lost: {reason}" for model, reason in sorted(self._panel.lost.items())]
+        return Results(
+            name=self._scenario.name,
+            status=status,
+            seed=self._scenario.seed,
+            source_prompts=tuple(
+                entry for search in searches if search.plan.stage == "source" for entry in _kept(search)
+            ),
+            targets=tuple(sorted(self._targets, key=lambda target: (target.task, target.model))),
+            transfer=tuple(sorted(self._transfer, key=lambda t: (t.task, t.model, t.prompt_id))),
+            searches=tuple(_summary(search) for search in searches),
+            problems=(*lost, *self._problems),
+        )
+
+    async def _source_stage(self, plans: Sequence[Plan]) -> tuple[Prompt, ...]:
+        plan = source_plan(self._scenario)
+        seeds = self._originals(plan)
+        self._budget.hold(self._held(plans) + self._share(plan, plans, len(seeds)))
+        search = self._search(plan)
+        await search.climb(seeds)
+        await search.choose(always=seeds[:1])
+        return tuple(finalist.candidate.prompt for finalist in search.kept)
+
+    async def _target_stage(self, plans: Sequence[Plan], sources: Sequence[Prompt]) -> list[Sitting]:
+        self._budget.hold(self._held(plans))
+        searches = {plan.scope: self._search(plan) for plan in plans}
+
+        async def climb(plan: Plan) -> None:
+            seeds = (*self._originals(plan), *sources)
+            await searches[plan.scope].climb(seeds)
+
+        await settle(plans, climb, limit=len(plans), catch=())
+        self._budget.hold(self._tests(plans))
+        await settle(plans, lambda plan: self._choose(searches[plan.scope]), limit=len(plans), catch=())
+        return [
+            sitting for plan in plans if (sitting := self._sitting(searches[plan.scope], sources)) is not None
+        ]
+
+    async def _choose(self, search: Search) -> None:
+        await search.choose(always=[self._original(search.plan.tasks[0])])
+
+    async def _examine(self, sitting: Sitting) -> None:
+        try:
+            results, transfer = await self._examination.sit(sitting)
+        except BudgetReached as spent:
+            self._spent = True
+            models = "+".join(sitting.models)
+            await self._problem(sitting.task, f"not tested on {sitting.task} with {models}: {spent}")
+        else:
+            self._targets += results
+            self._transfer += transfer
+
+    def _search(self, plan: Plan) -> Search:
+        search = Search(plan, bus=self._bus, record=self._record, panel=self._panel, tasks=self._tasks)
+        self._searches.append(search)
+        return search
+
+    def _sitting(self, search: Search, sources: Sequence[Prompt]) -> Sitting | None:
+        if not search.kept:
+            return None
+        task = search.plan.tasks[0]
+        shown = tuple(sources[: self._scenario.stages.target.transfer])
+        return Sitting(task, search.plan.models, self._original(task), search.kept[0], shown)
+
+    def _originals(self, plan: Plan) -> tuple[Prompt, ...]:
+        return originals(self._scenario, (self._tasks[name] for name in plan.tasks))
+
+    def _original(self, task: str) -> Prompt:
+        return original(self._scenario, self._tasks[task].original)
+
+    def _held(self, plans: Sequence[Plan]) -> int:
+        """Calls that choosing and testing take, kept back from the searching."""
+        return sum(self._calls.choice(plan).total() for plan in plans) + self._tests(plans)
+
+    def _tests(self, plans: Sequence[Plan]) -> int:
+        transfer = self._scenario.stages.target.transfer
+        return sum(self._calls.test(plan, transfer).total() for plan in plans)
+
+    def _share(self, plan: Plan, plans: Sequence[Plan], seeds: int) -> int:
+        """The target stage's part of the calls left to search with, in proportion to what is planned."""
+        cap = self._scenario.budget.calls
+        if cap is None:
+            return 0
+        source = self._calls.search(plan, seeds).total() + self._calls.choice(plan).total()
+        keep = self._scenario.stages.source.keep
+        target = sum(self._calls.search(one, seeds + keep).total() for one in plans)
+        return max(0, cap - self._held(plans)) * target // max(1, source + target)
+
+    async def _problem(self, scope: str, problem: str) -> None:
+        self._problems.append(problem)
+        await self._record(ProblemMet(scope, problem))
+
+    def _status(self) -> Status:
+        if self._panel.lost or any(search.faltered for search in self._searches):
+            return "failed"
+        if self._spent or any(search.spent for search in self._searches):
+            return "budget"
+        return "complete" if self._targets else "failed"
+
+
+def _kept(search: Search) -> list[SourcePrompt]:
+    return [
+        SourcePrompt.scored(
+            finalist.candidate.prompt,
+            split="train" if finalist.verdict is None else "validation",
+            objective=finalist.objective,
+            scores=finalist.candidate.scores if finalist.verdict is None else finalist.verdict.scores,
+        )
+        for finalist in search.kept
+    ]
+
+
+def _summary(search: Search) -> SearchSummary:
+    plan = search.plan
+    return SearchSummary(
+        scope=plan.scope,
+        stage=plan.stage,
+        tasks=plan.tasks,
+        models=plan.models,
+        visited=len(search.pool),
+        reason=search.reason,
+        refused=dict(sorted(search.refused.items())),
+    )

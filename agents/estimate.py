@@ -1,0 +1,163 @@
+"""What a run would take, reckoned before it: calls, tokens, money and time under the limits."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import msgspec
+
+from .. import prompts
+from ..runtime.llm.protocol import Message
+from ..runtime.tasks.load import LoadedTask
+from ..runtime.tasks.render import messages
+from ..runtime.tasks.task import Reading
+from ..scenarios import Scenario
+from .panel import Pair
+from .plan import Calls, Plan, original, originals, source_plan, target_plans
+from .scorer import Readings
+
+CHARACTERS_PER_TOKEN = 3.5
+"""English under the tokenizers of today's models; other scripts take more tokens."""
+
+SECONDS_PER_CALL = 1.0
+"""Assumed where only concurrency limits an endpoint."""
+
+ANSWER_TOKENS = 16
+"""What a generated answer of two lines comes to."""
+
+SAMPLED_ROWS = 20
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One stage's calls to one model in one role; at most, for equal prompts are never asked twice."""
+
+    stage: str
+    role: Literal["reference", "target"]
+    model: str
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    usd: float
+
+
+class Estimate(msgspec.Struct, frozen=True):
+    """The parts of a run, their sums, the seconds they take under the limits, and what all this rests on."""
+
+    parts: tuple[Part, ...]
+    calls: int
+    tokens: int
+    usd: float
+    seconds: float
+    slowest: str
+    assumptions: tuple[str, ...]
+
+
+def estimate(scenario: Scenario, loaded: Mapping[str, LoadedTask], readings: Readings) -> Estimate:
+    """Upper bounds on calls, and from them tokens, USD and seconds; no call is made."""
+    parts = tuple(_Reckoning(scenario, loaded, readings).parts())
+    seconds, slowest = _time(scenario, parts)
+    return Estimate(
+        parts=parts,
+        calls=sum(part.calls for part in parts),
+        tokens=sum(part.prompt_tokens + part.completion_tokens for part in parts),
+        usd=sum(part.usd for part in parts),
+        seconds=seconds,
+        slowest=slowest,
+        assumptions=_assumptions(scenario),
+    )
+
+
+class _Reckoning:
+    def __init__(self, scenario: Scenario, loaded: Mapping[str, LoadedTask], readings: Readings) -> None:
+        self._scenario = scenario
+        self._loaded = loaded
+        self._readings = readings
+        self._calls = Calls({name: task.splits for name, task in loaded.items()}, readings)
+
+    def parts(self) -> Iterable[Part]:
+        scenario = self._scenario
+        plans = [source_plan(scenario), *target_plans(scenario)]
+        for plan in plans:
+            kept = scenario.stages.source.keep if plan.stage == "target" else 0
+            seeds = len(originals(scenario, (self._loaded[name].task for name in plan.tasks))) + kept
+            yield self._written(plan)
+            asked = self._calls.search(plan, seeds) + self._calls.choice(plan)
+            yield from self._answered(plan.scope, asked)
+        tests = (self._calls.test(plan, scenario.stages.target.transfer) for plan in plans[1:])
+        yield from self._answered("test", sum(tests, Counter[Pair]()))
+
+    def _written(self, plan: Plan) -> Part:
+        settings = self._scenario.reference
+        calls = plan.steps * settings.candidates_per_step
+        seed = len(self._scenario.stages.source.seed_prompts[0])
+        rows = [row for task in plan.tasks for row in self._loaded[task].splits.train[:SAMPLED_ROWS]]
+        row = sum(len(row.context) + len(row.question) for row in rows) / len(rows)
+        shown = settings.history * 2 * seed + (settings.exemplars * len(plan.tasks) + settings.failures) * row
+        asked = (len(prompts.template("improve")) + shown) / CHARACTERS_PER_TOKEN
+        told = settings.max_tokens / 2
+        return self._part(
+            plan.scope, "reference", settings.model, calls, round(calls * asked), round(calls * told)
+        )
+
+    def _answered(self, stage: str, counts: Mapping[Pair, int]) -> Iterable[Part]:
+        by_model: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
+        for (task, model), calls in counts.items():
+            reading = self._readings[task, model]
+            by_model[model].append((calls, self._row_tokens(task, reading), _completion(reading)))
+        for model, rows in by_model.items():
+            calls = sum(count for count, _, _ in rows)
+            asked = sum(count * tokens for count, tokens, _ in rows)
+            told = sum(count * tokens for count, _, tokens in rows)
+            yield self._part(stage, "target", model, calls, asked, told)
+
+    def _row_tokens(self, task: str, reading: Reading) -> int:
+        loaded = self._loaded[task]
+        prompt = original(self._scenario, loaded.task.original)
+        rows = loaded.splits.train[:SAMPLED_ROWS]
+        sizes = [_characters(messages(loaded.task, prompt, row.asked(), reading)) for row in rows]
+        return round(sum(sizes) / len(sizes) / CHARACTERS_PER_TOKEN)
+
+    def _part(
+        self, stage: str, role: Literal["reference", "target"], model: str, calls: int, asked: int, told: int
+    ) -> Part:
+        price = self._scenario.models[model].price
+        usd = (asked * price.input_per_million + told * price.output_per_million) / 1e6
+        return Part(stage, role, model, calls, asked, told, usd)
+
+
+def _completion(reading: Reading) -> int:
+    return 1 if reading.read == "likelihood" else min(reading.max_tokens, ANSWER_TOKENS)
+
+
+def _characters(turns: Iterable[Message]) -> int:
+    return sum(len(turn.content) for turn in turns)
+
+
+def _time(scenario: Scenario, parts: Iterable[Part]) -> tuple[float, str]:
+    """The seconds of the slowest model under its limits, and what limits it."""
+    calls: dict[str, int] = defaultdict(int)
+    tokens: dict[str, int] = defaultdict(int)
+    for part in parts:
+        calls[part.model] += part.calls
+        tokens[part.model] += part.prompt_tokens + part.completion_tokens
+    times: list[tuple[float, str]] = []
+    for model, count in calls.items():
+        limits = scenario.endpoints[scenario.models[model].endpoint].limits
+        times.append((count * SECONDS_PER_CALL / limits.concurrency, f"the concurrency of {model}"))
+        if limits.requests_per_minute:
+            times.append((60 * count / limits.requests_per_minute, f"the requests/minute of {model}"))
+        if limits.tokens_per_minute:
+            times.append((60 * tokens[model] / limits.tokens_per_minute, f"the tokens/minute of {model}"))
+    return max(times, default=(0.0, "nothing"))
+
+
+def _assumptions(scenario: Scenario) -> tuple[str, ...]:
+    prices = [model.price for model in scenario.models.values()]
+    priced = any(price.input_per_million or price.output_per_million for price in prices)
+    return (
+        "an upper bound on calls: every step proposes only new candidates; nothing is replayed or retried",
+        f"{CHARACTERS_PER_TOKEN:g} characters a token; rows as rendered under the original prompt",
+        f"{ANSWER_TOKENS} tokens a generated answer, half of max_tokens a candidate",
+        f"{SECONDS_PER_CALL:g} s a call where only concurrency limits",
+        "prices as the scenario gives them" if priced else "no prices given: 0 USD",
+    )

@@ -1,0 +1,251 @@
+"""Every message the agents exchange.
+
+Requests flow downward only: Coordinator -> Reference, Scorer, Judge; Scorer -> Target, Judge. Events are
+facts in the past tense. All are frozen values that encode to MessagePack; a request has exactly one answer.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from ..runtime.bus import Event, Request
+from ..runtime.evaluation.outcomes import Outcomes
+from ..runtime.evaluation.ratings import Rated
+from ..runtime.evaluation.response import Failed, Graded, Reply
+from ..runtime.evaluation.scorecard import Scorecard
+from ..runtime.prompt import Prompt
+from ..runtime.tasks.example import Example, Question
+
+Stage = Literal["source", "target"]
+Split = Literal["train", "validation", "test"]
+
+
+class Exemplar(msgspec.Struct, frozen=True):
+    """A train row as the reference LLM may see it: the question as shown, and its gold answer."""
+
+    question: str
+    answer: str
+
+
+class Brief(msgspec.Struct, frozen=True):
+    """What the reference LLM is told about one task. `answers` says in words what may be answered."""
+
+    task: str
+    description: str
+    answers: str
+    exemplars: tuple[Exemplar, ...] = ()
+
+
+class Past(msgspec.Struct, frozen=True):
+    """A prompt already scored, with its objective as an integer from 0 to 100."""
+
+    prompt: Prompt
+    score: int
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """What went wrong on one train row: the answer, its format, or a confidence that misled."""
+
+    task: str
+    question: str
+    response: str
+    expected: str
+    fault: Literal["answer", "format", "confidence"]
+
+
+class Proposed(msgspec.Struct, frozen=True):
+    """Candidates, none of them in the history. `refused` counts replies by why they gave none."""
+
+    prompts: tuple[Prompt, ...]
+    refused: dict[str, int] = {}
+
+
+class Propose(Request[Proposed], frozen=True, kw_only=True):
+    """Write `count` candidates from the history, which ends with the best: prompts that miss a required bound
+    come before those that meet them all, and ascend by score like these.
+
+    `key` makes the draws of this step reproducible: the same request gives the same sampling seeds.
+    """
+
+    stage: Stage
+    step: int
+    count: int
+    key: str
+    briefs: tuple[Brief, ...]
+    history: tuple[Past, ...]
+    failures: tuple[Failure, ...] = ()
+
+
+class Exhibit(msgspec.Struct, frozen=True):
+    """A response as the judge sees it: the row, the prompt's instruction around it, and a reference answer
+    where there is one."""
+
+    example: str
+    row: str
+    asked: str
+    response: str
+    reference: str = ""
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """The judge's ratings, item by item in the order they were asked for."""
+
+    rated: tuple[Rated, ...]
+
+
+class Judge(Request[Judged], frozen=True, kw_only=True):
+    """Rate each response on every quality of the scenario, twice."""
+
+    exhibits: tuple[Exhibit, ...]
+
+
+class JudgePrompt(Request[Rated], frozen=True, kw_only=True):
+    """Rate a prompt itself for clarity and generality, twice."""
+
+    prompt: Prompt
+
+
+class Compare(Request[Judged], frozen=True, kw_only=True):
+    """Rate two responses to each row side by side, as `one` and `other`, in both orders."""
+
+    pairs: tuple[tuple[Exhibit, Exhibit], ...]
+
+
+class Scored(msgspec.Struct, frozen=True):
+    """How a prompt did on the rows of one ask.
+
+    `responses` holds as many graded rows as were asked for, wrong ones first. `rated` and `exhibits` are the
+    judge's ratings of the rows it was to judge, and what it was shown. `own` holds metrics of one's own.
+    """
+
+    outcomes: Outcomes
+    responses: tuple[Graded | Failed, ...] = ()
+    rated: tuple[Rated, ...] = ()
+    exhibits: tuple[Exhibit, ...] = ()
+    own: dict[str, float | None] = {}
+
+
+class Score(Request[Scored], frozen=True, kw_only=True):
+    """Grade one prompt's answers to some rows of one task with one target model.
+
+    `judged` names the examples whose responses the judge is to rate.
+    """
+
+    prompt: Prompt
+    task: str
+    model: str
+    examples: tuple[Example, ...]
+    responses: int = 0
+    judged: tuple[str, ...] = ()
+
+    @property
+    def route_key(self) -> str:
+        return self.model
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """One response per question, in their order."""
+
+    replies: tuple[Reply | Failed, ...]
+
+
+class Answer(Request[Answered], frozen=True, kw_only=True):
+    """Answer a batch of questions of one task under one prompt."""
+
+    prompt: Prompt
+    task: str
+    model: str
+    questions: tuple[Question, ...]
+
+    @property
+    def route_key(self) -> str:
+        return self.model
+
+
+class RunStarted(Event, frozen=True):
+    """The run began. `tasks` maps each task to its rows per split (train, validation, test)."""
+
+    name: str
+    seed: int
+    tasks: dict[str, tuple[int, int, int]]
+    targets: tuple[str, ...]
+
+
+class StageStarted(Event, frozen=True):
+    """A stage began for some tasks and models; `scope` names it (`source`, `target tickets small`)."""
+
+    stage: Stage
+    scope: str
+    tasks: tuple[str, ...]
+    models: tuple[str, ...]
+    steps: int
+
+
+class PromptsProposed(Event, frozen=True):
+    """The reference LLM answered at one step."""
+
+    scope: str
+    step: int
+    prompts: tuple[Prompt, ...]
+    refused: dict[str, int]
+
+
+class PromptScored(Event, frozen=True):
+    """A prompt was scored on one split; `objective` is its mean over tasks and models."""
+
+    scope: str
+    step: int
+    split: Split
+    prompt: Prompt
+    objective: float | None
+    scores: dict[str, dict[str, Scorecard]]
+
+
+class StepEnded(Event, frozen=True):
+    """A step's candidates are all scored; the best so far on train."""
+
+    scope: str
+    step: int
+    best: str
+    objective: float | None
+
+
+class PromptsKept(Event, frozen=True):
+    """A stage ended: the prompts it hands on, best first by validation, and why it stopped."""
+
+    stage: Stage
+    scope: str
+    prompts: tuple[Prompt, ...]
+    reason: str
+
+
+class TargetTested(Event, frozen=True):
+    """A prompt was scored on the test split of one target task and model, in one of three parts."""
+
+    task: str
+    model: str
+    part: Literal["baseline", "best", "transfer"]
+    prompt: Prompt
+    scorecard: Scorecard
+
+
+class ProblemMet(Event, frozen=True):
+    """Something failed and the run went on without it."""
+
+    scope: str
+    problem: str
+
+
+class RunEnded(Event, frozen=True):
+    """The run ended with this status."""
+
+    status: Literal["complete", "budget", "interrupted", "failed"]
+
+
+class BatchAnswered(Event, frozen=True):
+    """A target answered a batch (progress only; not part of the history)."""
+
+    model: str
+    task: str
+    answered: int
+    failed: int

@@ -1,0 +1,66 @@
+"""How each task is read from each model: `auto` in the scenario, resolved by what the endpoint can do."""
+
+from collections.abc import Mapping
+
+from ..runtime.errors import InputError
+from ..runtime.tasks.task import ConfidenceSource, Reading, Task
+from ..scenarios import Scenario
+from ..scenarios import Task as TaskSettings
+
+CLOSED_TOKENS = 64
+OPEN_TOKENS = 512
+"""Most tokens of a generated answer: two short lines, or room to work something out."""
+
+
+def resolve(
+    scenario: Scenario,
+    tasks: Mapping[str, Task],
+    logprobs: Mapping[str, bool],
+) -> dict[tuple[str, str], Reading]:
+    """The reading of every (task, model); `logprobs` says of each model whether its endpoint returns them.
+
+    `read: auto` generates. `confidence: auto` takes token probability where there are log-probabilities,
+    and the verbalised confidence elsewhere. InputError when a scenario asks for what an endpoint or a kind
+    of answer cannot give.
+    """
+    return {
+        (name, model): _reading(scenario, name, task, model, able)
+        for name, task in tasks.items()
+        for model, able in logprobs.items()
+    }
+
+
+def needs_logprobs(settings: TaskSettings) -> bool:
+    """Whether reading this task turns on what the endpoint can do."""
+    return settings.read == "likelihood" or settings.confidence in ("auto", "token_probability")
+
+
+def _reading(scenario: Scenario, name: str, task: Task, model: str, able: bool) -> Reading:
+    settings = scenario.tasks[name]
+    endpoint = scenario.endpoints[scenario.models[model].endpoint]
+    likelihood = settings.read == "likelihood"
+    if likelihood and not task.closed:
+        raise InputError(
+            f"tasks.{name}.read: likelihood needs a closed set of answers, not {task.answers.kind}"
+        )
+    if (likelihood or settings.confidence == "token_probability") and not able:
+        raise InputError(
+            f"tasks.{name}: needs log-probabilities, which the endpoint of model {model!r} does not return; "
+            "use read: generate with confidence: verbalised or agreement"
+        )
+    confidence = _source(settings, likelihood, able)
+    return Reading(
+        read="likelihood" if likelihood else "generate",
+        confidence=confidence,
+        samples=settings.samples if confidence == "agreement" else 1,
+        max_tokens=settings.max_tokens or (CLOSED_TOKENS if task.closed else OPEN_TOKENS),
+        top_logprobs=endpoint.top_logprobs,
+    )
+
+
+def _source(settings: TaskSettings, likelihood: bool, able: bool) -> ConfidenceSource:
+    if likelihood:
+        return "token_probability"
+    if settings.confidence == "auto":
+        return "token_probability" if able else "verbalised"
+    return settings.confidence

@@ -1,0 +1,122 @@
+"""The Target agent: hosts one target model and answers batches of questions under a prompt."""
+
+from collections.abc import Mapping
+from functools import partial
+
+import msgspec
+from anyio.abc import TaskGroup
+
+from ..runtime.bus import Bus
+from ..runtime.concurrency import Done, settle
+from ..runtime.errors import BudgetReached, CallFailed, ContextTooLong, EndpointError
+from ..runtime.evaluation.response import Failed, Reply
+from ..runtime.llm.protocol import ChatClient, ChatRequest, ChatResponse
+from ..runtime.prompt import Prompt
+from ..runtime.tasks.example import Question
+from ..runtime.tasks.render import messages
+from ..runtime.tasks.task import Reading, Task
+from .messages import Answer, Answered, BatchAnswered
+
+AGREEMENT_TEMPERATURE = 0.7
+"""Draws that are to be compared must differ; Xiong et al. (arXiv 2306.13063) sample at 0.7."""
+
+
+class Sampling(msgspec.Struct, frozen=True):
+    """How one model is called: the name its endpoint knows, and the sampling of an answer."""
+
+    model: str
+    temperature: float = 0.0
+    top_p: float | None = None
+    max_tokens: int | None = None
+
+
+class Target:
+    """Answers `Answer` for one model. One chat call per question, or several where agreement is asked for.
+
+    A call that the world fails becomes `Failed`; a prompt too long for the context is a reply like any
+    other, to be graded wrong. An unusable endpoint and a spent budget end the batch with their error, after
+    the calls in flight have finished.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        *,
+        name: str,
+        client: ChatClient,
+        sampling: Sampling,
+        tasks: Mapping[str, Task],
+        readings: Mapping[str, Reading],
+    ) -> None:
+        self._bus = bus
+        self._name = name
+        self._client = client
+        self._sampling = sampling
+        self._tasks = tasks
+        self._readings = readings
+
+    async def start(self, tasks: TaskGroup, *, workers: int) -> None:
+        serve = partial(self._bus.serve, Answer, self.answer, key=self._name, workers=workers)
+        await tasks.start(serve)
+
+    async def answer(self, request: Answer) -> Answered:
+        """One response per question, in order; see the class for how calls fail."""
+
+        async def one(question: Question) -> Reply | Failed:
+            return await self._reply(request.task, request.prompt, question)
+
+        ends = await settle(
+            request.questions, one, limit=len(request.questions), catch=(BudgetReached, EndpointError)
+        )
+        replies: list[Reply | Failed] = []
+        for end in ends:
+            if not isinstance(end, Done):
+                raise end.error
+            replies.append(end.value)
+        failed = sum(isinstance(reply, Failed) for reply in replies)
+        await self._bus.publish(BatchAnswered(self._name, request.task, len(replies) - failed, failed))
+        return Answered(tuple(replies))
+
+    async def _reply(self, task: str, prompt: Prompt, question: Question) -> Reply | Failed:
+        reading = self._readings[task]
+        request = self._request(self._tasks[task], prompt, question, reading)
+        try:
+            first = await self._client.chat(request)
+            further = [
+                await self._client.chat(msgspec.structs.replace(request, sample=i))
+                for i in range(1, reading.samples)
+            ]
+        except ContextTooLong:
+            return Reply(example=question.id, text="", too_long=True)
+        except CallFailed as error:
+            return Failed(question.id, str(error))
+        return _reply(question.id, first, further)
+
+    def _request(self, task: Task, prompt: Prompt, question: Question, reading: Reading) -> ChatRequest:
+        likelihood = reading.read == "likelihood"
+        probabilities = likelihood or reading.confidence == "token_probability"
+        temperature = self._sampling.temperature
+        if reading.samples > 1:
+            temperature = temperature or AGREEMENT_TEMPERATURE
+        return ChatRequest(
+            model=self._sampling.model,
+            messages=messages(task, prompt, question, reading),
+            max_tokens=1 if likelihood else self._sampling.max_tokens or reading.max_tokens,
+            temperature=temperature,
+            top_p=self._sampling.top_p,
+            top_logprobs=reading.top_logprobs if probabilities else 0,
+        )
+
+
+def _reply(example: str, first: ChatResponse, further: list[ChatResponse]) -> Reply:
+    every = [first, *further]
+    return Reply(
+        example=example,
+        text=first.text,
+        tokens=first.tokens,
+        samples=tuple(response.text for response in further),
+        finish_reason=first.finish_reason,
+        prompt_tokens=sum(response.usage.prompt_tokens for response in every),
+        completion_tokens=sum(response.usage.completion_tokens for response in every),
+        seconds=sum(response.seconds for response in every),
+    )

@@ -1,0 +1,289 @@
+"""Whole runs: agents over the real bus and real HTTP, against a world whose prompt effects are known."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import anyio
+import msgspec
+import pytest
+
+from transfer_prompting.agents.messages import (
+    PromptScored,
+    PromptsKept,
+    RunEnded,
+    RunStarted,
+    StageStarted,
+    TargetTested,
+)
+from transfer_prompting.agents.team import Team
+from transfer_prompting.runtime.bus import EncodingBus, Event, InProcessBus
+from transfer_prompting.runtime.errors import EndpointError
+from transfer_prompting.runtime.report.results import Results, read
+from transfer_prompting.scenarios import Scenario, load
+
+from support.runs import SPLIT, helpful_world, scenario_data, simulated, write_scenario
+from support.world import World
+
+
+async def finished(scenario: Scenario, out: Path | None = None, bus: InProcessBus | None = None) -> Results:
+    with anyio.fail_after(60):
+        async with Team(scenario, out=out, bus=bus) as team:
+            return await team.run()
+
+
+@pytest.mark.parametrize("bus", [InProcessBus, EncodingBus])
+async def test_the_loop_climbs_and_the_best_prompt_beats_the_original_on_test(
+    tmp_path: Path, bus: type[InProcessBus]
+):
+    async with simulated(tmp_path) as (scenario, world, _):
+        results = await finished(scenario, bus=bus())
+    (target,) = results.targets
+    assert results.status == "complete"
+    assert target.baseline.prompt.text == "Decide."
+    assert world.skill("small-1", "tickets", target.best.prompt.text) > world.base
+    assert target.best.scorecard.objective is not None
+    assert target.baseline.scorecard.objective is not None
+    assert target.best.scorecard.objective > target.baseline.scorecard.objective
+    assert target.gain["objective"].difference == pytest.approx(
+        target.best.scorecard.objective - target.baseline.scorecard.objective
+    )
+
+
+async def test_stages_follow_one_another_and_the_test_comes_last(tmp_path: Path):
+    seen: list[Event] = []
+    async with simulated(tmp_path) as (scenario, _, _), Team(scenario) as team:
+        team.bus.subscribe(Event, seen.append)
+        await team.run()
+    kinds = (RunStarted, StageStarted, PromptsKept, TargetTested, RunEnded)
+    order = [type(event).__name__ for event in seen if isinstance(event, kinds)]
+    assert order == [
+        "RunStarted",
+        "StageStarted",
+        "PromptsKept",
+        "StageStarted",
+        "PromptsKept",
+        *["TargetTested"] * 3,
+        "RunEnded",
+    ]
+    stages = [event.stage for event in seen if isinstance(event, StageStarted)]
+    assert stages == ["source", "target"]
+
+
+async def test_test_rows_are_never_asked_before_everything_is_chosen(tmp_path: Path):
+    asked_before: list[tuple[str, str, int]] = []
+    async with simulated(tmp_path) as (scenario, world, _), Team(scenario) as team:
+        held_out = {row.question for row in team.prepared()["tickets"].splits.test}
+
+        def note(event: PromptsKept) -> None:
+            if event.stage == "target":
+                asked_before.extend(world.asked)
+
+        team.bus.subscribe(PromptsKept, note)
+        await team.run()
+    assert asked_before
+    early = {f"Item {number} of {task}" for _, task, number in asked_before}
+    assert not [question for question in held_out if question.split(" [")[0] in early]
+
+
+async def test_the_reference_llm_sees_train_rows_only(tmp_path: Path):
+    async with simulated(tmp_path) as (scenario, world, server), Team(scenario) as team:
+        tasks = team.prepared()
+        await team.run()
+    written = [json.dumps(body) for body in server.bodies if body["model"] == world.writer]
+    assert written
+    for task in tasks.values():
+        for row in (*task.splits.validation, *task.splits.test):
+            assert not [text for text in written if row.question in text]
+
+
+async def test_no_prompt_is_scored_twice_in_one_search(tmp_path: Path):
+    scored: list[tuple[str, str, str]] = []
+    async with simulated(tmp_path) as (scenario, _, _), Team(scenario) as team:
+        team.bus.subscribe(PromptScored, lambda e: scored.append((e.scope, e.split, e.prompt.id)))
+        await team.run()
+    assert len(scored) == len(set(scored)) > 10
+
+
+async def test_source_prompts_enter_the_target_stage_beside_the_original(tmp_path: Path):
+    first: set[str] = set()
+    async with simulated(tmp_path) as (scenario, _, _), Team(scenario) as team:
+
+        def note(event: PromptScored) -> None:
+            if event.scope.startswith("target") and event.step == 0 and event.split == "train":
+                first.add(event.prompt.id)
+
+        team.bus.subscribe(PromptScored, note)
+        results = await team.run()
+    sources = {prompt.id for prompt in results.source_prompts}
+    assert sources | {results.targets[0].baseline.prompt.id} == first
+
+
+async def test_a_failing_target_does_not_sink_the_rest(tmp_path: Path):
+    async with simulated(tmp_path) as (healthy, _, server):
+        data = scenario_data(server.base_url, targets=["small", "dead"])
+        scenario = load(
+            write_scenario(healthy.folder, data),
+            [
+                'endpoints.gone={base_url: "http://127.0.0.1:9/v1"}',
+                "models.dead={endpoint: gone, model: dead-1}",
+            ],
+        )
+        results = await finished(scenario)
+    assert [target.model for target in results.targets] == ["small"]
+    assert results.targets[0].gain["objective"].difference > 0
+    assert results.status == "failed"
+    assert "dead" in results.problems[0]
+    assert "127.0.0.1:9" in results.problems[0]
+
+
+async def test_a_reference_llm_that_cannot_be_reached_is_said_at_once(tmp_path: Path):
+    scenario = load(write_scenario(tmp_path, scenario_data("http://127.0.0.1:9/v1")))
+    with pytest.raises(EndpointError, match=r"127\.0\.0\.1:9"):
+        await finished(scenario)
+
+
+async def test_a_run_writes_the_files_it_promises(tmp_path: Path):
+    out = tmp_path / "out"
+    async with simulated(tmp_path) as (scenario, _, _):
+        results = await finished(scenario, out)
+    assert read(out / "results.json") == results
+    history = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
+    assert [line["seq"] for line in history] == list(range(1, len(history) + 1))
+    assert history[0]["event"]["type"] == "RunStarted"
+    assert history[-1]["event"] == {"type": "RunEnded", "status": "complete"}
+    assert {"ledger.sqlite", "scenario.yaml", "log.jsonl"} <= {path.name for path in out.iterdir()}
+    assert all(json.loads(line) for line in (out / "log.jsonl").read_text().splitlines())
+
+
+async def test_running_again_replays_every_call_and_gives_equal_results(tmp_path: Path):
+    out = tmp_path / "out"
+    async with simulated(tmp_path) as (scenario, _, server):
+        first = await finished(scenario, out)
+        paid = server.count
+        second = await finished(scenario, out)
+        assert server.count == paid
+    assert second.usage.calls == 0
+    assert second.usage.replayed == first.usage.calls + first.usage.replayed
+    assert lasting(second) == lasting(first)
+
+
+async def test_equal_seeds_give_equal_results_whatever_order_calls_finish_in(tmp_path: Path):
+    async with simulated(tmp_path) as (scenario, _, _):
+        first = await finished(scenario)
+        second = await finished(scenario)
+    assert lasting(second) == lasting(first)
+
+
+async def test_nothing_is_kept_without_an_output_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.chdir(tmp_path)
+    async with simulated(tmp_path) as (scenario, _, _):
+        before = _files(tmp_path)
+        await finished(scenario)
+    assert _files(tmp_path) == before
+
+
+async def test_a_budget_is_never_passed_and_the_run_still_reports(tmp_path: Path):
+    cap = 3 * SPLIT["test"] + 300
+    async with simulated(tmp_path, budget={"calls": cap}) as (scenario, _, server):
+        results = await finished(scenario)
+    assert server.count <= cap
+    assert results.status == "budget"
+    assert [target.best.scorecard.n for target in results.targets] == [SPLIT["test"]]
+
+
+async def test_a_spent_run_goes_on_when_the_budget_is_raised(tmp_path: Path):
+    out = tmp_path / "out"
+    async with simulated(tmp_path, budget={"calls": 400}) as (spent, _, server):
+        assert (await finished(spent, out)).status == "budget"
+        paid = server.count
+        data = scenario_data(server.base_url)
+        results = await finished(load(write_scenario(tmp_path, data)), out)
+    assert results.status == "complete"
+    assert results.usage.calls == server.count - paid
+
+
+async def test_a_world_where_prompts_change_nothing_shows_no_gain(tmp_path: Path):
+    barren = helpful_world(worth={}, vocabulary=("carefully", "stepwise", "twice", "plainly"))
+    async with simulated(tmp_path, barren) as (scenario, _, _):
+        results = await finished(scenario)
+    gain = results.targets[0].gain["accuracy"]
+    assert gain.difference == 0
+    assert (gain.low, gain.high) == (0, 0)
+
+
+async def test_a_cancelled_run_keeps_what_it_has(tmp_path: Path):
+    out = tmp_path / "out"
+    async with simulated(tmp_path) as (scenario, _, _):
+        with anyio.CancelScope() as scope:
+            async with Team(scenario, out=out) as team:
+                team.bus.subscribe(StageStarted, lambda e: scope.cancel() if e.stage == "target" else None)
+                await team.run()
+    results = read(out / "results.json")
+    assert results.status == "interrupted"
+    assert len(results.source_prompts) == 2
+    assert results.targets == ()
+
+
+async def test_each_target_model_gets_its_own_prompt(tmp_path: Path):
+    labels = {task: {"stepwise": 0.4} for task in ("reviews", "mails", "tickets")}
+    other = {task: {"calmly": 0.4} for task in ("reviews", "mails", "tickets")}
+    world = helpful_world(worth={"small-1": labels, "large-1": other}, vocabulary=("stepwise", "calmly"))
+    async with simulated(tmp_path, world) as (base, _, server):
+        data = scenario_data(server.base_url, targets=["small", "large"])
+        path = write_scenario(base.folder, data)
+        results = await finished(load(path, ["models.large={endpoint: server, model: large-1}"]))
+    texts = {target.model: target.best.prompt.text for target in results.targets}
+    assert "stepwise" in texts["small"]
+    assert "calmly" in texts["large"]
+
+
+def _lasting(value: object) -> object:
+    """Results as plain values, without what time and money were spent on them."""
+    if isinstance(value, dict):
+        return {key: _lasting(inner) for key, inner in value.items() if key not in {"usage", "seconds"}}
+    if isinstance(value, list | tuple):
+        return [_lasting(inner) for inner in value]
+    return value
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*"))
+
+
+def lasting(results: Results) -> object:
+    return _lasting(msgspec.to_builtins(results))
+
+
+def test_the_world_itself_obeys_its_rule():
+    world = World(labels={"t": ("a", "b")}, worth={"m": {"t": {"twice": 0.3}}})
+    assert world.skill("m", "t", "Look twice.") == pytest.approx(0.7)
+    assert world.skill("m", "t", "Look.") == pytest.approx(0.4)
+
+
+async def test_the_saved_scenario_runs_from_any_folder_and_replays(tmp_path: Path):
+    out = tmp_path / "elsewhere" / "out"
+    async with simulated(tmp_path) as (scenario, _, server):
+        first = await finished(scenario, out)
+        paid = server.count
+        again = await finished(load(out / "scenario.yaml"), out)
+        assert server.count == paid
+    assert lasting(again) == lasting(first)
+
+
+async def test_a_tasks_own_prompt_is_the_baseline_and_takes_part_in_the_search(tmp_path: Path):
+    scored: set[str] = set()
+    async with simulated(tmp_path) as (base, _, _):
+        scenario = load(base.folder / "scenario.yaml", ["tasks.tickets.prompt=Sort the mail."])
+        async with Team(scenario) as team:
+
+            def note(event: PromptScored) -> None:
+                if event.scope.startswith("target"):
+                    scored.add(f"{event.split}: {event.prompt.text}")
+
+            team.bus.subscribe(PromptScored, note)
+            results = await team.run()
+    assert results.targets[0].baseline.prompt.text == "Sort the mail."
+    assert {"train: Sort the mail.", "validation: Sort the mail."} <= scored
