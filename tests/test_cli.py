@@ -1,0 +1,172 @@
+"""The command line as people run it: exit codes, messages, files."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+import pytest
+
+from support.runs import helpful_world, scenario_data, simulated, write_scenario
+
+COMMAND = [sys.executable, "-m", "transfer_prompting"]
+
+
+async def tprompt(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command line beside this test's own event loop."""
+    command: Sequence[str] = [*COMMAND, *map(str, arguments)]
+    environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200"}
+    with anyio.fail_after(60):
+        done = await anyio.run_process(command, check=False, cwd=cwd, env=environment)
+    return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def told(done: subprocess.CompletedProcess[str], code: int) -> str:
+    """The message of a command that was to fail with this code, without a traceback."""
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.stderr
+
+
+async def test_a_run_ends_with_0_and_prints_original_against_best(tmp_path: Path):
+    async with simulated(tmp_path):
+        done = await tprompt("run", tmp_path / "scenario.yaml", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "tickets with small: held-out test, 40 rows" in done.stdout
+    assert "simulated: complete" in done.stdout
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["schema"] == 1
+    assert results["targets"][0]["best"]["scorecard"]["n"] == 40
+
+
+async def test_report_prints_the_summary_again(tmp_path: Path):
+    async with simulated(tmp_path):
+        await tprompt("run", tmp_path / "scenario.yaml", "--out", tmp_path / "out", "--quiet")
+    done = await tprompt("report", tmp_path / "out")
+    assert done.returncode == 0
+    assert "held-out test" in done.stdout
+
+
+async def test_the_default_folder_is_runs_name(tmp_path: Path):
+    async with simulated(tmp_path):
+        done = await tprompt("run", "scenario.yaml", "-q", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "runs" / "simulated" / "results.json").is_file()
+
+
+async def test_a_spent_budget_ends_with_3(tmp_path: Path):
+    async with simulated(tmp_path):
+        done = await tprompt(
+            "run", tmp_path / "scenario.yaml", "--out", tmp_path / "out", "--set", "budget.calls=400"
+        )
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert json.loads((tmp_path / "out" / "results.json").read_text())["status"] == "budget"
+
+
+async def test_an_unreachable_endpoint_ends_with_1_and_one_message(tmp_path: Path):
+    write_scenario(tmp_path, scenario_data("http://127.0.0.1:9/v1"))
+    message = told(await tprompt("run", tmp_path / "scenario.yaml", "--out", tmp_path / "out"), 1)
+    assert "http://127.0.0.1:9/v1 cannot be reached" in message.replace("\n", " ")
+    assert "server" in message
+
+
+async def test_validate_checks_the_data_and_makes_no_call(tmp_path: Path):
+    async with simulated(tmp_path) as (_, _, server):
+        done = await tprompt("validate", tmp_path / "scenario.yaml")
+        assert server.count == 0
+    assert done.returncode == 0, done.stderr
+    assert "tickets: classification; 20 train, 20 validation, 40 test" in done.stdout
+    assert "simulated: valid" in done.stdout
+
+
+WRONG = [
+    ("endpoints.server.timout=3", "did you mean 'timeout'"),
+    ("tasks.tickets.data=none.jsonl", "none.jsonl"),
+    ("tasks.tickets.labels=[urgent, other]", "tickets.jsonl:2"),
+    ("tasks.tickets.split={train: 60, validation: 20, test: 0}", "test"),
+    ("tasks.tickets.split={train: 60, validation: 20, test: 40}", "tasks.tickets"),
+    ("scorer.objective={accurcy: 1}", "accuracy"),
+    ("reference.operators=[impruve]", "improve"),
+    ("endpoints.server.api_key_env=TPROMPT_NO_SUCH_KEY", "TPROMPT_NO_SUCH_KEY"),
+]
+
+
+@pytest.mark.parametrize(("override", "named"), WRONG)
+@pytest.mark.parametrize("command", ["validate", "run"])
+async def test_a_wrong_scenario_ends_with_2_and_names_what_is_wrong(
+    tmp_path: Path, command: str, override: str, named: str
+):
+    async with simulated(tmp_path) as (_, _, server):
+        done = await tprompt(command, "scenario.yaml", "--set", override, cwd=tmp_path)
+        assert server.count == 0
+    assert named in told(done, 2)
+
+
+async def test_a_broken_data_line_is_named_with_its_file_and_line(tmp_path: Path):
+    async with simulated(tmp_path):
+        data = tmp_path / "tickets.jsonl"
+        lines = data.read_text().splitlines()
+        data.write_text("\n".join([*lines[:6], '{"text": "cut', *lines[7:]]))
+        done = await tprompt("validate", "scenario.yaml", cwd=tmp_path)
+    assert "tickets.jsonl:7" in told(done, 2)
+
+
+async def test_a_folder_that_holds_another_run_is_refused(tmp_path: Path):
+    async with simulated(tmp_path):
+        await tprompt("run", "scenario.yaml", "--out", "out", "-q", cwd=tmp_path)
+        done = await tprompt("run", "scenario.yaml", "--out", "out", "--set", "name=other", cwd=tmp_path)
+    assert "holds a run of 'simulated'" in told(done, 2)
+
+
+async def test_report_of_a_folder_without_results_says_so(tmp_path: Path):
+    assert "no results here" in told(await tprompt("report", tmp_path), 2)
+
+
+async def test_schema_is_json_schema_with_descriptions():
+    done = await tprompt("schema")
+    schema = json.loads(done.stdout)
+    assert schema["title"] == "Scenario"
+    assert schema["properties"]["seed"]["description"]
+
+
+async def test_help_shows_how_to_start():
+    done = await tprompt("--help")
+    assert "tprompt run quickstart" in done.stdout
+
+
+async def test_ctrl_c_keeps_what_is_done_and_the_next_run_goes_on(tmp_path: Path):
+    half_way = anyio.Event()
+    go_on = anyio.Event()
+    world = helpful_world()
+    asked = 0
+
+    async def behaviour(body: dict[str, object]) -> str:
+        nonlocal asked
+        asked += 1
+        if asked == 300:
+            half_way.set()
+        if asked >= 300:
+            await go_on.wait()
+        return world(body)
+
+    async with simulated(tmp_path, world) as (_, _, server):
+        server.behaviour = behaviour
+        arguments = [*COMMAND, "run", "scenario.yaml", "--out", "out", "-q"]
+        process = await anyio.open_process(arguments, cwd=tmp_path)
+        with anyio.fail_after(60):
+            await half_way.wait()
+            process.send_signal(signal.SIGINT)
+            assert await process.wait() == 130
+        await process.aclose()
+        go_on.set()
+        before = server.count
+        assert json.loads((tmp_path / "out" / "results.json").read_text())["status"] == "interrupted"
+        done = await tprompt("run", "scenario.yaml", "--out", "out", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["usage"]["replayed"] >= 280
+    assert results["usage"]["calls"] == server.count - before
