@@ -21,9 +21,10 @@ from ..scenarios import Scenario
 from .examination import Examination, Sitting
 from .messages import ProblemMet, RunEnded, RunStarted
 from .panel import Panel
-from .plan import Calls, Plan, original, originals, source_plan, target_plans
+from .plan import Calls, Plan, original, originals, source_plan, target_plans, tested_beside
 from .record import Record
 from .search import Search
+from .strategies import Strategy
 
 
 class Coordinator:
@@ -44,6 +45,7 @@ class Coordinator:
         objective: Objective,
         budget: Budget,
         calls: Calls,
+        strategy: Strategy,
     ) -> None:
         self._scenario = scenario
         self._bus = bus
@@ -52,6 +54,8 @@ class Coordinator:
         self._tasks = tasks
         self._budget = budget
         self._calls = calls
+        self._strategy = strategy
+        self._objective = objective
         self._examination = Examination(record, panel, tasks=tasks, objective=objective, seed=scenario.seed)
         self._searches: list[Search] = []
         self._targets: list[TargetResult] = []
@@ -64,9 +68,10 @@ class Coordinator:
         scenario = self._scenario
         rows = {name: self._panel.sizes(name) for name in sorted(self._tasks)}
         await self._record(RunStarted(scenario.name, scenario.seed, rows, tuple(scenario.targets)))
-        plans = target_plans(scenario)
-        sources = await self._source_stage(plans)
-        sittings = await self._target_stage(plans, sources)
+        plans = target_plans(scenario, self._strategy)
+        source = source_plan(scenario, self._strategy)
+        constructed = None if source is None else await self._source_stage(source, plans)
+        sittings = await self._target_stage(plans, constructed)
         self._budget.release()
         for sitting in sittings:
             await self._examine(sitting)
@@ -91,32 +96,31 @@ class Coordinator:
             problems=(*lost, *self._problems),
         )
 
-    async def _source_stage(self, plans: Sequence[Plan]) -> tuple[Prompt, ...]:
-        plan = source_plan(self._scenario)
+    async def _source_stage(self, plan: Plan, plans: Sequence[Plan]) -> Search:
         seeds = self._originals(plan)
         self._budget.hold(self._held(plans) + self._share(plan, plans, len(seeds)))
         search = self._search(plan)
         await search.climb(seeds)
         await search.choose(always=seeds[:1])
-        return tuple(finalist.candidate.prompt for finalist in search.kept)
+        return search
 
-    async def _target_stage(self, plans: Sequence[Plan], sources: Sequence[Prompt]) -> list[Sitting]:
+    async def _target_stage(self, plans: Sequence[Plan], source: Search | None) -> list[Sitting]:
         self._budget.hold(self._held(plans))
         searches = {plan.scope: self._search(plan) for plan in plans}
+        sources = () if source is None else _prompts(source)
+        notes = () if source is None else source.notes
 
         async def climb(plan: Plan) -> None:
-            seeds = (*self._originals(plan), *sources)
-            await searches[plan.scope].climb(seeds)
+            await searches[plan.scope].climb((*self._originals(plan), *sources), notes)
 
         await settle(plans, climb, limit=len(plans), catch=())
         self._budget.hold(self._tests(plans))
         await settle(plans, lambda plan: self._choose(searches[plan.scope]), limit=len(plans), catch=())
-        return [
-            sitting for plan in plans if (sitting := self._sitting(searches[plan.scope], sources)) is not None
-        ]
+        chosen = [searches[plan.scope] for plan in plans if searches[plan.scope].kept]
+        return [self._sitting(search, sources, chosen) for search in chosen]
 
     async def _choose(self, search: Search) -> None:
-        await search.choose(always=[self._original(search.plan.tasks[0])])
+        await search.choose(always=[self._original_of(search)])
 
     async def _examine(self, sitting: Sitting) -> None:
         try:
@@ -130,16 +134,30 @@ class Coordinator:
             self._transfer += transfer
 
     def _search(self, plan: Plan) -> Search:
-        search = Search(plan, bus=self._bus, record=self._record, panel=self._panel, tasks=self._tasks)
+        search = Search(
+            plan,
+            bus=self._bus,
+            record=self._record,
+            panel=self._panel,
+            tasks=self._tasks,
+            objective=self._objective,
+        )
         self._searches.append(search)
         return search
 
-    def _sitting(self, search: Search, sources: Sequence[Prompt]) -> Sitting | None:
-        if not search.kept:
-            return None
-        task = search.plan.tasks[0]
-        shown = tuple(sources[: self._scenario.stages.target.transfer])
-        return Sitting(task, search.plan.models, self._original(task), search.kept[0], shown)
+    def _sitting(self, search: Search, sources: Sequence[Prompt], chosen: Sequence[Search]) -> Sitting:
+        task, best = search.plan.tasks[0], search.kept[0]
+        stage = self._scenario.stages.target
+        others = list(sources[: stage.transfer])
+        if stage.matrix:
+            others += [_prompts(other)[0] for other in chosen]
+            others += [self._original_of(other) for other in chosen]
+        own = {best.candidate.prompt.id, self._original(task).id}
+        shown = {prompt.id: prompt for prompt in others if prompt.id not in own}
+        return Sitting(task, search.plan.models, self._original(task), best, tuple(shown.values()))
+
+    def _original_of(self, search: Search) -> Prompt:
+        return self._original(search.plan.tasks[0])
 
     def _originals(self, plan: Plan) -> tuple[Prompt, ...]:
         return originals(self._scenario, (self._tasks[name] for name in plan.tasks))
@@ -152,8 +170,8 @@ class Coordinator:
         return sum(self._calls.choice(plan).total() for plan in plans) + self._tests(plans)
 
     def _tests(self, plans: Sequence[Plan]) -> int:
-        transfer = self._scenario.stages.target.transfer
-        return sum(self._calls.test(plan, transfer).total() for plan in plans)
+        others = tested_beside(self._scenario, self._strategy, len(plans))
+        return sum(self._calls.test(plan, others).total() for plan in plans)
 
     def _share(self, plan: Plan, plans: Sequence[Plan], seeds: int) -> int:
         """The target stage's part of the calls left to search with, in proportion to what is planned."""
@@ -175,6 +193,10 @@ class Coordinator:
         if self._spent or any(search.spent for search in self._searches):
             return "budget"
         return "complete" if self._targets else "failed"
+
+
+def _prompts(search: Search) -> tuple[Prompt, ...]:
+    return tuple(finalist.candidate.prompt for finalist in search.kept)
 
 
 def _kept(search: Search) -> list[SourcePrompt]:

@@ -13,8 +13,9 @@ from ..runtime.tasks.render import messages
 from ..runtime.tasks.task import Reading
 from ..scenarios import Scenario
 from .panel import Pair
-from .plan import Calls, Plan, original, originals, source_plan, target_plans
+from .plan import Calls, Plan, original, originals, source_plan, target_plans, tested_beside
 from .scorer import Readings
+from .strategies import Strategy
 
 CHARACTERS_PER_TOKEN = 3.5
 """English under the tokenizers of today's models; other scripts take more tokens."""
@@ -52,9 +53,11 @@ class Estimate(msgspec.Struct, frozen=True):
     assumptions: tuple[str, ...]
 
 
-def estimate(scenario: Scenario, loaded: Mapping[str, LoadedTask], readings: Readings) -> Estimate:
+def estimate(
+    scenario: Scenario, strategy: Strategy, loaded: Mapping[str, LoadedTask], readings: Readings
+) -> Estimate:
     """Upper bounds on calls, and from them tokens, USD and seconds; no call is made."""
-    parts = tuple(_Reckoning(scenario, loaded, readings).parts())
+    parts = tuple(_Reckoning(scenario, strategy, loaded, readings).parts())
     seconds, slowest = _time(scenario, parts)
     return Estimate(
         parts=parts,
@@ -68,27 +71,36 @@ def estimate(scenario: Scenario, loaded: Mapping[str, LoadedTask], readings: Rea
 
 
 class _Reckoning:
-    def __init__(self, scenario: Scenario, loaded: Mapping[str, LoadedTask], readings: Readings) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        strategy: Strategy,
+        loaded: Mapping[str, LoadedTask],
+        readings: Readings,
+    ) -> None:
         self._scenario = scenario
+        self._strategy = strategy
         self._loaded = loaded
         self._readings = readings
         self._calls = Calls({name: task.splits for name, task in loaded.items()}, readings)
 
     def parts(self) -> Iterable[Part]:
         scenario = self._scenario
-        plans = [source_plan(scenario), *target_plans(scenario)]
-        for plan in plans:
-            kept = scenario.stages.source.keep if plan.stage == "target" else 0
+        source, targets = source_plan(scenario, self._strategy), target_plans(scenario, self._strategy)
+        for plan in (*([] if source is None else [source]), *targets):
+            kept = source.keep if source is not None and plan.stage == "target" else 0
             seeds = len(originals(scenario, (self._loaded[name].task for name in plan.tasks))) + kept
             yield self._written(plan)
             asked = self._calls.search(plan, seeds) + self._calls.choice(plan)
             yield from self._answered(plan.scope, asked)
-        tests = (self._calls.test(plan, scenario.stages.target.transfer) for plan in plans[1:])
+        others = tested_beside(scenario, self._strategy, len(targets))
+        tests = (self._calls.test(plan, others) for plan in targets)
         yield from self._answered("test", sum(tests, Counter[Pair]()))
 
     def _written(self, plan: Plan) -> Part:
         settings = self._scenario.reference
-        calls = plan.steps * settings.candidates_per_step
+        noted = plan.pace.steps if plan.pace.notes else 0
+        calls = plan.pace.steps * plan.pace.draws + noted
         seed = len(self._scenario.stages.source.seed_prompts[0])
         rows = [row for task in plan.tasks for row in self._loaded[task].splits.train[:SAMPLED_ROWS]]
         row = sum(len(row.context) + len(row.question) for row in rows) / len(rows)
@@ -155,7 +167,8 @@ def _assumptions(scenario: Scenario) -> tuple[str, ...]:
     prices = [model.price for model in scenario.models.values()]
     priced = any(price.input_per_million or price.output_per_million for price in prices)
     return (
-        "an upper bound on calls: every step proposes only new candidates; nothing is replayed or retried",
+        "an upper bound on calls: every step is taken and proposes only new candidates, and no paired test "
+        "stops one; nothing is replayed or retried",
         f"{CHARACTERS_PER_TOKEN:g} characters a token; rows as rendered under the original prompt",
         f"{ANSWER_TOKENS} tokens a generated answer, half of max_tokens a candidate",
         f"{SECONDS_PER_CALL:g} s a call where only concurrency limits",

@@ -13,10 +13,10 @@ from ..runtime.evaluation.paired import gains
 from ..runtime.prompt import Prompt
 from ..runtime.report.results import Part, PromptEntry, TargetResult, Transfer
 from ..runtime.tasks.task import Task
+from .finals import Finalist
 from .messages import TargetTested
 from .panel import Panel, Verdict
 from .record import Record
-from .search import Finalist
 
 
 class Sitting(msgspec.Struct, frozen=True):

@@ -36,13 +36,6 @@ class Brief(msgspec.Struct, frozen=True):
     exemplars: tuple[Exemplar, ...] = ()
 
 
-class Past(msgspec.Struct, frozen=True):
-    """A prompt already scored, with its objective as an integer from 0 to 100."""
-
-    prompt: Prompt
-    score: int
-
-
 class Failure(msgspec.Struct, frozen=True):
     """What went wrong on one train row: the answer, its format, or a confidence that misled."""
 
@@ -51,6 +44,27 @@ class Failure(msgspec.Struct, frozen=True):
     response: str
     expected: str
     fault: Literal["answer", "format", "confidence"]
+
+
+class Past(msgspec.Struct, frozen=True):
+    """A prompt already scored, with its objective as an integer from 0 to 100.
+
+    `lead` is the share in [0, 1] of train rows on which no other prompt did better; `failures` are what went
+    wrong under it. `before` is the score of the prompt it was made from, where that one was scored.
+    """
+
+    prompt: Prompt
+    score: int
+    lead: float = 0.0
+    failures: tuple[Failure, ...] = ()
+    before: int | None = None
+
+
+class Credit(msgspec.Struct, frozen=True):
+    """How often an operator's candidates were scored, and how often they beat their nearest parent."""
+
+    tries: int = 0
+    wins: int = 0
 
 
 class Proposed(msgspec.Struct, frozen=True):
@@ -64,16 +78,36 @@ class Propose(Request[Proposed], frozen=True, kw_only=True):
     """Write `count` candidates from the history, which ends with the best: prompts that miss a required bound
     come before those that meet them all, and ascend by score like these.
 
-    `key` makes the draws of this step reproducible: the same request gives the same sampling seeds.
+    `key` makes the draws of this step reproducible: the same request gives the same sampling seeds. `step`
+    counts from 1 to at most `steps`. `credit` is by the origin that
+    candidates name.
     """
 
     stage: Stage
     step: int
+    steps: int
     count: int
     key: str
     briefs: tuple[Brief, ...]
     history: tuple[Past, ...]
-    failures: tuple[Failure, ...] = ()
+    notes: tuple[str, ...] = ()
+    credit: tuple[tuple[str, Credit], ...] = ()
+
+
+class Reflected(msgspec.Struct, frozen=True):
+    """The notes as they stand now; the earlier ones where the reply held none."""
+
+    notes: tuple[str, ...]
+
+
+class Reflect(Request[Reflected], frozen=True, kw_only=True):
+    """Rewrite the notes of a search in the light of the prompts its last step tried, in ascending order."""
+
+    step: int
+    key: str
+    briefs: tuple[Brief, ...]
+    tried: tuple[Past, ...]
+    notes: tuple[str, ...] = ()
 
 
 class Exhibit(msgspec.Struct, frozen=True):
@@ -190,8 +224,20 @@ class PromptsProposed(Event, frozen=True):
     refused: dict[str, int]
 
 
+class NotesTaken(Event, frozen=True):
+    """The reference LLM rewrote its notes after a step."""
+
+    scope: str
+    step: int
+    notes: tuple[str, ...]
+
+
 class PromptScored(Event, frozen=True):
-    """A prompt was scored on one split; `objective` is its mean over tasks and models."""
+    """A prompt was scored on one split; `objective` is its mean over tasks and models.
+
+    `stopped` says that it left a race early: its objective is then an estimate, the best of its race plus
+    what it lay behind on the rows that both answered, and its scorecards are of the rows it answered.
+    """
 
     scope: str
     step: int
@@ -199,10 +245,11 @@ class PromptScored(Event, frozen=True):
     prompt: Prompt
     objective: float | None
     scores: dict[str, dict[str, Scorecard]]
+    stopped: bool = False
 
 
 class StepEnded(Event, frozen=True):
-    """A step's candidates are all scored; the best so far on train."""
+    """A step's candidates are all scored; the best so far among those that answered every train row."""
 
     scope: str
     step: int

@@ -3,15 +3,69 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+import msgspec
+
 from ..runtime.prompt import Prompt
+from ..runtime.search.blocks import block_sizes
+from ..runtime.search.ladder import ladder, racing
 from ..runtime.tasks.example import Splits
 from ..runtime.tasks.task import Task
-from ..scenarios import Scenario
+from ..scenarios import Reference, Scenario
+from ..scenarios.search import Race
+from ..scenarios.stages import Stage as StageSettings
+from .messages import Stage
 from .panel import Pair
 from .scorer import Readings
-from .search import Plan
+from .strategies import Strategy
 
-__all__ = ["Calls", "Plan", "answerers", "hosted", "original", "originals", "source_plan", "target_plans"]
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """How a search goes on: `draws` candidates are asked for at each of at most `steps` steps.
+
+    It stops after `patience` steps without a better prompt, or when the objective on train is at least
+    `until` (None: it does not). `notes` and `overlap` say whether the reference LLM keeps notes, and whether
+    it writes a step while the one before is scored.
+    """
+
+    steps: int
+    draws: int
+    patience: int | None = None
+    until: float | None = None
+    notes: bool = False
+    overlap: bool = False
+
+    @classmethod
+    def of(cls, stage: StageSettings, reference: Reference, strategy: Strategy) -> "Pace":
+        """What the scenario asks of a stage, within what the strategy does."""
+        return cls(
+            steps=stage.steps if strategy.steps is None else min(strategy.steps, stage.steps),
+            draws=strategy.draws or reference.candidates_per_step,
+            patience=stage.patience,
+            until=stage.until,
+            notes=strategy.notes if reference.notes is None else reference.notes,
+            overlap=reference.overlap,
+        )
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What one search is to do.
+
+    `models` are the targets the prompts are for; `answerers` answer on train (the same models, or the
+    scorer LLM as their proxy). `finalists` meet on validation and `keep` go on. Randomness is drawn from
+    `seed` and `scope`, which names the search.
+    """
+
+    stage: Stage
+    scope: str
+    tasks: tuple[str, ...]
+    models: tuple[str, ...]
+    answerers: tuple[str, ...]
+    pace: Pace
+    finalists: int
+    keep: int
+    race: Race
+    reference: Reference
+    seed: int
 
 
 def answerers(scenario: Scenario) -> tuple[str, ...]:
@@ -37,24 +91,27 @@ def original(scenario: Scenario, text: str) -> Prompt:
     return Prompt(text=text, position=scenario.stages.source.seed_position)
 
 
-def source_plan(scenario: Scenario) -> Plan:
-    """Source prompt construction: one search over all source tasks and models."""
+def source_plan(scenario: Scenario, strategy: Strategy) -> Plan | None:
+    """Source prompt construction: one search over all source tasks and models; None without that stage."""
     stage = scenario.stages.source
+    if not (strategy.staged and stage.tasks):
+        return None
     return Plan(
         stage="source",
         scope="source",
         tasks=tuple(stage.tasks),
         models=tuple(scenario.targets),
         answerers=answerers(scenario),
-        steps=stage.steps,
+        pace=Pace.of(stage, scenario.reference, strategy),
         finalists=max(stage.finalists, stage.keep),
         keep=stage.keep,
+        race=scenario.race,
         reference=scenario.reference,
         seed=scenario.seed,
     )
 
 
-def target_plans(scenario: Scenario) -> tuple[Plan, ...]:
+def target_plans(scenario: Scenario, strategy: Strategy) -> tuple[Plan, ...]:
     """Target prompt generation: one search per task and model, or per task for all models together."""
     stage = scenario.stages.target
     groups = [(model,) for model in scenario.targets] if stage.per_model else [tuple(scenario.targets)]
@@ -66,15 +123,23 @@ def target_plans(scenario: Scenario) -> tuple[Plan, ...]:
             tasks=(task,),
             models=models,
             answerers=answerers(scenario) if proxied else models,
-            steps=stage.steps,
+            pace=Pace.of(stage, scenario.reference, strategy),
             finalists=stage.finalists,
             keep=1,
+            race=scenario.race,
             reference=scenario.reference,
             seed=scenario.seed,
         )
         for task in stage.tasks
         for models in groups
     )
+
+
+def tested_beside(scenario: Scenario, strategy: Strategy, searches: int) -> int:
+    """How many prompts meet the test rows of one target at most, beside its original and its best."""
+    stage = scenario.stages.target
+    sources = stage.transfer if source_plan(scenario, strategy) is not None else 0
+    return sources + (2 * (searches - 1) if stage.matrix else 0)
 
 
 class Calls:
@@ -85,24 +150,31 @@ class Calls:
         self._readings = readings
 
     def search(self, plan: Plan, seeds: int) -> Counter[Pair]:
-        """Scoring on train: every seed and every candidate, on every task with every answering model."""
-        prompts = seeds + plan.steps * plan.reference.candidates_per_step
-        return self._asked("train", prompts, plan, plan.answerers)
+        """Scoring on train: every seed, and at each step every candidate for as long as it may stay."""
+        sizes = block_sizes({task: self._splits[task].train for task in plan.tasks}, plan.race.block)
+        asked: Counter[Pair] = Counter()
+        for times, fresh in ((1, seeds), (plan.pace.steps, plan.pace.draws)):
+            rungs = ladder(plan.race.method, blocks=len(sizes), fresh=fresh)
+            for done, until, racers in racing(rungs, fresh):
+                for task in plan.tasks:
+                    rows = sum(size[task] for size in sizes[done:until])
+                    asked += self._each(task, plan.answerers, times * racers * rows)
+        return asked
 
     def choice(self, plan: Plan, always: int = 1) -> Counter[Pair]:
         """Validation of the finalists and of the prompts that always take part."""
         return self._asked("validation", plan.finalists + always, plan, plan.models)
 
-    def test(self, plan: Plan, transfer: int) -> Counter[Pair]:
-        """The original, the best and `transfer` source prompts on every test row."""
-        return self._asked("test", 2 + transfer, plan, plan.models)
+    def test(self, plan: Plan, others: int) -> Counter[Pair]:
+        """The original, the best and `others` on every test row."""
+        return self._asked("test", 2 + others, plan, plan.models)
 
     def _asked(self, split: str, prompts: int, plan: Plan, models: Sequence[str]) -> Counter[Pair]:
-        rows = {task: len(getattr(self._splits[task], split)) for task in plan.tasks}
-        return Counter(
-            {
-                (task, model): prompts * rows[task] * self._readings[task, model].samples
-                for task in plan.tasks
-                for model in models
-            }
-        )
+        asked: Counter[Pair] = Counter()
+        for task in plan.tasks:
+            asked += self._each(task, models, prompts * len(getattr(self._splits[task], split)))
+        return asked
+
+    def _each(self, task: str, models: Sequence[str], answers: int) -> Counter[Pair]:
+        """The calls that so many answers take from each model."""
+        return Counter({(task, model): answers * self._readings[task, model].samples for model in models})

@@ -37,6 +37,7 @@ from .readings import needs_logprobs, resolve
 from .record import Record
 from .reference import Reference, Writing
 from .scorer import BATCH, Readings, Scorer
+from .strategies import STRATEGIES, Strategy
 from .target import Sampling, Target
 
 DEFAULT_OPERATORS = ("improve",)
@@ -50,7 +51,8 @@ class Team:
             results = await team.run()
 
     With `out`, the run is durable: model calls are recorded there and a run of the same scenario resumes.
-    Without it nothing is kept. `bus` and `clients` (chat clients by endpoint name) may be the host's.
+    Without it nothing is kept. `bus`, `clients` (chat clients by endpoint name) and `strategy` (in place of
+    the scenario's) may be the host's.
     Leaving the context ends every agent, connection and child process. Raises InputError on entering when
     the scenario's data or settings are wrong, EndpointError when a model cannot be started or reached.
     """
@@ -62,11 +64,13 @@ class Team:
         out: Path | None = None,
         bus: InProcessBus | None = None,
         clients: Mapping[str, ChatClient] | None = None,
+        strategy: Strategy | None = None,
     ) -> None:
         self.scenario = scenario
         self.bus = bus or InProcessBus()
         self._out = out
         self._clients = dict(clients or {})
+        self._strategy = strategy or STRATEGIES[scenario.strategy]
         self._context: AbstractAsyncContextManager[None] | None = None
         self._coordinator: Coordinator | None = None
         self._models: Models | None = None
@@ -91,7 +95,7 @@ class Team:
         tasks = {name: task.task for name, task in loaded.items()}
         endpoints = {name: scenario.endpoints[scenario.models[name].endpoint] for name in hosted(scenario)}
         able = {name: endpoint.logprobs is not False for name, endpoint in endpoints.items()}
-        return estimate(scenario, loaded, resolve(scenario, tasks, able))
+        return estimate(scenario, self._strategy, loaded, resolve(scenario, tasks, able))
 
     def prepared(self) -> dict[str, LoadedTask]:
         """The tasks of the scenario with their rows; InputError when data is missing or wrong."""
@@ -184,6 +188,7 @@ class Team:
                     objective=objective,
                     budget=budget,
                     calls=Calls(splits, readings),
+                    strategy=self._strategy,
                 )
                 yield
                 tasks.cancel_scope.cancel()
@@ -245,7 +250,12 @@ class Team:
             await target.start(tasks, workers=workers)
             await scorer.start(tasks, model=name, workers=workers)
         writer = self.scenario.reference.model
-        reference = Reference(self.bus, client=models.client(writer, "reference"), writing=self._writing())
+        reference = Reference(
+            self.bus,
+            client=models.client(writer, "reference"),
+            writing=self._writing(),
+            strategy=self._strategy,
+        )
         await reference.start(tasks)
 
     def _workers(self, model: str) -> int:
@@ -262,12 +272,16 @@ class Team:
         settings = scenario.reference
         model = scenario.models[settings.model]
         endpoint = scenario.endpoints[model.endpoint]
+        temperature = settings.temperature if model.temperature is None else model.temperature
+        last = settings.final_temperature
         return Writing(
             model=model.model,
-            temperature=settings.temperature if model.temperature is None else model.temperature,
+            temperature=temperature,
+            final_temperature=temperature if last is None else last,
             max_tokens=model.max_tokens or settings.max_tokens,
             max_characters=settings.max_characters,
             operators=known(settings.operators or DEFAULT_OPERATORS),
+            population=settings.population,
             positions=tuple(settings.positions),
             seed=scenario.seed,
             seeded=endpoint.local is not None if endpoint.seeded is None else endpoint.seeded,

@@ -5,7 +5,7 @@ from functools import cache
 from importlib.resources import files
 
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
-_PARAGRAPH = re.compile(r"\n\n\{\{(\w+)\}\}(?=\n\n|\Z)")
+_PARAGRAPH = re.compile(r"(?:\n\n[^\n]*:)?\n\n\{\{(\w+)\}\}(?=\n\n|\Z)")
 _TURN = re.compile(r"^## (system|user|assistant)\n", re.MULTILINE)
 
 
@@ -48,7 +48,7 @@ def render(name: str, **values: str) -> str:
     """The template with every placeholder replaced, once: values are never searched for placeholders.
 
     KeyError when a placeholder has no value or a value has no placeholder. A paragraph that is one
-    placeholder disappears when its value is empty.
+    placeholder disappears when its value is empty, and with it the line that announces it with a colon.
     """
     text = template(name)
     wanted = placeholders(name)

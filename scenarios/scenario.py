@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import Field, PrivateAttr, model_validator
 
 from .endpoints import Endpoint, Model
+from .search import Comparison, Race, StrategyName
 from .stages import Budget, Reference, Scorer, Stages
 from .strict import Strict
 from .tasks import Task
@@ -24,7 +25,16 @@ class Scenario(Strict):
     scorer: Scorer = Field(default_factory=Scorer)
     targets: list[str] = Field(min_length=1, description="Names of models the prompts are for.")
     tasks: dict[str, Task] = Field(min_length=1)
+    strategy: StrategyName = Field(
+        default="transfer",
+        description="How candidates come about: `transfer` takes both stages; `opro`, `evolution` and "
+        "`reflect` search each target alone; `ask` asks once; `original` changes nothing.",
+    )
     stages: Stages
+    race: Race = Field(default_factory=Race)
+    compare: Comparison | None = Field(
+        default=None, description="Run the scenario once per variant and seed, and line the results up."
+    )
     budget: Budget = Field(default_factory=Budget)
     cache: str | None = Field(
         default=None, description="A call ledger shared between runs, beside the run's own."

@@ -25,7 +25,13 @@ class Reference(Strict):
 
     model: str = Field(description="Name of an entry of `models`.")
     candidates_per_step: PositiveInt = Field(default=8, description="Candidates asked for at each step.")
-    temperature: float = Field(default=1.0, ge=0, le=2)
+    temperature: float = Field(default=1.0, ge=0, le=2, description="Sampling temperature of the first step.")
+    final_temperature: float | None = Field(
+        default=None,
+        ge=0,
+        le=2,
+        description="Temperature of the last step, in even steps from the first; left out means: the same.",
+    )
     max_tokens: PositiveInt = Field(default=400, description="Most tokens of one reply of the reference LLM.")
     max_characters: PositiveInt = Field(default=2000, description="Longer candidates are refused.")
     history: PositiveInt = Field(default=20, description="Prompt-score pairs shown at most, ascending.")
@@ -33,6 +39,19 @@ class Reference(Strict):
     failures: int = Field(default=3, ge=0, description="Failure traces shown at each step.")
     operators: list[str] | None = Field(
         default=None, description="Which ways to propose; left out means: the strategy's default."
+    )
+    notes: bool | None = Field(
+        default=None,
+        description="Whether the reference LLM keeps notes on what helped, carried from the source to the "
+        "target stage; left out means: as the strategy does.",
+    )
+    overlap: bool = Field(
+        default=False,
+        description="Write each step's candidates while those of the step before are scored, from what was "
+        "known before; worth it where the reference LLM is slow.",
+    )
+    population: PositiveInt = Field(
+        default=8, description="Prompts that strategy `evolution` breeds from: the best so far."
     )
     positions: list[Literal["system", "before", "after"]] = Field(
         default_factory=lambda: ["system", "before", "after"],
@@ -125,25 +144,39 @@ class Scorer(Strict):
         return self
 
 
-class SourceStage(Strict):
+class Stage(Strict):
+    """What both stages have in common."""
+
+    steps: int = Field(default=4, ge=0, description="Rounds of proposing and scoring at most.")
+    patience: PositiveInt | None = Field(
+        default=None, description="Stop after so many steps that brought no better prompt; left out: never."
+    )
+    until: float | None = Field(
+        default=None, gt=0, le=1, description="Stop when the objective on train reaches this."
+    )
+
+
+class SourceStage(Stage):
     """Source prompt construction over the source tasks."""
 
-    tasks: list[str] = Field(min_length=1)
-    steps: int = Field(default=4, ge=0)
+    tasks: list[str] = Field(description="Names of source tasks; none means: no source stage.")
     keep: PositiveInt = Field(default=4, description="Source prompts carried over to the target stage.")
     finalists: PositiveInt = Field(default=8, description="Best on train that meet again on validation.")
     seed_prompts: list[str] = Field(min_length=1, description="The original prompts.")
     seed_position: Literal["system", "before", "after"] = Field(default="before")
 
 
-class TargetStage(Strict):
+class TargetStage(Stage):
     """Target prompt generation for each target task and model."""
 
-    tasks: list[str] = Field(min_length=1)
-    steps: int = Field(default=4, ge=0)
+    tasks: list[str] = Field(min_length=1, description="Names of target tasks.")
     finalists: PositiveInt = Field(default=4, description="Best on train that meet again on validation.")
     transfer: int = Field(
         default=1, ge=0, description="Source prompts also tested as they are, to measure the transfer gap."
+    )
+    matrix: bool = Field(
+        default=False,
+        description="Also test every best prompt on every other target task and model, and the originals.",
     )
     per_model: bool = Field(
         default=True, description="Optimise for each model, or one prompt for all of them."

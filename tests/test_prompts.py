@@ -15,13 +15,18 @@ def test_an_unknown_template_is_named_with_the_known_ones():
         prompts.template("imprve")
 
 
+NAMES = ("tasks", "history", "exemplars", "failures", "notes", "focus", "characters")
+
+
 def test_a_value_that_looks_like_a_placeholder_stays_as_it_is():
-    names = ("tasks", "history", "exemplars", "failures", "focus", "characters")
-    text = prompts.render("improve", **{**dict.fromkeys(names, "x"), "history": "{{tasks}}"})
+    text = prompts.render("improve", **{**dict.fromkeys(NAMES, "x"), "history": "{{tasks}}"})
     assert "{{tasks}}" in text
 
 
-def test_a_paragraph_of_one_empty_value_leaves_no_gap():
-    names = ("tasks", "history", "exemplars", "failures", "focus", "characters")
-    text = prompts.render("improve", **{**dict.fromkeys(names, "x"), "failures": ""})
+def test_a_paragraph_of_one_empty_value_leaves_no_gap_and_no_heading():
+    full = prompts.render("improve", **dict.fromkeys(NAMES, "x"))
+    text = prompts.render("improve", **{**dict.fromkeys(NAMES, "x"), "failures": "", "notes": ""})
+    assert "What went wrong" in full
+    assert "What went wrong" not in text
+    assert "What was learned" not in text
     assert "\n\n\n" not in text
