@@ -205,7 +205,7 @@ def _kept(search: Search) -> list[SourcePrompt]:
             finalist.candidate.prompt,
             split="train" if finalist.verdict is None else "validation",
             objective=finalist.objective,
-            scores=finalist.candidate.scores if finalist.verdict is None else finalist.verdict.scores,
+            scores=finalist.scores,
         )
         for finalist in search.kept
     ]

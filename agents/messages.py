@@ -9,9 +9,11 @@ from typing import Literal
 import msgspec
 
 from ..runtime.bus import Event, Request
+from ..runtime.evaluation import custom
+from ..runtime.evaluation.custom import Own
 from ..runtime.evaluation.outcomes import Outcomes
 from ..runtime.evaluation.ratings import Rated
-from ..runtime.evaluation.response import Failed, Graded, Reply
+from ..runtime.evaluation.response import Failed, Graded, Reply, worst
 from ..runtime.evaluation.scorecard import Scorecard
 from ..runtime.prompt import Prompt
 from ..runtime.tasks.example import Example, Question
@@ -145,18 +147,32 @@ class Compare(Request[Judged], frozen=True, kw_only=True):
     pairs: tuple[tuple[Exhibit, Exhibit], ...]
 
 
-class Scored(msgspec.Struct, frozen=True):
-    """How a prompt did on the rows of one ask.
+class Scored(msgspec.Struct, frozen=True, kw_only=True):
+    """How a prompt did on some rows of one task with one model.
 
-    `responses` holds as many graded rows as were asked for, wrong ones first. `rated` and `exhibits` are the
-    judge's ratings of the rows it was to judge, and what it was shown. `own` holds metrics of one's own.
+    `responses` holds the `most` worst of them, as many as were asked for. `rated` are the judge's ratings of
+    responses, `exhibits` what it was shown of the rows named to be judged, both in ascending order of id.
+    `own` holds metrics of one's own; those undefined on these rows are missing.
     """
 
     outcomes: Outcomes
+    most: int = 0
     responses: tuple[Graded | Failed, ...] = ()
     rated: tuple[Rated, ...] = ()
     exhibits: tuple[Exhibit, ...] = ()
-    own: dict[str, float | None] = {}
+    own: dict[str, Own] = {}
+
+    def merged(self, other: "Scored") -> "Scored":
+        """Both together, over distinct rows; ValueError when an example is in both."""
+        most = max(self.most, other.most)
+        return Scored(
+            outcomes=self.outcomes.merge(other.outcomes),
+            most=most,
+            responses=worst((*self.responses, *other.responses), most),
+            rated=tuple(sorted((*self.rated, *other.rated), key=lambda rated: rated.item)),
+            exhibits=tuple(sorted((*self.exhibits, *other.exhibits), key=lambda shown: shown.example)),
+            own=custom.merged(self.own, other.own),
+        )
 
 
 class Score(Request[Scored], frozen=True, kw_only=True):

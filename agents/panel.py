@@ -10,7 +10,7 @@ from ..runtime.errors import BudgetReached, EndpointError
 from ..runtime.evaluation.evaluate import evaluate
 from ..runtime.evaluation.objective import Objective
 from ..runtime.evaluation.outcomes import Outcomes
-from ..runtime.evaluation.response import Failed, Graded
+from ..runtime.evaluation.ratings import Rated
 from ..runtime.evaluation.scorecard import Scorecard
 from ..runtime.prompt import Prompt
 from ..runtime.search.pool import Scores, mean_objective
@@ -23,11 +23,24 @@ Pair = tuple[str, str]
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """A prompt's scorecards, and what stands behind them, by (task, model)."""
+    """What is known of a prompt: by (task, model) what its answers came to, and the ratings of its own words.
 
-    scores: Scores
-    outcomes: dict[Pair, Outcomes]
-    responses: dict[Pair, tuple[Graded | Failed, ...]]
+    A pure value over the rows answered so far; `Panel.cards` makes scorecards of it.
+    """
+
+    scored: dict[Pair, Scored]
+    rated: Rated | None = None
+
+    @property
+    def outcomes(self) -> dict[Pair, Outcomes]:
+        return {pair: scored.outcomes for pair, scored in self.scored.items()}
+
+    def merged(self, other: "Verdict") -> "Verdict":
+        """Both together; ValueError when an example is in both for the same task and model."""
+        scored = dict(self.scored)
+        for pair, more in other.scored.items():
+            scored[pair] = scored[pair].merged(more) if pair in scored else more
+        return Verdict(scored, self.rated or other.rated)
 
 
 class Panel:
@@ -47,17 +60,17 @@ class Panel:
         max_failed: float,
         seed: int,
     ) -> None:
+        self.max_failed = max_failed
+        self.lost: dict[str, str] = {}
         self._bus = bus
         self._record = record
         self._splits = splits
         self._objective = objective
-        self._max_failed = max_failed
         self._seed = seed
-        self.lost: dict[str, str] = {}
 
     def measure(self, scores: Scores) -> float | None:
         """The mean objective over the models that are not lost."""
-        return mean_objective(scores, max_failed=self._max_failed, without=self.lost)
+        return mean_objective(scores, max_failed=self.max_failed, without=self.lost)
 
     def rows(self, task: str, split: Split) -> tuple[Example, ...]:
         splits = self._splits[task]
@@ -71,24 +84,21 @@ class Panel:
     async def score(
         self,
         prompt: Prompt,
-        split: Split,
+        rows: Mapping[str, Sequence[Example]],
         *,
-        tasks: Sequence[str],
         models: Sequence[str],
         responses: int = 0,
-        intervals: bool = False,
     ) -> Verdict:
-        """The prompt on every pair of a task and a model that is not lost.
+        """The prompt on these rows, by task, with every model that is not lost.
 
-        Raises BudgetReached, once the pairs in flight have ended.
+        The `responses` worst of each pair are kept. Raises BudgetReached, once those in flight have ended.
         """
-        pairs = [(task, model) for task in tasks for model in models if model not in self.lost]
+        pairs = [(task, model) for task in rows for model in models if model not in self.lost]
 
         async def one(pair: Pair) -> Scored:
             task, model = pair
-            rows = self.rows(task, split)
             return await self._bus.ask(
-                Score(prompt=prompt, task=task, model=model, examples=rows, responses=responses)
+                Score(prompt=prompt, task=task, model=model, examples=tuple(rows[task]), responses=responses)
             )
 
         ends = await settle(pairs, one, limit=max(1, len(pairs)), catch=(BudgetReached, EndpointError))
@@ -103,18 +113,15 @@ class Panel:
                 await self.lose(pair[1], str(end.error))
         if spent is not None:
             raise spent
-        return self._verdict(scored, intervals)
+        return Verdict(scored)
 
-    def _verdict(self, scored: Mapping[Pair, Scored], intervals: bool) -> Verdict:
+    def cards(self, verdict: Verdict, *, intervals: bool = False) -> Scores:
+        """The scorecards of all rows answered so far; equal verdicts give equal scorecards."""
         scores: dict[str, dict[str, Scorecard]] = {}
-        for (task, model), one in scored.items():
-            card = evaluate(one.outcomes, self._objective, seed=self._seed, intervals=intervals)
+        for (task, model), scored in verdict.scored.items():
+            card = evaluate(scored.outcomes, self._objective, seed=self._seed, intervals=intervals)
             scores.setdefault(task, {})[model] = card
-        return Verdict(
-            scores,
-            {pair: one.outcomes for pair, one in scored.items()},
-            {pair: one.responses for pair, one in scored.items()},
-        )
+        return scores
 
     async def lose(self, model: str, reason: str) -> None:
         """Leave a model out from now on, and say why, once."""

@@ -1,6 +1,6 @@
 """The Scorer agent: has a prompt answered by a target and grades every response."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 
 from anyio.abc import TaskGroup
@@ -10,7 +10,7 @@ from ..runtime.concurrency import Done, settle
 from ..runtime.errors import BudgetReached, EndpointError
 from ..runtime.evaluation.grading import grade
 from ..runtime.evaluation.outcomes import Outcomes
-from ..runtime.evaluation.response import Failed, Graded, Reply
+from ..runtime.evaluation.response import Failed, Graded, Reply, worst
 from ..runtime.tasks.example import Example
 from ..runtime.tasks.task import Reading, Task
 from .messages import Answer, Score, Scored
@@ -50,7 +50,9 @@ class Scorer:
                 raise end.error
             responses.extend(end.value)
         outcomes = Outcomes.of(responses, closed=self._tasks[request.task].closed)
-        return Scored(outcomes, _worst(responses, request.responses) if request.responses else ())
+        return Scored(
+            outcomes=outcomes, most=request.responses, responses=worst(responses, request.responses)
+        )
 
     async def _graded(self, request: Score, batch: tuple[Example, ...]) -> list[Graded | Failed]:
         answer = Answer(
@@ -66,16 +68,3 @@ class Scorer:
             grade(task, example, reply, reading) if isinstance(reply, Reply) else reply
             for example, reply in pairs
         ]
-
-
-def _worst(responses: Sequence[Graded | Failed], count: int) -> tuple[Graded | Failed, ...]:
-    """`count` responses: failures first, then wrong answers by falling confidence, then broken formats."""
-
-    def badness(response: Graded | Failed) -> tuple[int, float, str]:
-        if isinstance(response, Failed):
-            return (0, 0.0, response.example)
-        sure = response.confidence or 0.0
-        rank = 1 if not response.correct else 2 if not response.followed else 3
-        return (rank, -sure if rank < 3 else sure, response.example)
-
-    return tuple(sorted(responses, key=badness)[:count])

@@ -1,9 +1,11 @@
 """Metrics of one's own: any Python function of the graded responses, named in the scenario."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import cast
+
+import msgspec
 
 from ..errors import InputError
 from .objective import is_own
@@ -11,6 +13,13 @@ from .response import Graded
 
 OwnMetric = Callable[[list[Graded]], float | None]
 """From graded responses to a value in [0, 1] where more is better; None where it is undefined."""
+
+
+class Own(msgspec.Struct, frozen=True):
+    """What a metric of one's own comes to, in [0, 1], and the graded rows it is over."""
+
+    value: float
+    rows: int
 
 
 def load(name: str) -> OwnMetric:
@@ -45,3 +54,24 @@ def measure(name: str, metric: OwnMetric, responses: list[Graded]) -> float | No
     if not 0 <= number <= 1:
         raise InputError(f"metric {name}: expected None or a number from 0 to 1, not {value!r}")
     return number
+
+
+def measured(metrics: Mapping[str, OwnMetric], responses: list[Graded]) -> dict[str, Own]:
+    """Every metric over the graded rows of one ask; those that are undefined on them are missing."""
+    values = {name: measure(name, metric, responses) for name, metric in metrics.items()} if responses else {}
+    return {name: Own(value, len(responses)) for name, value in values.items() if value is not None}
+
+
+def merged(one: Mapping[str, Own], other: Mapping[str, Own]) -> dict[str, Own]:
+    """The metrics over the rows of both: their means, weighted by rows.
+
+    For a metric that is itself a mean over rows this is the metric of all rows. For any other it is what
+    blocks of rows come to: the responses of earlier blocks are not kept. Rows on which a metric is undefined
+    have no weight.
+    """
+    return {name: _mean([part[name] for part in (one, other) if name in part]) for name in {**one, **other}}
+
+
+def _mean(parts: list[Own]) -> Own:
+    rows = sum(part.rows for part in parts)
+    return Own(sum(part.value * part.rows for part in parts) / rows, rows)

@@ -1,5 +1,7 @@
 """What came back for a row: a reply, or a failure of the world; and a reply once it is graded."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from ..llm.protocol import TokenChoice
@@ -57,3 +59,16 @@ class Graded(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="graded"):
 
 
 Response = Graded | Failed
+
+
+def worst(responses: Iterable[Response], count: int) -> tuple[Response, ...]:
+    """`count` responses: failures first, then wrong answers by falling confidence, then broken formats."""
+    return tuple(sorted(responses, key=_badness)[:count])
+
+
+def _badness(response: Response) -> tuple[int, float, str]:
+    if isinstance(response, Failed):
+        return (0, 0.0, response.example)
+    sure = response.confidence or 0.0
+    rank = 1 if not response.correct else 2 if not response.followed else 3
+    return (rank, -sure if rank < 3 else sure, response.example)

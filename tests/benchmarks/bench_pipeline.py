@@ -27,12 +27,12 @@ from contenders import Round, bare, sdk, spent, timed
 from pipeline import ENDPOINT, READING, TASK, Watch, examples, pipeline, prompts
 from simulator import simulator
 
-from transfer_prompting.agents.panel import Verdict
 from transfer_prompting.runtime.concurrency import settle
 from transfer_prompting.runtime.llm.http.aiohttp_client import AiohttpClient
 from transfer_prompting.runtime.llm.protocol import ChatClient, ChatRequest, ChatResponse
 from transfer_prompting.runtime.loop import run
 from transfer_prompting.runtime.prompt import Prompt
+from transfer_prompting.runtime.search.pool import Scores
 from transfer_prompting.runtime.tasks.example import Splits
 from transfer_prompting.runtime.tasks.render import messages
 
@@ -114,13 +114,14 @@ async def through_pipeline(base_url: str, concurrency: int, *, warm: bool) -> Ro
             ) as (panel, models),
         ):
             names = ("simulated",)
+            rows = {TASK.name: splits.train}
             if warm:
                 (first,) = prompts(1, first=PROMPTS)
-                await panel.score(first, "validation", tasks=[TASK.name], models=names)
+                await panel.score(first, {TASK.name: splits.validation}, models=names)
                 times.seconds.clear()
 
-            async def one(prompt: Prompt) -> Verdict:
-                return await panel.score(prompt, "train", tasks=[TASK.name], models=names)
+            async def one(prompt: Prompt) -> Scores:
+                return panel.cards(await panel.score(prompt, rows, models=names))
 
             before = models.usage().calls
             rate, cpu_ms = await spent(settle(prompts(PROMPTS), one, limit=PROMPTS, catch=()), CALLS)

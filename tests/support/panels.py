@@ -1,0 +1,77 @@
+"""A panel over real agents, whose target is a function: questions in, replies out, no model call."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+
+import anyio
+
+from transfer_prompting.agents.messages import Answer, Answered
+from transfer_prompting.agents.panel import Panel
+from transfer_prompting.agents.record import Record
+from transfer_prompting.agents.scorer import Scorer
+from transfer_prompting.runtime.bus import EncodingBus
+from transfer_prompting.runtime.evaluation.objective import Objective
+from transfer_prompting.runtime.evaluation.response import Failed, Reply
+from transfer_prompting.runtime.prompt import Prompt
+from transfer_prompting.runtime.search.history import History
+from transfer_prompting.runtime.tasks.answers import answer_space
+from transfer_prompting.runtime.tasks.example import Example, Question, Splits
+from transfer_prompting.runtime.tasks.task import Reading, Task
+
+TASK = Task("mails", "Sort mails.", answer_space("classification", ("spam", "fine")), "Decide.")
+READING = Reading(read="generate", confidence="verbalised")
+PROMPT = Prompt(text="Decide.")
+
+Target = Callable[[Prompt, Question], Reply | Failed]
+
+
+def rows(count: int, first: int = 0) -> tuple[Example, ...]:
+    golds = ("spam", "fine")
+    return tuple(
+        Example(f"{i:03d}", f"Mail {i} [{golds[i % 2]}]", golds[i % 2]) for i in range(first, first + count)
+    )
+
+
+def right_every(nth: int) -> Target:
+    """A target that is wrong in every nth row, and surer there."""
+
+    def reply(prompt: Prompt, question: Question) -> Reply:
+        number = int(question.id)
+        gold = "spam" if number % 2 == 0 else "fine"
+        other = "fine" if gold == "spam" else "spam"
+        answer, sure = (other, 90 - number) if number % nth == 0 else (gold, 60 - number)
+        return Reply(example=question.id, text=f"Answer: {answer}\nConfidence: {sure}%")
+
+    return reply
+
+
+@asynccontextmanager
+async def panel(
+    target: Target,
+    *,
+    task: Task = TASK,
+    reading: Reading = READING,
+    splits: Splits | None = None,
+    objective: Objective | None = None,
+) -> AsyncGenerator[Panel]:
+    """A panel of one task and one model, `small`, over a bus that encodes every message."""
+    tasks: Mapping[str, Task] = {task.name: task}
+
+    async def answer(request: Answer) -> Answered:
+        return Answered(tuple(target(request.prompt, question) for question in request.questions))
+
+    with anyio.fail_after(30):
+        async with EncodingBus() as bus, anyio.create_task_group() as group:
+            scorer = Scorer(bus, tasks=tasks, readings={(task.name, "small"): reading})
+            await scorer.start(group, model="small", workers=2)
+            await group.start(partial(bus.serve, Answer, answer, key="small", workers=2))
+            yield Panel(
+                bus,
+                Record(History(None), bus),
+                splits={task.name: splits or Splits((), (), ())},
+                objective=objective or Objective(),
+                max_failed=0.02,
+                seed=7,
+            )
+            group.cancel_scope.cancel()
