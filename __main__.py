@@ -16,12 +16,15 @@ from .runtime.bus import Event
 from .runtime.concurrency import ungrouped
 from .runtime.errors import InputError, TransferPromptingError
 from .runtime.loop import run as run_loop
+from .runtime.report.comparison import line_up
+from .runtime.report.comparison_table import comparison_table
 from .runtime.report.results import Results, read
 from .runtime.report.summary import summary
 from .runtime.tasks.peek import peek as look
 from .runtime.tasks.presets import presets as every_preset
 from .scenarios import Scenario, load
 from .scenarios.load import bundled
+from .scenarios.variants import variants
 from .terminal import board
 from .views import estimate_view, peek_view, presets_view
 
@@ -79,6 +82,8 @@ def run(
     console = Console()
     loaded = load(scenario, overrides or ())
     folder = out or Path("runs") / loaded.name
+    if loaded.compare is not None:
+        raise typer.Exit(_run_variants(loaded, folder, console, quiet))
     results = run_loop(_run, loaded, folder, console, quiet)
     console.print(summary(results))
     console.print(f"results in {folder}", highlight=False)
@@ -139,14 +144,21 @@ def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Output fo
 
     Example: tprompt report runs/quickstart
     """
-    path = folder / "results.json"
-    if not path.is_file():
-        raise InputError(f"{path}: no results here; give the output folder of a run")
-    try:
-        results = read(path)
-    except msgspec.DecodeError as error:
-        raise InputError(f"{path}: not results of this version ({error}); run the scenario again") from None
-    Console().print(summary(results))
+    Console().print(summary(_results(folder / "results.json")))
+
+
+@app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Output folders of runs.")],
+) -> None:
+    """Line runs up: held-out scores by scenario over seeds, and what each gains over the first.
+
+    A folder of a comparison stands for all its runs. Runs of one scenario name differ in their seed.
+
+    Example: tprompt compare runs/ablation
+    """
+    paths = [path for folder in folders for path in _result_files(folder)]
+    Console().print(comparison_table(line_up(_results(path) for path in paths)))
 
 
 @app.command()
@@ -169,6 +181,39 @@ async def _run(scenario: Scenario, folder: Path, console: Console, quiet: bool) 
         async with ungrouped(), Team(scenario, out=folder) as team:
             team.bus.subscribe(Event, show)
             return await team.run()
+
+
+def _run_variants(scenario: Scenario, folder: Path, console: Console, quiet: bool) -> Exit:
+    """Run every variant with every seed into a folder of its own; the worst exit code is that of all.
+
+    The budget of a variant is what it is to be compared at, so reaching it is no failure.
+    """
+    finished: list[Results] = []
+    for variant in variants(scenario, folder / "cache.sqlite"):
+        console.print(f"[bold]{variant.scenario.name}[/], seed {variant.scenario.seed}", highlight=False)
+        finished.append(run_loop(_run, variant.scenario, folder / variant.folder, console, quiet))
+    console.print(comparison_table(line_up(finished)))
+    console.print(f"results in {folder}", highlight=False)
+    codes = [_code(results) for results in finished]
+    return next((code for code in codes if code not in (Exit.DONE, Exit.BUDGET)), Exit.DONE)
+
+
+def _result_files(folder: Path) -> list[Path]:
+    """The results of a run, or of all runs of a comparison."""
+    own = folder / "results.json"
+    found = [own] if own.is_file() else sorted(folder.glob("*/results.json"))
+    if not found:
+        raise InputError(f"{own}: no results here; give the output folder of a run or a comparison")
+    return found
+
+
+def _results(path: Path) -> Results:
+    if not path.is_file():
+        raise InputError(f"{path}: no results here; give the output folder of a run")
+    try:
+        return read(path)
+    except msgspec.DecodeError as error:
+        raise InputError(f"{path}: not results of this version ({error}); run the scenario again") from None
 
 
 def _code(results: Results) -> Exit:

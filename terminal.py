@@ -79,7 +79,8 @@ def _line(event: Event) -> str | None:
         case PromptScored():
             objective = "–" if event.objective is None else f"{event.objective:.3f}"
             text = escape(_short(event.prompt.text))
-            return f"    {objective} on {event.split}  [dim]{event.prompt.origin:<10} {text}[/]"
+            about = "~" if event.stopped else " "
+            return f"   {about}{objective} on {event.split}  [dim]{event.prompt.origin:<10} {text}[/]"
         case StepEnded():
             best = "–" if event.objective is None else f"{event.objective:.3f}"
             return f"  {event.scope}, step {event.step}: best so far {best}" if event.step else None

@@ -9,6 +9,8 @@ from ..runtime.evaluation.objective import Objective
 from ..runtime.llm.budget.budget import Budget
 from ..runtime.prompt import Prompt
 from ..runtime.report.results import (
+    OnFront,
+    PromptEntry,
     Results,
     SearchSummary,
     SourcePrompt,
@@ -16,6 +18,7 @@ from ..runtime.report.results import (
     TargetResult,
     Transfer,
 )
+from ..runtime.search.front import Merits, front
 from ..runtime.tasks.task import Task
 from ..scenarios import Scenario
 from .examination import Examination, Sitting
@@ -94,6 +97,7 @@ class Coordinator:
             transfer=tuple(sorted(self._transfer, key=lambda t: (t.task, t.model, t.prompt_id))),
             searches=tuple(_summary(search) for search in searches),
             problems=(*lost, *self._problems),
+            strategy=self._strategy.name,
         )
 
     async def _source_stage(self, plan: Plan, plans: Sequence[Plan]) -> Search:
@@ -219,6 +223,22 @@ def _summary(search: Search) -> SearchSummary:
         tasks=plan.tasks,
         models=plan.models,
         visited=len(search.pool),
+        stopped=search.pool.stopped,
         reason=search.reason,
         refused=dict(sorted(search.refused.items())),
+        front=_front(search),
+        notes=search.notes,
+    )
+
+
+def _front(search: Search) -> tuple[OnFront, ...]:
+    finals = {one.candidate.prompt.id: one for one in search.finals if one.verdict is not None}
+    merits = {id: Merits.of(one.candidate.prompt, one.scores) for id, one in finals.items()}
+    return tuple(
+        OnFront(
+            prompt=PromptEntry.of(finals[id].candidate.prompt),
+            merits=merits[id],
+            objective=finals[id].objective,
+        )
+        for id in front(merits)
     )

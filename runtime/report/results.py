@@ -10,6 +10,7 @@ from ..evaluation.paired import Gain
 from ..evaluation.scorecard import Scorecard
 from ..llm.budget.usage import Meter, UsageReport
 from ..prompt import Position, Prompt
+from ..search.front import Merits
 from ..search.pool import Scores
 
 SCHEMA = 1
@@ -93,16 +94,31 @@ class Transfer(msgspec.Struct, frozen=True):
     gap: float | None
 
 
+class OnFront(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt that no other finalist beats in every respect, with its merits on validation."""
+
+    prompt: PromptEntry
+    merits: Merits
+    objective: float | None
+
+
 class SearchSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One search: what it was over, how far it came, why it stopped, what it refused."""
+    """One search: what it was over, how far it came, why it stopped, what it refused.
+
+    `stopped` of the `visited` prompts left their race early. `front` is the Pareto front of the finalists
+    over accuracy, IFR, calibration, output tokens and length. `notes` are the reference LLM's at the end.
+    """
 
     scope: str
     stage: Literal["source", "target"]
     tasks: tuple[str, ...]
     models: tuple[str, ...]
     visited: int
+    stopped: int = 0
     reason: str
     refused: dict[str, int]
+    front: tuple[OnFront, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Results(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +136,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     transfer: tuple[Transfer, ...] = ()
     searches: tuple[SearchSummary, ...] = ()
     problems: tuple[str, ...] = ()
+    strategy: str = "transfer"
     usage: UsageReport = msgspec.field(default_factory=lambda: Meter().report())
 
 

@@ -88,5 +88,10 @@ class Pool:
         """Those of `ranked` that answered every row."""
         return [pair for pair in self.ranked() if pair[0].complete]
 
+    @property
+    def stopped(self) -> int:
+        """How many left their race early."""
+        return sum(candidate.behind is not None for candidate in self._candidates.values())
+
     def __len__(self) -> int:
         return len(self._candidates)

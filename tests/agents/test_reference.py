@@ -4,7 +4,9 @@ import pytest
 from msgspec.structs import replace
 
 from transfer_prompting.agents.messages import Brief, Exemplar, Failure, Past, Propose
+from transfer_prompting.agents.operators import known
 from transfer_prompting.agents.reference import Reference, Writing
+from transfer_prompting.agents.strategies import STRATEGIES, Strategy
 from transfer_prompting.runtime.bus import InProcessBus
 from transfer_prompting.runtime.errors import BudgetReached, ServerFault
 from transfer_prompting.runtime.llm.protocol import ChatRequest
@@ -20,9 +22,11 @@ def writing(*operators: str, **changes: object) -> Writing:
     settings: dict[str, object] = {
         "model": "writer-1",
         "temperature": 1.0,
+        "final_temperature": 1.0,
         "max_tokens": 100,
         "max_characters": 400,
-        "operators": operators or ("improve",),
+        "operators": known(operators or ("improve",)),
+        "population": 4,
         "positions": POSITIONS,
         "seed": 7,
         "seeded": True,
@@ -30,16 +34,19 @@ def writing(*operators: str, **changes: object) -> Writing:
     return Writing(**{**settings, **changes})  # pyright: ignore[reportArgumentType]
 
 
+FAILURE = Failure("facts", "Is rain dry?", "Maybe.", "no", "answer")
+
+
 def propose(count: int = 4, step: int = 1, key: str = "source") -> Propose:
     exemplars = (Exemplar("Is ice cold?", "yes"), Exemplar("Is fire cold?", "no"))
     return Propose(
         stage="source",
         step=step,
+        steps=4,
         count=count,
         key=key,
         briefs=(Brief("facts", "Answer questions about things.", "one of: yes, no", exemplars),),
-        history=(Past(WEAK, 31), Past(STRONG, 64)),
-        failures=(Failure("facts", "Is rain dry?", "Maybe.", "no", "answer"),),
+        history=(Past(WEAK, 31), Past(STRONG, 64, failures=(FAILURE,))),
     )
 
 
@@ -49,8 +56,10 @@ def numbered() -> FunctionClient:
     return client
 
 
-def agent(client: FunctionClient, settings: Writing | None = None) -> Reference:
-    return Reference(InProcessBus(), client=client, writing=settings or writing())
+def agent(
+    client: FunctionClient, settings: Writing | None = None, strategy: Strategy = STRATEGIES["transfer"]
+) -> Reference:
+    return Reference(InProcessBus(), client=client, writing=settings or writing(), strategy=strategy)
 
 
 async def test_the_reference_prompt_shows_tasks_ascending_history_exemplars_and_failures():
@@ -80,7 +89,8 @@ async def test_draws_of_one_step_differ_in_what_they_focus_on_and_in_their_sampl
 
 async def test_every_candidate_names_its_operator_and_its_parent():
     proposed = await agent(numbered()).propose(propose())
-    assert {prompt.origin for prompt in proposed.prompts} == {"improve"}
+    assert {prompt.origin.partition(":")[0] for prompt in proposed.prompts} == {"improve"}
+    assert len({prompt.origin for prompt in proposed.prompts}) == len(proposed.prompts)
     assert {prompt.parents for prompt in proposed.prompts} == {(STRONG.id,)}
 
 
