@@ -28,7 +28,14 @@ def scenario_data(base_url: str, **changes: object) -> dict[str, object]:
     data: dict[str, object] = {
         "name": "simulated",
         "seed": 1,
-        "endpoints": {"server": {"base_url": base_url, "limits": {"concurrency": 16}, "logprobs": False}},
+        "endpoints": {
+            "server": {
+                "base_url": base_url,
+                "limits": {"concurrency": 16},
+                "logprobs": False,
+                "seeded": True,
+            }
+        },
         "models": {
             "writer": {"endpoint": "server", "model": "writer-1"},
             "small": {"endpoint": "server", "model": "small-1"},

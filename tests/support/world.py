@@ -3,7 +3,7 @@
 Rows carry their gold label in brackets (`Item 7 of tickets [urgent]`). A target model answers a row rightly
 when the row's own fixed draw lies below the prompt's skill: a base, plus what each of the words in the prompt
 is worth to this task and model. A prompt that holds `FORMAT_WORD` makes it keep the format. The writer model
-returns the best prompt it was shown with one more word of its vocabulary.
+returns the best prompt it was shown with one more word of its vocabulary, which one depends on the seed.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ FORMAT_WORD = "verbatim"
 WORDS = ("carefully", "stepwise", "literally", "twice", "calmly", "slowly", "exactly", "plainly")
 
 _ROW = re.compile(r"Item (\d+) of (\w+) \[(\w+)\]")
+_TRIED = re.compile(r"<prompt>((?:(?!</?prompt>).)+)</prompt>", re.DOTALL)
 _SHOWN = re.compile(r"<prompt>((?:(?!</?prompt>).)+)</prompt>\nscore:", re.DOTALL)
 
 
@@ -40,7 +41,7 @@ class World:
         text = _text(body)
         model = str(body["model"])
         if model == self.writer:
-            return self._write(text)
+            return self._note(text) if "<notes>" in text else self._write(text, body.get("seed"))
         return self._answer(model, text)
 
     def skill(self, model: str, task: str, prompt: str) -> float:
@@ -61,13 +62,18 @@ class World:
             return f"I would say it is {answer}."
         return f"Answer: {answer}\nConfidence: {round(100 * skill)}%"
 
-    def _write(self, text: str) -> str:
+    def _note(self, text: str) -> str:
+        """The longest prompt that was tried, as a note."""
+        tried = max(_SHOWN.findall(text) or _TRIED.findall(text), key=len)
+        return f"Let me see.\n<notes>\n- It helped to say: {tried.strip()}\n</notes>"
+
+    def _write(self, text: str, seed: object) -> str:
         shown = _SHOWN.findall(text)
         best = shown[-1].strip() if shown else "Answer."
         missing = [word for word in self.vocabulary if word not in best]
         if not missing:
             return "I have nothing to add."
-        word = missing[int(draw("word", text) * len(missing))]
+        word = missing[int(draw("word", text, seed) * len(missing))]
         return f"Let me try.\n<prompt>{best} Work {word}.</prompt>"
 
 
