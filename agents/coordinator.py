@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from ..runtime.bus import Bus
 from ..runtime.concurrency import settle
 from ..runtime.errors import BudgetReached
 from ..runtime.evaluation.objective import Objective
+from ..runtime.evaluation.paired import corrected
 from ..runtime.llm.budget.budget import Budget
 from ..runtime.prompt import Prompt
 from ..runtime.report.results import (
@@ -21,10 +24,11 @@ from ..runtime.report.results import (
 from ..runtime.search.front import Merits, front
 from ..runtime.tasks.task import Task
 from ..scenarios import Scenario
+from .calls import Calls
 from .examination import Examination, Sitting
 from .messages import ProblemMet, RunEnded, RunStarted
 from .panel import Panel
-from .plan import Calls, Plan, original, originals, source_plan, target_plans, tested_beside
+from .plan import Plan, original, originals, source_plan, target_plans, tested_beside
 from .record import Record
 from .search import Search
 from .strategies import Strategy
@@ -86,6 +90,7 @@ class Coordinator:
         """What is known by now, as results with this status."""
         searches = sorted(self._searches, key=lambda search: search.plan.scope)
         lost = [f"target {model} is lost: {reason}" for model, reason in sorted(self._panel.lost.items())]
+        unrated = [self._panel.unrated] if self._panel.unrated else []
         return Results(
             name=self._scenario.name,
             status=status,
@@ -93,11 +98,19 @@ class Coordinator:
             source_prompts=tuple(
                 entry for search in searches if search.plan.stage == "source" for entry in _kept(search)
             ),
-            targets=tuple(sorted(self._targets, key=lambda target: (target.task, target.model))),
+            targets=self._compared(),
             transfer=tuple(sorted(self._transfer, key=lambda t: (t.task, t.model, t.prompt_id))),
             searches=tuple(_summary(search) for search in searches),
-            problems=(*lost, *self._problems),
+            problems=(*lost, *unrated, *self._problems),
             strategy=self._strategy.name,
+        )
+
+    def _compared(self) -> tuple[TargetResult, ...]:
+        """The targets in order, their p-values corrected for being so many."""
+        targets = sorted(self._targets, key=lambda target: (target.task, target.model))
+        gains = corrected([target.gain for target in targets])
+        return tuple(
+            msgspec.structs.replace(target, gain=gain) for target, gain in zip(targets, gains, strict=True)
         )
 
     async def _source_stage(self, plan: Plan, plans: Sequence[Plan]) -> Search:
@@ -150,15 +163,16 @@ class Coordinator:
         return search
 
     def _sitting(self, search: Search, sources: Sequence[Prompt], chosen: Sequence[Search]) -> Sitting:
-        task, best = search.plan.tasks[0], search.kept[0]
-        stage = self._scenario.stages.target
+        task, best, stage = search.plan.tasks[0], search.kept[0], self._scenario.stages.target
+        original = self._original(task)
         others = list(sources[: stage.transfer])
         if stage.matrix:
             others += [_prompts(other)[0] for other in chosen]
             others += [self._original_of(other) for other in chosen]
-        own = {best.candidate.prompt.id, self._original(task).id}
+        own = {best.candidate.prompt.id, original.id}
         shown = {prompt.id: prompt for prompt in others if prompt.id not in own}
-        return Sitting(task, search.plan.models, self._original(task), best, tuple(shown.values()))
+        validated = next((one for one in search.finals if one.candidate.prompt.id == original.id), None)
+        return Sitting(task, search.plan.models, original, best, validated, tuple(shown.values()))
 
     def _original_of(self, search: Search) -> Prompt:
         return self._original(search.plan.tasks[0])
@@ -192,9 +206,9 @@ class Coordinator:
         await self._record(ProblemMet(scope, problem))
 
     def _status(self) -> Status:
-        if self._panel.lost or any(search.faltered for search in self._searches):
+        if self._panel.impaired or any(search.faltered for search in self._searches):
             return "failed"
-        if self._spent or any(search.spent for search in self._searches):
+        if self._spent or self._examination.spent or any(search.spent for search in self._searches):
             return "budget"
         return "complete" if self._targets else "failed"
 

@@ -1,19 +1,22 @@
 """What a run would take, reckoned before it: calls, tokens, money and time under the limits."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from functools import reduce
 
 import msgspec
 
 from .. import prompts
+from ..runtime.llm.budget.usage import AgentRole
 from ..runtime.llm.protocol import Message
 from ..runtime.tasks.load import LoadedTask
 from ..runtime.tasks.render import messages
 from ..runtime.tasks.task import Reading
 from ..scenarios import Scenario
+from .calls import Asked, Calls
+from .judging import Judging
 from .panel import Pair
-from .plan import Calls, Plan, original, originals, source_plan, target_plans, tested_beside
+from .plan import Plan, original, originals, source_plan, target_plans, tested_beside
 from .scorer import Readings
 from .strategies import Strategy
 
@@ -26,6 +29,9 @@ SECONDS_PER_CALL = 1.0
 ANSWER_TOKENS = 16
 """What a generated answer of two lines comes to."""
 
+RATING_TOKENS = 8
+"""What one rating of the judge comes to."""
+
 SAMPLED_ROWS = 20
 
 
@@ -33,7 +39,7 @@ class Part(msgspec.Struct, frozen=True):
     """One stage's calls to one model in one role; at most, for equal prompts are never asked twice."""
 
     stage: str
-    role: Literal["reference", "target"]
+    role: AgentRole
     model: str
     calls: int
     prompt_tokens: int
@@ -54,10 +60,14 @@ class Estimate(msgspec.Struct, frozen=True):
 
 
 def estimate(
-    scenario: Scenario, strategy: Strategy, loaded: Mapping[str, LoadedTask], readings: Readings
+    scenario: Scenario,
+    strategy: Strategy,
+    loaded: Mapping[str, LoadedTask],
+    readings: Readings,
+    judging: Judging,
 ) -> Estimate:
     """Upper bounds on calls, and from them tokens, USD and seconds; no call is made."""
-    parts = tuple(_Reckoning(scenario, strategy, loaded, readings).parts())
+    parts = tuple(_Reckoning(scenario, strategy, loaded, readings, judging).parts())
     seconds, slowest = _time(scenario, parts)
     return Estimate(
         parts=parts,
@@ -77,12 +87,14 @@ class _Reckoning:
         strategy: Strategy,
         loaded: Mapping[str, LoadedTask],
         readings: Readings,
+        judging: Judging,
     ) -> None:
         self._scenario = scenario
         self._strategy = strategy
         self._loaded = loaded
         self._readings = readings
-        self._calls = Calls({name: task.splits for name, task in loaded.items()}, readings)
+        self._judging = judging
+        self._calls = Calls(loaded, readings, judging)
 
     def parts(self) -> Iterable[Part]:
         scenario = self._scenario
@@ -92,10 +104,12 @@ class _Reckoning:
             seeds = len(originals(scenario, (self._loaded[name].task for name in plan.tasks))) + kept
             yield self._written(plan)
             asked = self._calls.search(plan, seeds) + self._calls.choice(plan)
-            yield from self._answered(plan.scope, asked)
+            yield from self._answered(plan.scope, asked.answers)
+            yield from self._rated(plan.scope, asked)
         others = tested_beside(scenario, self._strategy, len(targets))
-        tests = (self._calls.test(plan, others) for plan in targets)
-        yield from self._answered("test", sum(tests, Counter[Pair]()))
+        tested = reduce(Asked.__add__, (self._calls.test(plan, others) for plan in targets))
+        yield from self._answered("test", tested.answers)
+        yield from self._rated("test", tested)
 
     def _written(self, plan: Plan) -> Part:
         settings = self._scenario.reference
@@ -122,6 +136,24 @@ class _Reckoning:
             told = sum(count * tokens for count, _, tokens in rows)
             yield self._part(stage, "target", model, calls, asked, told)
 
+    def _rated(self, stage: str, asked: Asked) -> Iterable[Part]:
+        model = self._scenario.scorer.model
+        calls = asked.ratings.total() + asked.words
+        if model is None or not calls:
+            return
+        form = len(prompts.template("judge_response")) / CHARACTERS_PER_TOKEN
+        shown = sum(count * self._shown_tokens(task) for task, count in asked.ratings.items())
+        rubrics = {**self._judging.responses, **self._judging.prompts}
+        form += sum(map(len, rubrics.values())) / CHARACTERS_PER_TOKEN
+        yield self._part(
+            stage, "scorer", model, calls, round(calls * form + shown), calls * RATING_TOKENS * len(rubrics)
+        )
+
+    def _shown_tokens(self, task: str) -> int:
+        """A row as a target is asked it, and its answer."""
+        readings = [reading for (name, _), reading in self._readings.items() if name == task]
+        return max(self._row_tokens(task, reading) + _completion(reading) for reading in readings)
+
     def _row_tokens(self, task: str, reading: Reading) -> int:
         loaded = self._loaded[task]
         prompt = original(self._scenario, loaded.task.original)
@@ -129,9 +161,7 @@ class _Reckoning:
         sizes = [_characters(messages(loaded.task, prompt, row.asked(), reading)) for row in rows]
         return round(sum(sizes) / len(sizes) / CHARACTERS_PER_TOKEN)
 
-    def _part(
-        self, stage: str, role: Literal["reference", "target"], model: str, calls: int, asked: int, told: int
-    ) -> Part:
+    def _part(self, stage: str, role: AgentRole, model: str, calls: int, asked: int, told: int) -> Part:
         price = self._scenario.models[model].price
         usd = (asked * price.input_per_million + told * price.output_per_million) / 1e6
         return Part(stage, role, model, calls, asked, told, usd)

@@ -8,25 +8,31 @@ import msgspec
 from ..runtime.concurrency import Done, settle
 from ..runtime.errors import BudgetReached
 from ..runtime.evaluation.baselines import Chance, chance
+from ..runtime.evaluation.calibration import calibration
 from ..runtime.evaluation.objective import Objective
 from ..runtime.evaluation.paired import gains
+from ..runtime.evaluation.ratings import Preference
 from ..runtime.evaluation.scorecard import Scorecard
 from ..runtime.prompt import Prompt
 from ..runtime.report.results import Part, PromptEntry, TargetResult, Transfer
 from ..runtime.tasks.task import Task
 from .finals import Finalist
-from .messages import TargetTested
-from .panel import Panel, Verdict
+from .messages import ProblemMet, TargetTested
+from .panel import Pair, Panel, Verdict
 from .record import Record
 
 
 class Sitting(msgspec.Struct, frozen=True):
-    """What is to be tested on one task with some models: the original, the best, and source prompts."""
+    """What is to be tested on one task with some models: the original, the best, and source prompts.
+
+    `validated` is the original as it did on validation, None where it was not measured there.
+    """
 
     task: str
     models: tuple[str, ...]
     original: Prompt
     best: Finalist
+    validated: Finalist | None = None
     sources: tuple[Prompt, ...] = ()
 
 
@@ -38,7 +44,10 @@ class Paper(msgspec.Struct, frozen=True):
 
 
 class Examination:
-    """Tests every prompt of a sitting on the whole test split, and compares them row by row."""
+    """Tests every prompt of a sitting on the whole test split, and compares them row by row.
+
+    `spent` says whether the budget ended before everything was compared.
+    """
 
     def __init__(
         self, record: Record, panel: Panel, *, tasks: Mapping[str, Task], objective: Objective, seed: int
@@ -48,6 +57,7 @@ class Examination:
         self._tasks = tasks
         self._objective = objective
         self._seed = seed
+        self.spent = False
 
     async def sit(self, sitting: Sitting) -> tuple[list[TargetResult], list[Transfer]]:
         """The results by model; a model that is lost has none.
@@ -60,7 +70,7 @@ class Examination:
         for model in sitting.models:
             pair = (sitting.task, model)
             if all(pair in paper.verdict.scored for paper in papers.values()):
-                result = self._result(sitting, model, papers)
+                result = await self._result(sitting, model, papers)
                 results.append(result)
                 for source in sitting.sources:
                     card = papers[source.id].cards[model]
@@ -78,7 +88,7 @@ class Examination:
         rows = {sitting.task: self._panel.rows(sitting.task, "test")}
 
         async def one(prompt: Prompt) -> Verdict:
-            return await self._panel.score(prompt, rows, models=sitting.models)
+            return await self._panel.score(prompt, rows, models=sitting.models, final=True)
 
         ends = await settle(prompts.values(), one, limit=len(prompts), catch=(BudgetReached,))
         papers: dict[str, Paper] = {}
@@ -89,27 +99,47 @@ class Examination:
             papers[id] = Paper(end.value, cards.get(sitting.task, {}))
         return papers
 
-    def _result(self, sitting: Sitting, model: str, papers: Mapping[str, Paper]) -> TargetResult:
+    async def _result(self, sitting: Sitting, model: str, papers: Mapping[str, Paper]) -> TargetResult:
         task, pair = sitting.task, (sitting.task, model)
-        best, original = sitting.best.candidate.prompt, sitting.original
-        of_best, of_original = papers[best.id], papers[original.id]
+        chosen, original = sitting.best.candidate.prompt, sitting.original
+        best, baseline = papers[chosen.id], papers[original.id]
+        card = best.cards[model]
         validation = sitting.best.scores.get(task, {}).get(model) if sitting.best.verdict else None
-        card = of_best.cards[model]
         return TargetResult(
             task=task,
             model=model,
-            baseline=Part(PromptEntry.of(original), of_original.cards[model]),
-            best=Part(PromptEntry.of(best), card),
+            baseline=self._part(original, pair, baseline, sitting.validated),
+            best=self._part(chosen, pair, best, sitting.best),
             gain=gains(
-                of_best.verdict.outcomes[pair],
-                of_original.verdict.outcomes[pair],
+                best.verdict.outcomes[pair],
+                baseline.verdict.outcomes[pair],
                 self._objective,
                 seed=self._seed,
+                judged=(card.judged, baseline.cards[model].judged),
             ),
+            preference=None if chosen.id == original.id else await self._preference(best, baseline, pair),
             validation=validation,
             selection_bias=_minus(validation.objective, card.objective) if validation else None,
             chance=self._chance(task),
         )
+
+    def _part(self, prompt: Prompt, pair: Pair, paper: Paper, validated: Finalist | None) -> Part:
+        before = validated.verdict.outcomes.get(pair) if validated and validated.verdict else None
+        test = paper.verdict.outcomes[pair]
+        return Part(
+            prompt=PromptEntry.of(prompt),
+            scorecard=paper.cards[pair[1]],
+            calibration=calibration(before, test, self._objective.binning) if before else None,
+        )
+
+    async def _preference(self, best: Paper, baseline: Paper, pair: Pair) -> Preference | None:
+        """What the judge prefers; a budget that ends here costs this alone, not the whole sitting."""
+        try:
+            return await self._panel.compare(best.verdict.scored[pair], baseline.verdict.scored[pair])
+        except BudgetReached as spent:
+            self.spent = True
+            await self._record(ProblemMet(pair[0], f"responses were not compared: {spent}"))
+            return None
 
     def _chance(self, task: str) -> Chance:
         return chance(self._tasks[task].answers, self._panel.rows(task, "test"))

@@ -36,7 +36,10 @@ class Finals:
         self._panel = panel
 
     async def hold(self, few: Sequence[Candidate]) -> list[Finalist]:
-        """The finalists that could be measured, best first. Raises BudgetReached."""
+        """The finalists that could be measured: those that meet every required bound first, then the best.
+
+        Raises BudgetReached.
+        """
         rows = {task: self._panel.rows(task, "validation") for task in self._plan.tasks}
 
         async def one(candidate: Candidate) -> Verdict:
@@ -48,7 +51,14 @@ class Finals:
             assert isinstance(end, Done)
             finalists.append(await self._told(candidate, end.value))
         able = [finalist for finalist in finalists if finalist.objective is not None]
-        return sorted(able, key=lambda f: (-(f.objective or 0.0), f.candidate.prompt.id))
+        return sorted(
+            able,
+            key=lambda f: (
+                not self._panel.feasible(f.scores),
+                -(f.objective or 0.0),
+                f.candidate.prompt.id,
+            ),
+        )
 
     async def _told(self, candidate: Candidate, verdict: Verdict) -> Finalist:
         scores = self._panel.cards(verdict)

@@ -113,8 +113,8 @@ class Reflect(Request[Reflected], frozen=True, kw_only=True):
 
 
 class Exhibit(msgspec.Struct, frozen=True):
-    """A response as the judge sees it: the row, the prompt's instruction around it, and a reference answer
-    where there is one."""
+    """A response as the judge sees it: the row alone, all that was asked (the row with the prompt and the
+    format around it), and the right answer where there is one."""
 
     example: str
     row: str
@@ -129,7 +129,7 @@ class Judged(msgspec.Struct, frozen=True):
     rated: tuple[Rated, ...]
 
 
-class Judge(Request[Judged], frozen=True, kw_only=True):
+class JudgeResponses(Request[Judged], frozen=True, kw_only=True):
     """Rate each response on every quality of the scenario, twice."""
 
     exhibits: tuple[Exhibit, ...]
@@ -178,7 +178,8 @@ class Scored(msgspec.Struct, frozen=True, kw_only=True):
 class Score(Request[Scored], frozen=True, kw_only=True):
     """Grade one prompt's answers to some rows of one task with one target model.
 
-    `judged` names the examples whose responses the judge is to rate.
+    `judged` names the examples whose responses the judge is to rate. Where the task's answers get their
+    credit from the judge, it rates every response.
     """
 
     prompt: Prompt

@@ -1,6 +1,6 @@
 """The panel: every task and model a prompt is scored on, asked at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -10,12 +10,13 @@ from ..runtime.errors import BudgetReached, EndpointError
 from ..runtime.evaluation.evaluate import evaluate
 from ..runtime.evaluation.objective import Objective
 from ..runtime.evaluation.outcomes import Outcomes
-from ..runtime.evaluation.ratings import Rated
+from ..runtime.evaluation.ratings import Preference, Rated, Reliability, preference
 from ..runtime.evaluation.scorecard import Scorecard
 from ..runtime.prompt import Prompt
-from ..runtime.search.pool import Scores, mean_objective
+from ..runtime.search.pool import Scores, feasible, mean_objective
 from ..runtime.tasks.example import Example, Splits
-from .messages import ProblemMet, Score, Scored, Split
+from .judging import Judging
+from .messages import Compare, JudgePrompt, ProblemMet, Score, Scored, Split
 from .record import Record
 
 Pair = tuple[str, str]
@@ -47,7 +48,8 @@ class Panel:
     """Scores prompts over tasks and models through the Scorer.
 
     It holds the rows of every split and hands out exactly those that are asked for. A model whose endpoint
-    cannot be used is lost: said once, left out from then on, and no hindrance to the others.
+    cannot be used is lost: said once, left out from then on, and no hindrance to the others. Of each split
+    the same rows are judged for every prompt, whatever the blocks they are asked in.
     """
 
     def __init__(
@@ -59,18 +61,42 @@ class Panel:
         objective: Objective,
         max_failed: float,
         seed: int,
+        judging: Judging | None = None,
     ) -> None:
         self.max_failed = max_failed
         self.lost: dict[str, str] = {}
+        self.unrated: str | None = None
         self._bus = bus
         self._record = record
         self._splits = splits
         self._objective = objective
         self._seed = seed
+        self._judging = judging or Judging()
+        self._judged = {task: self._judging.drawn(task, rows, seed) for task, rows in splits.items()}
+        self._words: dict[str, Rated] = {}
+        self._unmeasured: frozenset[str] = frozenset()
+
+    @property
+    def impaired(self) -> bool:
+        """Whether something that the run was to measure could not be: a target, or a weighed rating."""
+        return bool(self.lost or self._unmeasured)
 
     def measure(self, scores: Scores) -> float | None:
-        """The mean objective over the models that are not lost."""
+        """The mean objective over the models that are not lost.
+
+        None where it must not decide: too many calls failed, or a quality that it weighs was to be rated and
+        too few ratings were usable. Sharing out the weight of those would let the judge's failures choose.
+        """
+        cards = (
+            card for models in scores.values() for model, card in models.items() if model not in self.lost
+        )
+        if any(card.judged.get(name, 0.0) is None for card in cards for name in self._judging.weighed):
+            return None
         return mean_objective(scores, max_failed=self.max_failed, without=self.lost)
+
+    def feasible(self, scores: Scores) -> bool:
+        """Whether every required bound is met on every task, with every model that is not lost."""
+        return feasible(scores, without=self.lost)
 
     def rows(self, task: str, split: Split) -> tuple[Example, ...]:
         splits = self._splits[task]
@@ -88,17 +114,28 @@ class Panel:
         *,
         models: Sequence[str],
         responses: int = 0,
+        final: bool = False,
     ) -> Verdict:
         """The prompt on these rows, by task, with every model that is not lost.
 
-        The `responses` worst of each pair are kept. Raises BudgetReached, once those in flight have ended.
+        The `responses` worst of each pair are kept. Ratings are asked for where the objective or a bound
+        needs them; in the `final` test all of them are. Raises BudgetReached, once the pairs in flight have
+        ended.
         """
         pairs = [(task, model) for task in rows for model in models if model not in self.lost]
+        wanted = self._judging.wants(self._judging.responses, final=final)
 
         async def one(pair: Pair) -> Scored:
             task, model = pair
             return await self._bus.ask(
-                Score(prompt=prompt, task=task, model=model, examples=tuple(rows[task]), responses=responses)
+                Score(
+                    prompt=prompt,
+                    task=task,
+                    model=model,
+                    examples=tuple(rows[task]),
+                    responses=responses,
+                    judged=tuple(row.id for row in rows[task] if wanted and row.id in self._judged[task]),
+                )
             )
 
         ends = await settle(pairs, one, limit=max(1, len(pairs)), catch=(BudgetReached, EndpointError))
@@ -113,18 +150,69 @@ class Panel:
                 await self.lose(pair[1], str(end.error))
         if spent is not None:
             raise spent
-        return Verdict(scored)
+        verdict = Verdict(scored, await self._words_of(prompt, final))
+        await self._check_ratings(verdict)
+        return verdict
+
+    async def compare(self, one: Scored, other: Scored) -> Preference | None:
+        """How often the judge prefers the responses of `one`, over the rows of which both hold exhibits.
+
+        Equal responses are tied without being asked about. None where the judge rates no responses. Raises
+        BudgetReached.
+        """
+        if not self._judging.responses:
+            return None
+        others = {shown.example: shown for shown in other.exhibits}
+        pairs = [(shown, others[shown.example]) for shown in one.exhibits if shown.example in others]
+        differing = tuple(pair for pair in pairs if pair[0].response != pair[1].response)
+        rated = (await self._bus.ask(Compare(pairs=differing))).rated if differing else ()
+        return preference(rated, "one", "other", same=len(pairs) - len(differing))
 
     def cards(self, verdict: Verdict, *, intervals: bool = False) -> Scores:
         """The scorecards of all rows answered so far; equal verdicts give equal scorecards."""
+        judging = self._judging
         scores: dict[str, dict[str, Scorecard]] = {}
         for (task, model), scored in verdict.scored.items():
-            card = evaluate(scored.outcomes, self._objective, seed=self._seed, intervals=intervals)
+            own = {name: scored.own[name].value if name in scored.own else None for name in judging.metrics}
+            card = evaluate(
+                scored.outcomes,
+                self._objective,
+                seed=self._seed,
+                intervals=intervals,
+                judged=judging.means(scored.rated, verdict.rated) | own,
+                reliability=judging.reliability(scored.rated, verdict.rated),
+            )
             scores.setdefault(task, {})[model] = card
         return scores
+
+    async def _words_of(self, prompt: Prompt, final: bool) -> Rated | None:
+        """The ratings of the prompt itself, asked for until they are had; None where none are wanted."""
+        if not self._judging.wants(self._judging.prompts, final=final):
+            return None
+        if prompt.id not in self._words:
+            rated = await self._bus.ask(JudgePrompt(prompt=prompt))
+            if not (rated.first or rated.second):
+                return rated
+            self._words[prompt.id] = rated
+        return self._words[prompt.id]
+
+    async def _check_ratings(self, verdict: Verdict) -> None:
+        """Say once when too few of the ratings that were asked for can be used."""
+        for scored in verdict.scored.values():
+            lacking = self._judging.lacking(scored.rated, verdict.rated)
+            self._unmeasured |= lacking & self._judging.weighed
+            if lacking and self.unrated is None:
+                self.unrated = _unrated(lacking, self._judging.reliability(scored.rated, verdict.rated))
+                await self._record(ProblemMet(scope="judge", problem=self.unrated))
 
     async def lose(self, model: str, reason: str) -> None:
         """Leave a model out from now on, and say why, once."""
         if model not in self.lost:
             self.lost[model] = reason
             await self._record(ProblemMet(scope=model, problem=f"target {model} is lost: {reason}"))
+
+
+def _unrated(names: Collection[str], told: Reliability | None) -> str:
+    unusable = told.unusable if told else {}
+    reasons = "; ".join(f"{count} ratings: {reason}" for reason, count in unusable.items())
+    return f"too few of the judge's ratings of {', '.join(sorted(names))} can be used ({reasons})"

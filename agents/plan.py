@@ -1,21 +1,15 @@
 """From a scenario to what each search and the final test are to do, and how many calls that takes."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 
 import msgspec
 
 from ..runtime.prompt import Prompt
-from ..runtime.search.blocks import block_sizes
-from ..runtime.search.ladder import ladder, racing
-from ..runtime.tasks.example import Splits
 from ..runtime.tasks.task import Task
 from ..scenarios import Reference, Scenario
 from ..scenarios.search import Race
 from ..scenarios.stages import Stage as StageSettings
 from .messages import Stage
-from .panel import Pair
-from .scorer import Readings
 from .strategies import Strategy
 
 
@@ -140,41 +134,3 @@ def tested_beside(scenario: Scenario, strategy: Strategy, searches: int) -> int:
     stage = scenario.stages.target
     sources = stage.transfer if source_plan(scenario, strategy) is not None else 0
     return sources + (2 * (searches - 1) if stage.matrix else 0)
-
-
-class Calls:
-    """Counts the target calls that parts of a run take at most, by (task, model)."""
-
-    def __init__(self, splits: Mapping[str, Splits], readings: Readings) -> None:
-        self._splits = splits
-        self._readings = readings
-
-    def search(self, plan: Plan, seeds: int) -> Counter[Pair]:
-        """Scoring on train: every seed, and at each step every candidate for as long as it may stay."""
-        sizes = block_sizes({task: self._splits[task].train for task in plan.tasks}, plan.race.block)
-        asked: Counter[Pair] = Counter()
-        for times, fresh in ((1, seeds), (plan.pace.steps, plan.pace.draws)):
-            rungs = ladder(plan.race.method, blocks=len(sizes), fresh=fresh)
-            for done, until, racers in racing(rungs, fresh):
-                for task in plan.tasks:
-                    rows = sum(size[task] for size in sizes[done:until])
-                    asked += self._each(task, plan.answerers, times * racers * rows)
-        return asked
-
-    def choice(self, plan: Plan, always: int = 1) -> Counter[Pair]:
-        """Validation of the finalists and of the prompts that always take part."""
-        return self._asked("validation", plan.finalists + always, plan, plan.models)
-
-    def test(self, plan: Plan, others: int) -> Counter[Pair]:
-        """The original, the best and `others` on every test row."""
-        return self._asked("test", 2 + others, plan, plan.models)
-
-    def _asked(self, split: str, prompts: int, plan: Plan, models: Sequence[str]) -> Counter[Pair]:
-        asked: Counter[Pair] = Counter()
-        for task in plan.tasks:
-            asked += self._each(task, models, prompts * len(getattr(self._splits[task], split)))
-        return asked
-
-    def _each(self, task: str, models: Sequence[str], answers: int) -> Counter[Pair]:
-        """The calls that so many answers take from each model."""
-        return Counter({(task, model): answers * self._readings[task, model].samples for model in models})

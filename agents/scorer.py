@@ -1,19 +1,26 @@
-"""The Scorer agent: has a prompt answered by a target and grades every response."""
+"""The Scorer agent: has a prompt answered by a target, grades every response, and has some of them judged."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
+import msgspec
 from anyio.abc import TaskGroup
 
 from ..runtime.bus import Bus
 from ..runtime.concurrency import Done, settle
 from ..runtime.errors import BudgetReached, EndpointError
+from ..runtime.evaluation.custom import measured
 from ..runtime.evaluation.grading import grade
 from ..runtime.evaluation.outcomes import Outcomes
+from ..runtime.evaluation.ratings import Rated, share_of
 from ..runtime.evaluation.response import Failed, Graded, Reply, worst
+from ..runtime.prompt import Prompt
+from ..runtime.tasks.answers.clean import without_reasoning
 from ..runtime.tasks.example import Example
+from ..runtime.tasks.render import messages, shown
 from ..runtime.tasks.task import Reading, Task
-from .messages import Answer, Score, Scored
+from .judging import Judging
+from .messages import Answer, Exhibit, JudgeResponses, Score, Scored
 
 BATCH = 16
 """Rows per `Answer`: large enough that a bus costs nothing beside the calls, small enough to spread."""
@@ -21,50 +28,115 @@ BATCH = 16
 Readings = Mapping[tuple[str, str], Reading]
 """How each (task, model) is read."""
 
+Replies = Sequence[tuple[Example, Reply | Failed]]
+"""Rows with what came back for them."""
+
+
+class _Batch(msgspec.Struct, frozen=True):
+    responses: tuple[Graded | Failed, ...]
+    rated: tuple[Rated, ...]
+    exhibits: tuple[Exhibit, ...]
+
 
 class Scorer:
     """Answers `Score`: asks the target in batches, then holds the replies against the gold answers.
 
     The target sees questions only. An error that ends a batch ends the ask, after its other batches ended.
+    Answers of kind `judged` get the mean rating of their qualities as credit; one that the judge gave no
+    usable rating is failed, not wrong.
     """
 
-    def __init__(self, bus: Bus, *, tasks: Mapping[str, Task], readings: Readings) -> None:
+    def __init__(
+        self, bus: Bus, *, tasks: Mapping[str, Task], readings: Readings, judging: Judging | None = None
+    ) -> None:
         self._bus = bus
         self._tasks = tasks
         self._readings = readings
+        self._judging = judging or Judging()
 
     async def start(self, tasks: TaskGroup, *, model: str, workers: int) -> None:
         """Serve the prompts to be scored with one target model."""
         await tasks.start(partial(self._bus.serve, Score, self.score, key=model, workers=workers))
 
     async def score(self, request: Score) -> Scored:
-        batches = [request.examples[i : i + BATCH] for i in range(0, len(request.examples), BATCH)]
-
-        async def one(batch: tuple[Example, ...]) -> list[Graded | Failed]:
-            return await self._graded(request, batch)
-
-        ends = await settle(batches, one, limit=max(1, len(batches)), catch=(BudgetReached, EndpointError))
-        responses: list[Graded | Failed] = []
+        parts = [request.examples[i : i + BATCH] for i in range(0, len(request.examples), BATCH)]
+        ends = await settle(
+            parts,
+            partial(self._batch, request),
+            limit=max(1, len(parts)),
+            catch=(BudgetReached, EndpointError),
+        )
+        batches: list[_Batch] = []
         for end in ends:
             if not isinstance(end, Done):
                 raise end.error
-            responses.extend(end.value)
-        outcomes = Outcomes.of(responses, closed=self._tasks[request.task].closed)
+            batches.append(end.value)
+        responses = [response for batch in batches for response in batch.responses]
+        graded = [response for response in responses if isinstance(response, Graded)]
+        named = frozenset(request.judged)
+        exhibits = [one for batch in batches for one in batch.exhibits if one.example in named]
         return Scored(
-            outcomes=outcomes, most=request.responses, responses=worst(responses, request.responses)
+            outcomes=Outcomes.of(responses, closed=self._tasks[request.task].closed),
+            most=request.responses,
+            responses=worst(responses, request.responses),
+            rated=tuple(sorted((one for batch in batches for one in batch.rated), key=lambda one: one.item)),
+            exhibits=tuple(sorted(exhibits, key=lambda one: one.example)),
+            own=measured(self._judging.metrics, graded),
         )
 
-    async def _graded(self, request: Score, batch: tuple[Example, ...]) -> list[Graded | Failed]:
-        answer = Answer(
-            prompt=request.prompt,
-            task=request.task,
-            model=request.model,
-            questions=tuple(example.asked() for example in batch),
-        )
+    async def _batch(self, request: Score, batch: tuple[Example, ...]) -> _Batch:
+        questions = tuple(example.asked() for example in batch)
+        answer = Answer(prompt=request.prompt, task=request.task, model=request.model, questions=questions)
         answered = await self._bus.ask(answer)
+        replies = list(zip(batch, answered.replies, strict=True))
+        exhibits = self._exhibits(request, replies)
+        rated: tuple[Rated, ...] = ()
+        if exhibits:
+            rated = (await self._bus.ask(JudgeResponses(exhibits=exhibits))).rated
+        return _Batch(self._graded(request, replies, rated), rated, exhibits)
+
+    def _graded(
+        self, request: Score, replies: Replies, rated: Sequence[Rated]
+    ) -> tuple[Graded | Failed, ...]:
         task, reading = self._tasks[request.task], self._readings[request.task, request.model]
-        pairs = zip(batch, answered.replies, strict=True)
-        return [
-            grade(task, example, reply, reading) if isinstance(reply, Reply) else reply
-            for example, reply in pairs
-        ]
+        ratings = {one.item: one for one in rated}
+
+        def graded(example: Example, reply: Reply | Failed) -> Graded | Failed:
+            if isinstance(reply, Failed):
+                return reply
+            plainly = grade(task, example, reply, reading)
+            if task.answers.kind != "judged" or plainly.answer is None:
+                return plainly
+            credit = self._credit(ratings[example.id])
+            if credit is None:
+                return Failed(example.id, "the judge gave no usable rating")
+            return grade(task, example, reply, reading, credit=credit)
+
+        return tuple(graded(example, reply) for example, reply in replies)
+
+    def _credit(self, rated: Rated) -> float | None:
+        """The mean of all qualities as a share in [0, 1]; None where one of them has no rating."""
+        ratings = [rated.rating(quality) for quality in self._judging.responses]
+        shares = [share_of(rating) for rating in ratings if rating is not None]
+        return sum(shares) / len(shares) if shares and len(shares) == len(ratings) else None
+
+    def _exhibits(self, request: Score, replies: Replies) -> tuple[Exhibit, ...]:
+        """What the judge is to rate of a batch; where there is no response there is nothing to rate."""
+        task, reading = self._tasks[request.task], self._readings[request.task, request.model]
+        named = frozenset(request.judged)
+        return tuple(
+            _exhibit(task, request.prompt, example, reply, reading)
+            for example, reply in replies
+            if isinstance(reply, Reply) and (task.answers.kind == "judged" or example.id in named)
+        )
+
+
+def _exhibit(task: Task, prompt: Prompt, example: Example, reply: Reply, reading: Reading) -> Exhibit:
+    question = example.asked()
+    return Exhibit(
+        example=example.id,
+        row=shown(task, question),
+        asked="\n\n".join(turn.content for turn in messages(task, prompt, question, reading)),
+        response=without_reasoning(reply.text),
+        reference=example.gold,
+    )

@@ -69,7 +69,7 @@ class Search:
         objective: Objective,
     ) -> None:
         self.plan = plan
-        self.pool = Pool(panel.measure)
+        self.pool = Pool(panel.measure, panel.feasible)
         self.reason = "not started"
         self.spent = False
         self.faltered = False

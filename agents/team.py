@@ -17,6 +17,7 @@ from ..runtime.errors import EndpointError, InputError
 from ..runtime.evaluation.likelihood import distinguishable
 from ..runtime.evaluation.objective import Objective
 from ..runtime.llm.budget.budget import Budget
+from ..runtime.llm.json_probe import probe_json_object
 from ..runtime.llm.ledger.ledger import open_ledger
 from ..runtime.llm.preflight import unreachable
 from ..runtime.llm.protocol import ChatClient
@@ -27,12 +28,15 @@ from ..runtime.search.history import open_history
 from ..runtime.tasks.load import LoadedTask, load_task
 from ..runtime.tasks.task import Task
 from ..scenarios import Scenario
+from .calls import Calls
 from .coordinator import Coordinator
 from .estimate import Estimate, estimate
+from .judge import Judge
+from .judging import Judging
 from .log import log_events
 from .operators import known
 from .panel import Panel
-from .plan import Calls, hosted
+from .plan import hosted
 from .readings import needs_logprobs, resolve
 from .record import Record
 from .reference import Reference, Writing
@@ -77,15 +81,17 @@ class Team:
         self._started = 0.0
 
     def check(self) -> dict[str, LoadedTask]:
-        """Everything that can be wrong before a call is made: data, objective, operators, keys, model files.
+        """Everything that can be wrong before a call is made: data, objective, judge, metrics of one's own,
+        operators, keys, model files.
 
         Returns the tasks as loaded. Raises InputError.
         """
-        scenario = self.scenario
-        Objective.of(scenario.scorer)
+        judging = self._judging()
         self._writing()
-        check_endpoints(scenario, given=self._clients)
-        return self.prepared()
+        check_endpoints(self.scenario, given=self._clients)
+        loaded = self.prepared()
+        judging.check({name: task.task for name, task in loaded.items()})
+        return loaded
 
     def estimate(self) -> Estimate:
         """What the run would take. No call is made: what endpoints can do is taken from the scenario, and
@@ -95,7 +101,7 @@ class Team:
         tasks = {name: task.task for name, task in loaded.items()}
         endpoints = {name: scenario.endpoints[scenario.models[name].endpoint] for name in hosted(scenario)}
         able = {name: endpoint.logprobs is not False for name, endpoint in endpoints.items()}
-        return estimate(scenario, self._strategy, loaded, resolve(scenario, tasks, able))
+        return estimate(scenario, self._strategy, loaded, resolve(scenario, tasks, able), self._judging())
 
     def prepared(self) -> dict[str, LoadedTask]:
         """The tasks of the scenario with their rows; InputError when data is missing or wrong."""
@@ -145,7 +151,7 @@ class Team:
         scenario, out = self.scenario, self._out
         self._started = anyio.current_time()
         loaded = self.check()
-        objective = Objective.of(scenario.scorer)
+        objective, judging = Objective.of(scenario.scorer), self._judging()
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
             _refuse_another_run(scenario, out)
@@ -176,6 +182,7 @@ class Team:
                     objective=objective,
                     max_failed=scenario.scorer.max_failed,
                     seed=scenario.seed,
+                    judging=judging,
                 )
                 for model, reason in lost.items():
                     await panel.lose(model, reason)
@@ -187,7 +194,7 @@ class Team:
                     tasks=known,
                     objective=objective,
                     budget=budget,
-                    calls=Calls(splits, readings),
+                    calls=Calls(loaded, readings, judging),
                     strategy=self._strategy,
                 )
                 yield
@@ -196,7 +203,7 @@ class Team:
     async def _unreachable(self) -> dict[str, str]:
         """The target models whose endpoint accepts no connection, with the reason.
 
-        EndpointError when it is the reference LLM's, or when no target is left.
+        EndpointError when it is the reference LLM's or the judge's, or when no target is left.
         """
         scenario = self.scenario
         found: dict[str, str | None] = {}
@@ -210,9 +217,13 @@ class Team:
             for model in hosted(scenario)
             if (reason := reasons.get(scenario.models[model].endpoint)) is not None
         }
-        writer = scenario.models[scenario.reference.model].endpoint
-        if writer in reasons:
-            raise EndpointError(f"endpoint {writer!r} of the reference LLM: {reasons[writer]}")
+        roles = {"reference LLM": scenario.reference.model}
+        if scenario.scorer.model is not None and self._judging().rates:
+            roles["scorer LLM"] = scenario.scorer.model
+        for role, model in roles.items():
+            endpoint = scenario.models[model].endpoint
+            if endpoint in reasons:
+                raise EndpointError(f"endpoint {endpoint!r} of the {role}: {reasons[endpoint]}")
         if len(lost) == len(hosted(scenario)):
             raise EndpointError("no target can be reached: " + "; ".join(sorted(set(lost.values()))))
         return lost
@@ -236,7 +247,10 @@ class Team:
     async def _start(
         self, tasks: TaskGroup, known: Mapping[str, Task], readings: Readings, models: Models
     ) -> None:
-        scorer = Scorer(self.bus, tasks=known, readings=readings)
+        judging = self._judging()
+        if judging.rates:
+            await self._start_judge(tasks, judging, models)
+        scorer = Scorer(self.bus, tasks=known, readings=readings, judging=judging)
         for name in hosted(self.scenario):
             target = Target(
                 self.bus,
@@ -257,6 +271,19 @@ class Team:
             strategy=self._strategy,
         )
         await reference.start(tasks)
+
+    async def _start_judge(self, tasks: TaskGroup, judging: Judging, models: Models) -> None:
+        name = self.scenario.scorer.model
+        assert name is not None, "the schema asks for scorer.model where anything is judged"
+        client, sampling = models.client(name, "scorer"), self._sampling(name)
+        able = self.scenario.endpoints[self.scenario.models[name].endpoint].json_object
+        if able is None:
+            able = await probe_json_object(client, sampling.model)
+        judge = Judge(self.bus, client=client, sampling=sampling, judging=judging, json_object=able)
+        await judge.start(tasks, workers=self._workers(name))
+
+    def _judging(self) -> Judging:
+        return Judging.of(self.scenario.scorer, Objective.of(self.scenario.scorer))
 
     def _workers(self, model: str) -> int:
         """Batches at once: half again as many as fill the endpoint, so that it never waits for the next."""

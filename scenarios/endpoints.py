@@ -57,6 +57,11 @@ class Endpoint(Strict):
         default=None,
         description="Whether it returns log-probabilities; left out means: tried once at the start.",
     )
+    json_object: bool | None = Field(
+        default=None,
+        description="Whether the judge may ask it for a JSON object (`response_format`); left out means: "
+        "tried once at the start.",
+    )
     seeded: bool | None = Field(
         default=None,
         description="Send a sampling seed with every drawn reply; left out means: only to a local model.",

@@ -129,6 +129,9 @@ class Scorer(Strict):
     max_failed: float = Field(
         default=0.02, ge=0, le=1, description="A prompt with a larger share of failed calls is not chosen."
     )
+    ece_binning: Literal["width", "mass"] = Field(
+        default="width", description="Ten bins of equal width, or of equal numbers of rows."
+    )
     require: dict[str, float] = Field(
         default_factory=dict,
         description="Bounds on every task and model (floors; a ceiling where lower is better): the best that "

@@ -37,7 +37,7 @@ class Calibration(msgspec.Struct, frozen=True):
     scaled_ece: float
 
 
-def calibration(validation: Outcomes, test: Outcomes) -> Calibration | None:
+def calibration(validation: Outcomes, test: Outcomes, binning: Binning = "width") -> Calibration | None:
     """What temperature scaling fitted on validation does to ECE on test; None where either cannot be had."""
     temperature = fit_temperature(validation)
     if temperature is None or not _rated(test):
@@ -47,8 +47,8 @@ def calibration(validation: Outcomes, test: Outcomes) -> Calibration | None:
     return Calibration(
         temperature=temperature,
         fitted_on=len(validation.ids),
-        ece=_ece(correct, confidence),
-        scaled_ece=_ece(correct, scaled(confidence, temperature)),
+        ece=_ece(correct, confidence, binning),
+        scaled_ece=_ece(correct, scaled(confidence, temperature), binning),
     )
 
 
@@ -114,8 +114,8 @@ def _rated(outcomes: Outcomes) -> bool:
     return bool(outcomes.ids) and not bool(np.isnan(outcomes.table()["confidence"]).any())
 
 
-def _ece(correct: NDArray[np.bool_], confidence: Vector) -> float:
-    gaps = np.bincount(bin_of(confidence, edges(confidence)), weights=correct - confidence)
+def _ece(correct: NDArray[np.bool_], confidence: Vector, binning: Binning) -> float:
+    gaps = np.bincount(bin_of(confidence, edges(confidence, binning)), weights=correct - confidence)
     return float(np.abs(gaps).sum()) / len(confidence)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from .binning import Binning
 from .intervals import bootstrap
 from .metrics import Values, points, reported, shown
 from .objective import Objective, named
@@ -20,7 +19,6 @@ def evaluate(
     intervals: bool,
     judged: Mapping[str, float | None] | None = None,
     reliability: Reliability | None = None,
-    binning: Binning = "width",
 ) -> Scorecard:
     """The scorecard of one prompt's outcomes; equal outcomes give equal scorecards.
 
@@ -28,20 +26,23 @@ def evaluate(
     the ranking metrics; without, it is fast enough to be called for every candidate. `judged` holds mean
     ratings from 1 to 5 by quality, and the values in [0, 1] of metrics of one's own by dotted name; they
     come from other rows than the metrics, so intervals take them as given. `reliability` of the ratings is
-    shown beside them. `binning` is how ECE bins.
+    shown beside them.
     """
     rated = dict(judged or {})
-    values = reported(outcomes, binning=binning) if intervals else points(outcomes, binning=binning)
+    measured = reported if intervals else points
+    values = measured(outcomes, binning=objective.binning)
     weighed: Values = {**values, **named(rated)}
+    value = objective.value(weighed)
     return Scorecard(
         n=len(outcomes.ids),
         failed=len(outcomes.failed),
         **shown(values),
         judged=rated,
         reliability=reliability,
-        objective=objective.value(weighed),
-        explained=_told(reasons(outcomes, values, binning), objective.explained(weighed)),
-        intervals=bootstrap(outcomes, objective, weighed, seed=seed, binning=binning) if intervals else {},
+        objective=value,
+        explained=_told(reasons(outcomes, values, objective.binning), objective.explained(weighed)),
+        unmet=objective.unmet({**weighed, "objective": value}),
+        intervals=bootstrap(outcomes, objective, weighed, seed=seed) if intervals else {},
     )
 
 

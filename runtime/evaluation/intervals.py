@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bca import bca, wilson
-from .binning import Binning
 from .meter import Meter
 from .metrics import Values, shown
 from .objective import Objective
@@ -15,9 +14,7 @@ from .scorecard import Interval
 Vector = NDArray[np.float64]
 
 
-def bootstrap(
-    outcomes: Outcomes, objective: Objective, values: Values, *, seed: int, binning: Binning = "width"
-) -> dict[str, Interval]:
+def bootstrap(outcomes: Outcomes, objective: Objective, values: Values, *, seed: int) -> dict[str, Interval]:
     """BCa bootstrap intervals over the graded rows: 1000 resamples of rows, drawn from `seed`.
 
     `values` are the metrics themselves and, as `judged.*` or dotted names, what is taken as given. A metric
@@ -32,7 +29,7 @@ def bootstrap(
     if rows < 2:
         return {}
     table = outcomes.table()
-    meter = Meter(table, classes=len(outcomes.labels), binning=binning)
+    meter = Meter(table, classes=len(outcomes.labels), binning=objective.binning)
     draws = with_objective(gathered(meter, counts(rows, seed=seed)), objective, values)
     left_out = with_objective(gathered(meter, leave_outs(rows, seed=seed)), objective, values)
     points = {**shown(values), "objective": objective.value(values)}

@@ -1,4 +1,4 @@
-"""The objective: one number in [0, 1] from the metrics, and bounds that a chosen prompt must meet."""
+"""The objective: one number in [0, 1] from the metrics, and bounds that a chosen prompt should meet."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 
 from ...scenarios.stages import DEFAULT_OBJECTIVE, Scorer
 from ..errors import InputError
+from .binning import Binning
 from .meter import SAFE
 from .metrics import METRICS
-from .scorecard import Scorecard
 
 JUDGED = "judged."
 """What the name of a judged quality begins with: `judged.relevance`, rated from 1 to 5."""
 
 
 class Objective(msgspec.Struct, frozen=True):
-    """Weights of metrics, and thresholds by metric.
+    """Weights of metrics, thresholds by metric, and how ECE bins.
 
     The value is the weighted mean of each metric's part in [0, 1]: errors (ece, brier, aurc) enter as
     1 - error, a judged quality rated r as (r - 1) / 4, a metric of one's own (`package.module:function`) as
@@ -32,6 +32,7 @@ class Objective(msgspec.Struct, frozen=True):
 
     weights: dict[str, float] = msgspec.field(default_factory=lambda: dict(DEFAULT_OBJECTIVE))
     require: dict[str, float] = {}
+    binning: Binning = "width"
 
     def __post_init__(self) -> None:
         for name, weight in self.weights.items():
@@ -48,7 +49,7 @@ class Objective(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, scorer: Scorer) -> "Objective":
         """The objective a scenario's `scorer` section describes."""
-        return cls(dict(scorer.objective), dict(scorer.require))
+        return cls(dict(scorer.objective), dict(scorer.require), scorer.ece_binning)
 
     def value(self, values: Mapping[str, float | None]) -> float | None:
         """The objective of one prompt's metrics; None when everything with a weight is undefined.
@@ -92,15 +93,14 @@ class Objective(msgspec.Struct, frozen=True):
             for name, weight, part in parts
         }
 
-    def feasible(self, card: Scorecard) -> bool:
-        """Whether the scorecard meets every threshold; an undefined metric meets none."""
-        return not self.unmet(card)
+    def unmet(self, values: Mapping[str, float | None]) -> dict[str, str]:
+        """The thresholds that one prompt's metrics, and the objective among them, miss: in words, by metric.
 
-    def unmet(self, card: Scorecard) -> dict[str, str]:
-        """The thresholds a scorecard misses, in words, by metric."""
+        An undefined metric meets none.
+        """
         missed: dict[str, str] = {}
         for name, bound in self.require.items():
-            value = _of(card, name)
+            value = values.get(name)
             lower = name in METRICS and METRICS[name].better == "lower"
             if value is None:
                 missed[name] = "undefined on these rows"
@@ -137,13 +137,6 @@ def _formula(name: str) -> str:
 
 def _guard(name: str, values: Mapping[str, float | None]) -> str:
     return "; unreadable replies taken as sure and wrong" if SAFE + name in values else ""
-
-
-def _of(card: Scorecard, name: str) -> float | None:
-    if name in METRICS or name == "objective":
-        value: float | None = getattr(card, name)
-        return value
-    return card.judged.get(name.removeprefix(JUDGED))
 
 
 def _check(where: str, name: str, known: list[str]) -> None:

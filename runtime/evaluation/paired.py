@@ -1,6 +1,6 @@
 """Two prompts on the same examples: what the one gains over the other, metric by metric."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -14,7 +14,7 @@ from .metrics import METRICS, Values, points, shown
 from .objective import Objective, named
 from .outcomes import Outcomes, Table, aligned
 from .sampling import Draw, counts, gathered, leave_outs, swaps
-from .significance import mcnemar, permutation
+from .significance import holm, mcnemar, permutation
 
 Counts = NDArray[np.int32]
 Vector = NDArray[np.float64]
@@ -24,7 +24,8 @@ class Gain(msgspec.Struct, frozen=True):
     """Best minus baseline in the metric's own unit, its 95 % interval, and the p-value of no difference.
 
     `better` says which sign is an improvement: where it is `lower`, a negative difference is one. `low` and
-    `high`, or `p`, are None where resampling leaves the metric undefined too often to tell.
+    `high`, or `p`, are None where resampling leaves the metric undefined too often to tell. `p_adjusted` is p
+    corrected for all the comparisons it was made among (`corrected`), None before that.
     """
 
     difference: float
@@ -32,6 +33,7 @@ class Gain(msgspec.Struct, frozen=True):
     high: float | None
     p: float | None
     better: Literal["higher", "lower"] = "higher"
+    p_adjusted: float | None = None
 
 
 def gains(
@@ -46,8 +48,9 @@ def gains(
 
     Intervals are BCa over 1000 paired resamples of examples. p is McNemar's exact test for accuracy where
     credit is 0 or 1, else a paired permutation test of 2000 random exchanges of the two prompts' rows;
-    uncorrected, see `holm`. `judged` holds both prompts' ratings as in `evaluate`; they enter the objective
-    as given, and an objective that weighs them has no p, since ratings cannot be exchanged row by row.
+    uncorrected, see `corrected`. `judged` holds both prompts' ratings as in `evaluate`; they enter the
+    objective as given, and an objective that weighs them has no p, since ratings cannot be exchanged row by
+    row.
     """
     common = set(best.ids) & set(baseline.ids)
     if not common:
@@ -65,6 +68,17 @@ def gains(
     return found
 
 
+def corrected(comparisons: Sequence[Mapping[str, Gain]]) -> list[dict[str, Gain]]:
+    """The same gains, each metric's p corrected (Holm) over all comparisons in which it has one."""
+    found = [dict(comparison) for comparison in comparisons]
+    for name in {name for comparison in comparisons for name in comparison}:
+        told = [one for one in found if name in one and one[name].p is not None]
+        adjusted = holm([p for one in told if (p := one[name].p) is not None])
+        for one, p in zip(told, adjusted, strict=True):
+            one[name] = msgspec.structs.replace(one[name], p_adjusted=p)
+    return found
+
+
 class _Comparison:
     """Two prompts' outcomes on the same examples."""
 
@@ -79,14 +93,16 @@ class _Comparison:
         self._outcomes = (best, baseline)
         self._objective = objective
         self._judged = tuple(named(ratings) for ratings in judged or ({}, {}))
-        self._meters = [Meter(table, classes=len(labels)) for table in self._tables]
+        self._meters = [
+            Meter(table, classes=len(labels), binning=objective.binning) for table in self._tables
+        ]
         pooled: Table = np.concatenate(self._tables)
-        self._pooled = Meter(pooled, classes=len(labels))
+        self._pooled = Meter(pooled, classes=len(labels), binning=objective.binning)
 
     def points(self) -> dict[str, float]:
         """The differences of what is defined for both."""
         one, other = (
-            self._with_objective(points(outcomes), given)
+            self._with_objective(points(outcomes, binning=self._objective.binning), given)
             for outcomes, given in zip(self._outcomes, self._judged, strict=True)
         )
         return {

@@ -64,8 +64,8 @@ class Preference(msgspec.Struct, frozen=True, kw_only=True):
     """Two prompts' responses to the same rows, compared in both orders.
 
     A row is won or lost where both orders say so, `swayed` where the orders contradict each other, `tied`
-    otherwise; rows with an unusable reply are left out and counted. `share` is (wins + half of all undecided)
-    over the rows that count, in [0, 1]; None without any.
+    otherwise, also where both responses are the same; rows with an unusable reply are left out and counted.
+    `share` is (wins + half of all undecided) over the rows that count, in [0, 1]; None without any.
     """
 
     wins: int
@@ -122,9 +122,9 @@ def reliability(rated: Sequence[Rated], names: Iterable[str]) -> Reliability:
     )
 
 
-def preference(rated: Sequence[Rated], one: str, other: str) -> Preference:
-    """How often `one` was rated above `other`, over items that rate both twice."""
-    counts: Counter[str] = Counter()
+def preference(rated: Sequence[Rated], one: str, other: str, *, same: int = 0) -> Preference:
+    """How often `one` was rated above `other`, over items that rate both twice, and `same` equal pairs."""
+    counts: Counter[str] = Counter(tied=same)
     for item in rated:
         counts[_verdict(item, one, other)] += 1
     wins, undecided = counts["wins"], counts["tied"] + counts["swayed"]

@@ -17,7 +17,8 @@ class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
     higher, but `brier`, `aurc`, `output_tokens` and `seconds`. `judged` holds mean ratings from 1 to 5 by
     quality, None where too few were usable, and the values in [0, 1] of metrics of one's own by dotted name;
     `reliability` says how far the judge agrees with itself. `objective` is the weighted mean in [0, 1];
-    `explained` says how each metric entered it. `intervals` are 95 % bootstrap intervals by metric.
+    `explained` says how each metric entered it. `unmet` says in words which required bounds these rows miss.
+    `intervals` are 95 % bootstrap intervals by metric.
     """
 
     n: int
@@ -40,6 +41,7 @@ class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
     reliability: Reliability | None = None
     objective: float | None = None
     explained: dict[str, str] = {}
+    unmet: dict[str, str] = {}
     intervals: dict[str, Interval] = {}
 
     @property

@@ -6,7 +6,9 @@ from typing import Literal
 import msgspec
 
 from ..evaluation.baselines import Chance
+from ..evaluation.calibration import Calibration
 from ..evaluation.paired import Gain
+from ..evaluation.ratings import Preference
 from ..evaluation.scorecard import Scorecard
 from ..llm.budget.usage import Meter, UsageReport
 from ..prompt import Position, Prompt
@@ -60,17 +62,19 @@ class SourcePrompt(PromptEntry, frozen=True, kw_only=True):
 
 
 class Part(msgspec.Struct, frozen=True):
-    """A prompt and its scorecard on test."""
+    """A prompt and its scorecard on test; what one temperature fitted on validation would do to its ECE."""
 
     prompt: PromptEntry
     scorecard: Scorecard
+    calibration: Calibration | None = None
 
 
 class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
     """One target task and model: the original against the best prompt, on the same test rows.
 
-    `gain` is best minus baseline per metric. `selection_bias` is the best prompt's objective on validation,
-    where it was chosen, minus its objective on test.
+    `gain` is best minus baseline per metric, each p also corrected over all targets of the run. `preference`
+    is the judge's between their responses, where responses are judged. `selection_bias` is the best prompt's
+    objective on validation, where it was chosen, minus its objective on test.
     """
 
     task: str
@@ -78,6 +82,7 @@ class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
     baseline: Part
     best: Part
     gain: dict[str, Gain]
+    preference: Preference | None = None
     validation: Scorecard | None
     selection_bias: float | None
     chance: Chance

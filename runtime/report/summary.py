@@ -17,8 +17,9 @@ METRICS = ("objective", "accuracy", "ifr", "ece", "auroc", "auprc_p", "auprc_n")
 def summary(results: Results) -> RenderableType:
     """Original against best per target, the prompts to take, transfer, problems and cost."""
     parts: list[RenderableType] = []
+    several = len(results.targets) > 1
     for target in results.targets:
-        parts += [_target(target), _prompts(target)]
+        parts += [_target(target, several=several), _prompts(target)]
     if results.transfer:
         parts.append(_transfer(results))
     parts += [f"[yellow]! {escape(problem)}[/]" for problem in results.problems]
@@ -26,7 +27,8 @@ def summary(results: Results) -> RenderableType:
     return Group(*parts)
 
 
-def _target(target: TargetResult) -> Table:
+def _target(target: TargetResult, *, several: bool) -> Table:
+    """One target's table; with `several` in the run, p is also shown as corrected for being so many."""
     base, best = target.baseline.scorecard, target.best.scorecard
     table = Table(
         title=f"{target.task} with {target.model}: held-out test, {best.n} rows",
@@ -34,7 +36,7 @@ def _target(target: TargetResult) -> Table:
         title_justify="left",
         caption_justify="left",
     )
-    for column in ("metric", "original", "best", "difference", "95 % interval", "p"):
+    for column in ("metric", "original", "best", "difference", "95 % interval", *_ps(several)):
         table.add_column(column, justify="left" if column == "metric" else "right")
     for metric in METRICS:
         gain = target.gain.get(metric)
@@ -42,9 +44,15 @@ def _target(target: TargetResult) -> Table:
             f"{metric} (lower is better)" if metric == "ece" else metric,
             _number(_value(base, metric)),
             _number(_value(best, metric)),
-            *_gain(gain),
+            *_gain(gain, several),
         )
+    for name, value in best.judged.items():
+        table.add_row(escape(name), *_judged(base.judged.get(name), value), *["–"] * (1 + len(_ps(several))))
     return table
+
+
+def _ps(several: bool) -> tuple[str, ...]:
+    return ("p", "p (Holm)") if several else ("p",)
 
 
 def _caption(target: TargetResult) -> str:
@@ -56,14 +64,43 @@ def _caption(target: TargetResult) -> str:
     failed = target.baseline.scorecard.failed + target.best.scorecard.failed
     if failed:
         parts.append(f"{failed} failed calls left out")
-    return "; ".join(parts)
+    lines = ["; ".join(parts), _scaled(target), _preferred(target), _missed(target)]
+    return "\n".join(escape(line) for line in lines if line)
 
 
-def _gain(gain: Gain | None) -> Iterable[str]:
+def _scaled(target: TargetResult) -> str:
+    """ECE as it would be; the table holds it as it is."""
+    parts = (("original", target.baseline.calibration), ("best", target.best.calibration))
+    told = [f"{name} {_number(one.scaled_ece)} (T = {one.temperature:.2f})" for name, one in parts if one]
+    return f"ece after temperature scaling on validation: {', '.join(told)}" if told else ""
+
+
+def _preferred(target: TargetResult) -> str:
+    found = target.preference
+    if found is None or found.share is None:
+        return ""
+    counts = ((found.wins, "won"), (found.losses, "lost"), (found.tied, "tied"), (found.swayed, "swayed"))
+    told = ", ".join(f"{count} {name}" for count, name in counts)
+    unusable = f", {found.unusable} unusable" if found.unusable else ""
+    return f"the judge prefers the best prompt's responses: {found.share:.2f} ({told}{unusable})"
+
+
+def _missed(target: TargetResult) -> str:
+    missed = [f"{name} {told}" for name, told in target.best.scorecard.unmet.items()]
+    return f"the best prompt misses required bounds on test: {'; '.join(missed)}" if missed else ""
+
+
+def _gain(gain: Gain | None, several: bool) -> Iterable[str]:
     if gain is None:
-        return ("–", "–", "–")
+        return ["–"] * (2 + len(_ps(several)))
     interval = f"[{_number(gain.low, sign=True)}, {_number(gain.high, sign=True)}]"
-    return (_number(gain.difference, sign=True), escape(interval), _number(gain.p))
+    ps = (gain.p, gain.p_adjusted) if several else (gain.p,)
+    return (_number(gain.difference, sign=True), escape(interval), *map(_number, ps))
+
+
+def _judged(base: float | None, best: float | None) -> tuple[str, str, str]:
+    difference = None if base is None or best is None else best - base
+    return (_number(base), _number(best), _number(difference, sign=True))
 
 
 def _prompts(target: TargetResult) -> Panel:

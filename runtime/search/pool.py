@@ -29,6 +29,14 @@ def mean_objective(scores: Scores, *, max_failed: float, without: Iterable[str] 
     return sum(objectives) / len(objectives) if objectives else None
 
 
+def feasible(scores: Scores, *, without: Iterable[str] = ()) -> bool:
+    """Whether a prompt meets every required bound on every task and model but those in `without`."""
+    lost = frozenset(without)
+    return not any(
+        card.unmet for models in scores.values() for model, card in models.items() if model not in lost
+    )
+
+
 class Behind(msgspec.Struct, frozen=True):
     """How far a candidate that left its race lay behind the leader, on the rows that both had answered."""
 
@@ -53,8 +61,9 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 class Pool:
     """Every candidate a search has scored."""
 
-    def __init__(self, measure: Measure) -> None:
+    def __init__(self, measure: Measure, feasible: Callable[[Scores], bool]) -> None:
         self._measure = measure
+        self._feasible = feasible
         self._candidates: dict[str, Candidate] = {}
 
     def add(self, candidate: Candidate) -> None:
@@ -79,10 +88,13 @@ class Pool:
         return own if measured is None else min(1.0, max(0.0, measured - candidate.behind.by))
 
     def ranked(self) -> list[tuple[Candidate, float]]:
-        """The candidates that may be chosen with their measure, best first; ties by id, never by arrival."""
+        """The candidates that may be chosen with their measure: those that meet every required bound come
+        first, then the best; ties by id, never by arrival."""
         measured = [(candidate, self.value(candidate)) for candidate in self._candidates.values()]
         able = [(candidate, value) for candidate, value in measured if value is not None]
-        return sorted(able, key=lambda pair: (-pair[1], pair[0].prompt.id))
+        return sorted(
+            able, key=lambda pair: (not self._feasible(pair[0].scores), -pair[1], pair[0].prompt.id)
+        )
 
     def finishers(self) -> list[tuple[Candidate, float]]:
         """Those of `ranked` that answered every row."""

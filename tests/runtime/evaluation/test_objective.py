@@ -10,7 +10,6 @@ from transfer_prompting.runtime.evaluation.metrics import METRICS, Values, point
 from transfer_prompting.runtime.evaluation.objective import Objective, named
 from transfer_prompting.runtime.evaluation.outcomes import Outcomes
 from transfer_prompting.runtime.evaluation.response import Graded
-from transfer_prompting.runtime.evaluation.scorecard import Scorecard
 from transfer_prompting.scenarios.stages import DEFAULT_OBJECTIVE, Scorer
 
 from support.graded import graded, responses
@@ -124,9 +123,9 @@ def test_an_unknown_threshold_is_refused_with_the_nearest_known():
 
 def test_thresholds_are_floors_and_for_errors_and_costs_ceilings():
     objective = Objective(require={"ifr": 0.9, "ece": 0.15, "output_tokens": 20, "judged.relevance": 4})
-    card = Scorecard(n=10, ifr=0.9, ece=0.15, output_tokens=20.0, judged={"relevance": 4.0})
-    assert objective.feasible(card)
-    worse = Scorecard(n=10, ifr=0.8, ece=0.2, output_tokens=21.0, judged={"relevance": 3.5})
+    met = {"ifr": 0.9, "ece": 0.15, "output_tokens": 20.0, "judged.relevance": 4.0}
+    assert objective.unmet(met) == {}
+    worse = {"ifr": 0.8, "ece": 0.2, "output_tokens": 21.0, "judged.relevance": 3.5}
     assert objective.unmet(worse) == {
         "ifr": "0.8000 is below 0.9",
         "ece": "0.2000 is above 0.15",
@@ -136,7 +135,7 @@ def test_thresholds_are_floors_and_for_errors_and_costs_ceilings():
 
 
 def test_an_undefined_metric_meets_no_threshold():
-    assert Objective(require={"auroc": 0.5}).unmet(Scorecard(n=3)) == {"auroc": "undefined on these rows"}
+    assert Objective(require={"auroc": 0.5}).unmet({"auroc": None}) == {"auroc": "undefined on these rows"}
 
 
 def test_a_scenario_without_weights_means_the_documented_ones():

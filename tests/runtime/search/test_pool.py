@@ -4,7 +4,7 @@ import pytest
 
 from transfer_prompting.runtime.evaluation.scorecard import Scorecard
 from transfer_prompting.runtime.prompt import Prompt
-from transfer_prompting.runtime.search.pool import Behind, Candidate, Pool, Scores, mean_objective
+from transfer_prompting.runtime.search.pool import Behind, Candidate, Pool, Scores, feasible, mean_objective
 
 
 def measure(scores: Scores) -> float | None:
@@ -25,7 +25,7 @@ def candidate(
 
 
 def pool(*candidates: Candidate) -> Pool:
-    found = Pool(measure)
+    found = Pool(measure, feasible)
     for one in candidates:
         found.add(one)
     return found
