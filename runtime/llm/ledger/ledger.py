@@ -15,12 +15,14 @@ from ...concurrency import ungrouped
 from ...errors import CallFailed
 from ..protocol import ChatResponse
 from .batch import Batch, LedgerFailed
+from .bloom import Bloom
 from .earlier import Earlier, begin_invocation, earlier
 from .file import open_ledger_file
 from .flight import Flight
 from .lock import exclusive
 from .rows import (
     SELECT_FAILURE,
+    SELECT_KEYS,
     SELECT_RESPONSE,
     FailureOutcome,
     ResponseRow,
@@ -37,17 +39,27 @@ __all__ = ["Ledger", "LedgerFailed", "open_ledger"]
 class Ledger:
     """An open ledger. `earlier` is what invocations before this one spent, `flights` the calls made now.
 
-    Look-ups read on the event loop's thread (some 10 microseconds); rows are written in a worker thread,
-    many in one commit. Nothing of a finished call stays in memory. A commit survives `kill -9`.
+    Look-ups read on the event loop's thread (some 10 microseconds, and less than one for most calls that were
+    never made); rows are written in a worker thread, many in one commit. Of finished calls nothing but a
+    filter of fixed size stays in memory. A commit survives `kill -9`.
     """
 
-    def __init__(self, path: Path, reader: sqlite3.Connection, writer: LedgerWriter, before: Earlier) -> None:
+    def __init__(
+        self,
+        path: Path,
+        reader: sqlite3.Connection,
+        writer: LedgerWriter,
+        before: Earlier,
+        known: Bloom | None,
+    ) -> None:
         self.path = path
         self.earlier = before
         self.flights: dict[bytes, Flight] = {}
         self._reader = reader
         self._writer = writer
         self._failures = before.failures
+        # None where other processes write too.
+        self._known = known
 
     @classmethod
     @asynccontextmanager
@@ -60,12 +72,12 @@ class Ledger:
         then raised from it.
         """
         with nullcontext() if shared else exclusive(path):
-            connection, reader, before, invocation = await to_thread.run_sync(_open, path, shared)
+            connection, reader, before, known, invocation = await to_thread.run_sync(_open, path, shared)
             writer = LedgerWriter(connection, path, invocation=invocation)
             async with ungrouped(), create_task_group() as tasks:
                 tasks.start_soon(writer.run, tasks.cancel_scope)
                 try:
-                    yield cls(path, reader, writer, before)
+                    yield cls(path, reader, writer, before, known)
                 finally:
                     reader.close()
                     await writer.close()
@@ -74,6 +86,8 @@ class Ledger:
 
     def find(self, key: bytes) -> ChatResponse | None:
         """The recorded response, marked as replayed; None where the call was never finished."""
+        if self._known is not None and key not in self._known:
+            return None
         row: ResponseRow | None = self._read(SELECT_RESPONSE, key)
         return None if row is None else replayed_response(row)
 
@@ -99,6 +113,8 @@ class Ledger:
     ) -> Batch:
         """Hand the response over to be written; await the batch's `committed` before passing it on."""
         batch = self._writer.batch()
+        if self._known is not None:
+            self._known.add(key)
         batch.calls.append(call_row(key, endpoint, model, response, paid=paid))
         return batch
 
@@ -133,8 +149,13 @@ async def open_ledger(path: Path | None, *, shared: bool = False) -> AsyncGenera
         rmtree(folder, ignore_errors=True)
 
 
-def _open(path: Path, shared: bool) -> tuple[sqlite3.Connection, sqlite3.Connection, Earlier, int | None]:
+def _open(
+    path: Path, shared: bool
+) -> tuple[sqlite3.Connection, sqlite3.Connection, Earlier, Bloom | None, int | None]:
     writer, reader = open_ledger_file(path)
     if shared:
-        return writer, reader, Earlier(), None
-    return writer, reader, earlier(reader), begin_invocation(writer, time.time())
+        return writer, reader, Earlier(), None, None
+    known = Bloom()
+    for (key,) in reader.execute(SELECT_KEYS):
+        known.add(key)
+    return writer, reader, earlier(reader), known, begin_invocation(writer, time.time())

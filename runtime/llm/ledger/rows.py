@@ -60,7 +60,7 @@ SELECT_RESPONSE = (
     "SELECT text, finish_reason, tokens, prompt_tokens, completion_tokens, seconds, attempts "
     "FROM calls WHERE key = ?"
 )
-
+SELECT_KEYS = "SELECT key FROM calls"
 SELECT_FAILURE = "SELECT kind, message, attempts FROM failures WHERE key = ? ORDER BY id DESC LIMIT 1"
 
 _FAILURES = {

@@ -57,6 +57,17 @@ async def test_a_recorded_call_is_found_by_the_next_invocation_to_the_bit(path: 
     assert found == replace(response, replayed=True)
 
 
+async def test_a_look_up_finds_what_any_invocation_recorded_and_nothing_else(path: Path) -> None:
+    early, late, never = ([call_key(HERE, asked(f"{when} {i}")) for i in range(300)] for when in "eln")
+    for keys in (early, late):
+        async with Ledger.open(path) as ledger:
+            for key in keys:
+                ledger.put(key, HERE, "m", answered())
+            await ledger.put(keys[0], HERE, "m", answered()).committed()
+            assert all(ledger.find(key) is not None for key in (*early, *(late if keys is late else ())))
+            assert not any(ledger.find(key) for key in never)
+
+
 async def test_the_first_response_of_a_key_stands(path: Path) -> None:
     async with Ledger.open(path) as ledger:
         await ledger.record(b"k" * 16, HERE, "m", answered("first"))
