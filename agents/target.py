@@ -1,7 +1,7 @@
 """The Target agent: hosts one target model and answers batches of questions under a prompt."""
 
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 
 import msgspec
 from anyio.abc import TaskGroup
@@ -13,12 +13,15 @@ from ..runtime.evaluation.response import Failed, Reply
 from ..runtime.llm.protocol import ChatClient, ChatRequest, ChatResponse
 from ..runtime.prompt import Prompt
 from ..runtime.tasks.example import Question
-from ..runtime.tasks.render import messages
+from ..runtime.tasks.render import framed, turns
 from ..runtime.tasks.task import Reading, Task
 from .messages import Answer, Answered, BatchAnswered
 
 AGREEMENT_TEMPERATURE = 0.7
 """Draws that are to be compared must differ; Xiong et al. (arXiv 2306.13063) sample at 0.7."""
+
+ROWS_KEPT = 2_000
+"""Rows whose part of the messages, the same under every prompt, is kept ready."""
 
 
 class Sampling(msgspec.Struct, frozen=True):
@@ -54,6 +57,7 @@ class Target:
         self._sampling = sampling
         self._tasks = tasks
         self._readings = readings
+        self._framed = lru_cache(maxsize=ROWS_KEPT)(self._frame)
 
     async def start(self, tasks: TaskGroup, *, workers: int) -> None:
         serve = partial(self._bus.serve, Answer, self.answer, key=self._name, workers=workers)
@@ -79,7 +83,7 @@ class Target:
 
     async def _reply(self, task: str, prompt: Prompt, question: Question) -> Reply | Failed:
         reading = self._readings[task]
-        request = self._request(self._tasks[task], prompt, question, reading)
+        request = self._request(prompt, self._framed(task, question), reading)
         try:
             first = await self._client.chat(request)
             further = [
@@ -92,7 +96,10 @@ class Target:
             return Failed(question.id, str(error))
         return _reply(question.id, first, further)
 
-    def _request(self, task: Task, prompt: Prompt, question: Question, reading: Reading) -> ChatRequest:
+    def _frame(self, task: str, question: Question) -> tuple[str, str]:
+        return framed(self._tasks[task], question, self._readings[task])
+
+    def _request(self, prompt: Prompt, frame: tuple[str, str], reading: Reading) -> ChatRequest:
         likelihood = reading.read == "likelihood"
         probabilities = likelihood or reading.confidence == "token_probability"
         temperature = self._sampling.temperature
@@ -100,7 +107,7 @@ class Target:
             temperature = temperature or AGREEMENT_TEMPERATURE
         return ChatRequest(
             model=self._sampling.model,
-            messages=messages(task, prompt, question, reading),
+            messages=turns(prompt, frame),
             max_tokens=1 if likelihood else self._sampling.max_tokens or reading.max_tokens,
             temperature=temperature,
             top_p=self._sampling.top_p,

@@ -15,8 +15,17 @@ def messages(task: Task, prompt: Prompt, question: Question, reading: Reading) -
     prompt stands in a system turn, before the row, or between row and format. What is the same for every row
     comes first wherever the position allows, so that a server's prefix cache can serve it.
     """
-    row = shown(task, question)
-    form = answer_format(task, question, reading)
+    return turns(prompt, framed(task, question, reading))
+
+
+def framed(task: Task, question: Question, reading: Reading) -> tuple[str, str]:
+    """What every prompt shares of a row's messages: the row, and the format its answer must have."""
+    return shown(task, question), answer_format(task, question, reading)
+
+
+def turns(prompt: Prompt, frame: tuple[str, str]) -> tuple[Message, ...]:
+    """`messages` of a row that is framed already."""
+    row, form = frame
     if prompt.position == "system":
         system = [Message("system", prompt.text.strip())] if prompt.text.strip() else []
         return (*system, Message("user", _joined(row, form)))
