@@ -61,6 +61,7 @@ async def settle(
                 ends[i] = Raised(error)
 
     async with ungrouped(), anyio.create_task_group() as tasks:
-        for _ in range(limit):
+        for _ in range(limit - 1):
             tasks.start_soon(work)
+        await work()
     return [ends[i] for i in sorted(ends)]
