@@ -31,6 +31,7 @@ from ..scenarios import Scenario
 from .calls import Calls
 from .coordinator import Coordinator
 from .estimate import Estimate, estimate
+from .hosting import batches_at_once, sampling, target_agent
 from .judge import Judge
 from .judging import Judging
 from .log import log_events
@@ -40,9 +41,8 @@ from .plan import hosted
 from .readings import needs_logprobs, resolve
 from .record import Record
 from .reference import Reference, Writing
-from .scorer import BATCH, Readings, Scorer
+from .scorer import Readings, Scorer
 from .strategies import STRATEGIES, Strategy
-from .target import Sampling, Target
 
 DEFAULT_OPERATORS = ("improve",)
 
@@ -252,15 +252,15 @@ class Team:
             await self._start_judge(tasks, judging, models)
         scorer = Scorer(self.bus, tasks=known, readings=readings, judging=judging)
         for name in hosted(self.scenario):
-            target = Target(
+            target = target_agent(
                 self.bus,
-                name=name,
+                self.scenario,
+                name,
                 client=models.client(name, "target"),
-                sampling=self._sampling(name),
                 tasks=known,
-                readings={task: reading for (task, model), reading in readings.items() if model == name},
+                readings=readings,
             )
-            workers = self._workers(name)
+            workers = batches_at_once(self.scenario, name)
             await target.start(tasks, workers=workers)
             await scorer.start(tasks, model=name, workers=workers)
         writer = self.scenario.reference.model
@@ -275,24 +275,15 @@ class Team:
     async def _start_judge(self, tasks: TaskGroup, judging: Judging, models: Models) -> None:
         name = self.scenario.scorer.model
         assert name is not None, "the schema asks for scorer.model where anything is judged"
-        client, sampling = models.client(name, "scorer"), self._sampling(name)
+        client, asked = models.client(name, "scorer"), sampling(self.scenario, name)
         able = self.scenario.endpoints[self.scenario.models[name].endpoint].json_object
         if able is None:
-            able = await probe_json_object(client, sampling.model)
-        judge = Judge(self.bus, client=client, sampling=sampling, judging=judging, json_object=able)
-        await judge.start(tasks, workers=self._workers(name))
+            able = await probe_json_object(client, asked.model)
+        judge = Judge(self.bus, client=client, sampling=asked, judging=judging, json_object=able)
+        await judge.start(tasks, workers=batches_at_once(self.scenario, name))
 
     def _judging(self) -> Judging:
         return Judging.of(self.scenario.scorer, Objective.of(self.scenario.scorer))
-
-    def _workers(self, model: str) -> int:
-        """Batches at once: half again as many as fill the endpoint, so that it never waits for the next."""
-        concurrency = self.scenario.endpoints[self.scenario.models[model].endpoint].limits.concurrency
-        return -(-3 * concurrency // (2 * BATCH)) + 1
-
-    def _sampling(self, name: str) -> Sampling:
-        model = self.scenario.models[name]
-        return Sampling(model.model, model.temperature or 0.0, model.top_p, model.max_tokens)
 
     def _writing(self) -> Writing:
         scenario = self.scenario
