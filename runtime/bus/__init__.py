@@ -1,8 +1,10 @@
 """The bus: typed requests with one answer each, and events for whoever observes."""
 
+from .context import current_header, headed
 from .encoding import EncodingBus
-from .in_process import InProcessBus, current_header
-from .message import Event, Header, Request, reply_type
+from .in_process import InProcessBus
+from .interception import Interceptor, Proceed
+from .message import Event, Header, Request, Route, reply_type, route, route_name
 from .protocol import Bus, Observer
 
 __all__ = [
@@ -11,8 +13,14 @@ __all__ = [
     "Event",
     "Header",
     "InProcessBus",
+    "Interceptor",
     "Observer",
+    "Proceed",
     "Request",
+    "Route",
     "current_header",
+    "headed",
     "reply_type",
+    "route",
+    "route_name",
 ]

@@ -2,8 +2,6 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
-from inspect import isawaitable
 from itertools import count
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
@@ -14,24 +12,18 @@ from anyio.lowlevel import checkpoint_if_cancelled
 
 from ..concurrency import unwrapped
 from ..errors import AskTimeout, BusError, CycleRefused, NoServer, ServerClosed
-from .message import Event, Header, Request, reply_type
+from .context import current_header, headed
+from .interception import Interception, Interceptor
+from .message import Event, Header, Request, Route, reply_type, route, route_name
 from .observer import BufferedObserver
 
 R = TypeVar("R")
 Q = TypeVar("Q", bound=Request[Any])
 E = TypeVar("E", bound=Event)
 V = TypeVar("V")
-Route = tuple[str, str]
 
 DRAIN_SECONDS = 5.0
 """How long subscribers may take to read what is buffered when the bus closes."""
-
-_header: ContextVar[Header | None] = ContextVar("transfer_prompting_header", default=None)
-
-
-def current_header() -> Header | None:
-    """The header of the request being handled here; None outside a handler."""
-    return _header.get()
 
 
 class _Server:
@@ -69,6 +61,7 @@ class InProcessBus:
     def __init__(self) -> None:
         self._servers: dict[Route, _Server] = {}
         self._observers: set[BufferedObserver] = set()
+        self._interception = Interception()
         self._ids = count(1)
         self._tasks: TaskGroup | None = None
 
@@ -89,27 +82,40 @@ class InProcessBus:
             self._tasks = None
 
     async def ask(self, request: Request[R], *, timeout: float | None = None) -> R:
-        route = (type(request).__name__, request.route_key)
-        server = self._servers.get(route)
+        header = self._head(route(request), timeout)
+        if timeout is None:
+            return await self._asked(header, request)
+        with anyio.move_on_after(timeout):
+            return await self._asked(header, request)
+        await checkpoint_if_cancelled()
+        raise AskTimeout(f"{route_name(route(request))} was not answered within {timeout:g} s")
+
+    async def _asked(self, header: Header, request: Request[R]) -> R:
+        with headed(header):
+            try:
+                return cast("R", await self._interception.around(request, self._deliver))
+            except BaseExceptionGroup as group:
+                raise unwrapped(group) from None
+
+    async def _deliver(self, request: Request[Any]) -> object:
+        to = route(request)
+        server = self._servers.get(to)
         if server is None:
             # When everything is being cancelled, servers may end first: that is not the asker's error.
             await checkpoint_if_cancelled()
-            raise NoServer(f"nobody serves {_name(route)}")
-        header = self._head(route, timeout)
-        scope = anyio.CancelScope() if timeout is None else anyio.move_on_after(timeout)
-        server.unanswered.add(scope)
-        try:
-            with scope:
+            raise NoServer(f"nobody serves {route_name(to)}")
+        with anyio.CancelScope() as scope:
+            server.unanswered.add(scope)
+            try:
                 async with server.workers:
-                    return await self._handle(server, header, request)
-        except BaseExceptionGroup as group:
-            raise unwrapped(group) from None
-        finally:
-            server.left(scope)
+                    reply = await server.handler(self._carried(request, type(request)))
+                return self._carried(reply, reply_type(type(request)))
+            except BaseExceptionGroup as group:
+                raise unwrapped(group) from None
+            finally:
+                server.left(scope)
         await checkpoint_if_cancelled()
-        if server.closed:
-            raise ServerClosed(f"the server of {_name(route)} stopped before it answered")
-        raise AskTimeout(f"{_name(route)} was not answered within {timeout:g} s")
+        raise ServerClosed(f"the server of {route_name(to)} stopped before it answered")
 
     async def serve(
         self,
@@ -120,15 +126,15 @@ class InProcessBus:
         workers: int = 1,
         task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
     ) -> None:
-        route = (kind.__name__, key)
-        if route in self._servers:
-            raise BusError(f"{_name(route)} is served already")
-        server = self._servers[route] = _Server(handler, workers)
+        to = (kind.__name__, key)
+        if to in self._servers:
+            raise BusError(f"{route_name(to)} is served already")
+        server = self._servers[to] = _Server(handler, workers)
         try:
             task_status.started()
             await anyio.sleep_forever()
         finally:
-            del self._servers[route]
+            del self._servers[to]
             with anyio.CancelScope(shield=True):
                 await server.close()
 
@@ -153,40 +159,27 @@ class InProcessBus:
         self._observers.add(observer)
         self._tasks.start_soon(self._pump, observer, cast("Callable[[Event], object]", callback))
 
+    def intercept(self, hook: Interceptor) -> None:
+        self._interception.add(hook)
+
     async def _pump(self, observer: BufferedObserver, callback: Callable[[Event], object]) -> None:
         try:
-            async for event in observer:
-                result = callback(event)
-                if isawaitable(result):
-                    await result
+            await observer.each(callback)
         finally:
             self._observers.discard(observer)
 
-    def _head(self, route: Route, timeout: float | None) -> Header:
-        above = _header.get()
-        chain = above.chain if above else ()
-        if route in chain:
-            path = " -> ".join(_name(step) for step in (*chain, route))
+    def _head(self, to: Route, timeout: float | None) -> Header:
+        above = current_header() or Header(0)
+        if to in above.chain:
+            path = " -> ".join(route_name(step) for step in (*above.chain, to))
             raise CycleRefused(f"asks must not come back to a route that waits for them: {path}")
         ends = [] if timeout is None else [anyio.current_time() + timeout]
-        if above and above.deadline is not None:
+        if above.deadline is not None:
             ends.append(above.deadline)
-        return Header(next(self._ids), (*chain, route), min(ends, default=None))
-
-    async def _handle(self, server: _Server, header: Header, request: Request[R]) -> R:
-        token = _header.set(header)
-        try:
-            reply = await server.handler(self._carried(request, type(request)))
-        finally:
-            _header.reset(token)
-        return self._carried(cast("R", reply), reply_type(type(request)))
+        chain = (*above.chain, to)
+        return Header(next(self._ids), chain, min(ends, default=None), above.run, above.trace)
 
     def _carried(self, value: V, kind: type[V]) -> V:
-        """What arrives when `value` is sent: here, the value itself, for it is frozen."""
+        """What arrives when `value` of this kind is sent: here, the value itself, for it is frozen."""
         del kind
         return value
-
-
-def _name(route: Route) -> str:
-    kind, key = route
-    return f"{kind} for {key}" if key else kind

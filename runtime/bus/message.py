@@ -20,15 +20,34 @@ class Event(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """A pure value that states what has happened, named in the past tense."""
 
 
+Route = tuple[str, str]
+"""The name of a request's type, and its `route_key`."""
+
+
 class Header(msgspec.Struct, frozen=True):
     """What travels beside a request: its id, the routes that wait for it (outermost first), its deadline.
 
-    `deadline` is on the bus's clock (`anyio.current_time()`), None where nobody set one.
+    `deadline` is on the bus's clock (`anyio.current_time()`), None where nobody set one. `run` names the run
+    it is a part of, '' outside one. `trace` is the W3C trace context (`traceparent`, `tracestate`) of who
+    asked, empty where nothing is traced.
     """
 
     id: int
-    chain: tuple[tuple[str, str], ...]
+    chain: tuple[Route, ...] = ()
     deadline: float | None = None
+    run: str = ""
+    trace: dict[str, str] = {}
+
+
+def route(request: Request[R]) -> Route:
+    """Where a request goes."""
+    return (type(request).__name__, request.route_key)
+
+
+def route_name(to: Route) -> str:
+    """`Answer for small`."""
+    kind, key = to
+    return f"{kind} for {key}" if key else kind
 
 
 def reply_type(kind: type[Request[R]]) -> type[R]:

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
+from .interception import Interceptor
 from .message import Event, Request
 
 R = TypeVar("R")
@@ -24,6 +25,15 @@ class Observer(Protocol):
 
     def __aiter__(self) -> AsyncIterator[Event]: ...
 
+    async def each(self, callback: Callable[[Event], object]) -> None:
+        """Call back for every event, under the header it was published under; an awaitable result is
+        awaited."""
+        ...
+
+    def close(self) -> None:
+        """End the iteration once what is buffered has been read."""
+        ...
+
 
 class Bus(Protocol):
     """Carries requests to their one server and events to whoever observes.
@@ -36,6 +46,7 @@ class Bus(Protocol):
     - An asker that is cancelled, or whose `timeout` passes (`AskTimeout`), cancels the work done for it.
     - Asks form a DAG: one that would come back to a route of its own chain raises `CycleRefused`.
     - Observers may lag and lose events (counted); they never slow a publisher.
+    - Interceptors stand around every ask made here, the first one added outermost.
     """
 
     async def ask(self, request: Request[R], *, timeout: float | None = None) -> R:
@@ -71,4 +82,8 @@ class Bus(Protocol):
 
         A callback that raises ends the bus's scope with its exception.
         """
+        ...
+
+    def intercept(self, hook: Interceptor) -> None:
+        """Let `hook` see, change or refuse every request asked here from now on, and its reply."""
         ...

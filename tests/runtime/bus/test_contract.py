@@ -3,11 +3,24 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
-from transfer_prompting.runtime.bus import Bus, EncodingBus, Event, InProcessBus, Request
+from transfer_prompting.runtime.bus import (
+    Bus,
+    EncodingBus,
+    Event,
+    Header,
+    InProcessBus,
+    Interceptor,
+    Proceed,
+    Request,
+    current_header,
+    headed,
+)
 from transfer_prompting.runtime.errors import AskTimeout, BusError, CycleRefused, NoServer, ServerClosed
 
 
@@ -420,6 +433,193 @@ async def test_events_published_without_observers_go_nowhere(make_bus: type[InPr
         async with bus.events() as late:
             await bus.publish(Noted(2))
             assert [event async for event in _first(late, 1)] == [Noted(2)]
+
+
+async def test_a_closed_observer_gives_what_is_buffered_and_ends(make_bus: type[InProcessBus]):
+    async with make_bus() as bus, bus.events(Noted) as numbers:
+        await bus.publish(Noted(1))
+        numbers.close()
+        with anyio.fail_after(5):
+            assert [event async for event in numbers] == [Noted(1)]
+
+
+RUN = Header(0, run="r1", trace={"traceparent": "00-" + 32 * "a" + "-" + 16 * "b" + "-01"})
+
+
+async def test_the_header_of_a_run_goes_along_with_every_ask_below_it(make_bus: type[InProcessBus]):
+    seen: list[Header | None] = []
+
+    async with make_bus() as bus:
+
+        async def relay(request: Relay) -> Echoed:
+            seen.append(current_header())
+            return await bus.ask(Echo(request.text), timeout=5)
+
+        async def note(request: Echo) -> Echoed:
+            seen.append(current_header())
+            return Echoed(request.text)
+
+        async with serving(bus, note), anyio.create_task_group() as tasks:
+            await tasks.start(partial(bus.serve, Relay, relay))
+            with headed(RUN):
+                await bus.ask(Relay("x"))
+            assert current_header() is None
+            tasks.cancel_scope.cancel()
+    outer, inner = seen
+    assert outer is not None
+    assert inner is not None
+    assert (outer.chain, inner.chain) == ((("Relay", ""),), (("Relay", ""), ("Echo", "")))
+    assert [(header.run, header.trace) for header in (outer, inner)] == [(RUN.run, RUN.trace)] * 2
+    assert outer.id != inner.id
+    assert outer.deadline is None
+    assert inner.deadline is not None
+
+
+def test_headers_encode_and_decode_to_the_same():
+    header = msgspec.structs.replace(RUN, chain=(("Echo", "a"),), deadline=1.5)
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(header), type=Header) == header
+
+
+async def test_an_observers_callback_runs_under_the_header_of_the_publisher(make_bus: type[InProcessBus]):
+    seen: list[tuple[int, str]] = []
+
+    def note(event: Noted) -> None:
+        header = current_header()
+        seen.append((event.number, "" if header is None else header.chain[-1][1]))
+
+    async with make_bus() as bus:
+        bus.subscribe(Noted, note)
+
+        async def tell(request: Echo) -> Echoed:
+            await bus.publish(Noted(1))
+            return Echoed(request.text)
+
+        async with serving(bus, tell, key="k"):
+            await bus.ask(Echo("x", key="k"))
+            await bus.publish(Noted(2))
+    assert seen == [(1, "k"), (2, "")]
+
+
+async def test_interceptors_see_requests_and_replies_the_first_outermost(make_bus: type[InProcessBus]):
+    seen: list[str] = []
+
+    def watcher(name: str) -> Interceptor:
+        async def watch(request: Request[Any], proceed: Proceed) -> object:
+            header = current_header()
+            assert header is not None
+            assert header.chain == (("Echo", ""),)
+            seen.append(f"{name} sees {request}")
+            reply = await proceed(request)
+            seen.append(f"{name} sees {reply}")
+            return reply
+
+        return watch
+
+    async with make_bus() as bus, serving(bus):
+        bus.intercept(watcher("outer"))
+        bus.intercept(watcher("inner"))
+        await bus.ask(Echo("a"))
+    assert seen == [
+        f"outer sees {Echo('a')}",
+        f"inner sees {Echo('a')}",
+        f"inner sees {Echoed('a')}",
+        f"outer sees {Echoed('a')}",
+    ]
+
+
+async def test_an_interceptor_may_replace_the_request_and_the_reply(make_bus: type[InProcessBus]):
+    async def louder(request: Request[Any], proceed: Proceed) -> object:
+        assert isinstance(request, Echo)
+        reply = await proceed(msgspec.structs.replace(request, text=request.text.upper()))
+        assert isinstance(reply, Echoed)
+        return msgspec.structs.replace(reply, text=f"{reply.text}!")
+
+    async with make_bus() as bus, serving(bus):
+        bus.intercept(louder)
+        assert await bus.ask(Echo("a")) == Echoed("A!")
+
+
+async def test_an_interceptor_may_veto_and_then_nothing_is_handled(make_bus: type[InProcessBus]):
+    handled: list[str] = []
+
+    async def note(request: Echo) -> Echoed:
+        handled.append(request.text)
+        return Echoed(request.text)
+
+    async def refuse_x(request: Request[Any], proceed: Proceed) -> object:
+        if request == Echo("x"):
+            raise BoomError("no x")
+        return await proceed(request)
+
+    async with make_bus() as bus, serving(bus, note):
+        bus.intercept(refuse_x)
+        with pytest.raises(BoomError, match="no x"):
+            await bus.ask(Echo("x"))
+        await bus.ask(Echo("y"))
+    assert handled == ["y"]
+
+
+async def test_an_interceptor_sees_errors_as_the_asker_would_and_may_try_again(
+    make_bus: type[InProcessBus],
+):
+    tries = 0
+
+    async def fail_first(request: Echo) -> Echoed:
+        nonlocal tries
+        tries += 1
+
+        async def work() -> None:
+            if tries == 1:
+                raise BoomError
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(work)
+        return Echoed(request.text)
+
+    async def again(request: Request[Any], proceed: Proceed) -> object:
+        try:
+            return await proceed(request)
+        except BoomError:
+            return await proceed(request)
+
+    async with make_bus() as bus, serving(bus, fail_first):
+        bus.intercept(again)
+        assert await bus.ask(Echo("a")) == Echoed("a")
+    assert tries == 2
+
+
+async def test_an_interceptor_must_keep_kind_and_key(make_bus: type[InProcessBus]):
+    async def astray(request: Request[Any], proceed: Proceed) -> object:
+        return await proceed(msgspec.structs.replace(request, key="other"))
+
+    async with make_bus() as bus, serving(bus), serving(bus, key="other"):
+        bus.intercept(astray)
+        with pytest.raises(BusError, match=r"Echo for other in the place of Echo;.*keep the kind"):
+            await bus.ask(Echo("a"))
+
+
+async def test_the_timeout_of_an_ask_covers_its_interceptors(make_bus: type[InProcessBus]):
+    async def hang(request: Request[Any], proceed: Proceed) -> object:
+        await anyio.sleep_forever()
+        return await proceed(request)
+
+    async with make_bus() as bus, serving(bus):
+        bus.intercept(hang)
+        with anyio.fail_after(5), pytest.raises(AskTimeout):
+            await bus.ask(Echo("a"), timeout=0.01)
+
+
+async def test_an_interceptor_that_asks_what_it_intercepts_is_refused_as_a_cycle(
+    make_bus: type[InProcessBus],
+):
+    async with make_bus() as bus, serving(bus, workers=2):
+
+        async def ask_again(request: Request[Any], proceed: Proceed) -> object:
+            return await bus.ask(request)
+
+        bus.intercept(ask_again)
+        with pytest.raises(CycleRefused):
+            await bus.ask(Echo("a"))
 
 
 async def _first(observer: object, count: int) -> AsyncGenerator[Event]:
