@@ -16,7 +16,8 @@ from .budget.usage import AgentRole, Meter, UsageReport, Used
 from .connection import Connection, check_endpoint, connected
 from .ledger.client import LedgeredClient
 from .ledger.key import endpoint_identity
-from .ledger.ledger import Ledger, open_ledger
+from .ledger.ledger import open_ledger
+from .ledger.protocol import CallLedger
 from .limits.limiter import LimitedClient, LimitsNow
 from .logprobs_probe import probe_logprobs
 from .protocol import ChatClient
@@ -41,8 +42,8 @@ class Models:
         scenario: Scenario,
         connections: Mapping[str, Connection],
         *,
-        ledger: Ledger,
-        shared: Ledger | None,
+        ledger: CallLedger,
+        shared: CallLedger | None,
         budget: Budget,
     ) -> None:
         self._scenario = scenario
@@ -109,7 +110,7 @@ class Models:
 async def open_models(
     scenario: Scenario,
     *,
-    ledger: Ledger,
+    ledger: CallLedger,
     budget: Budget,
     clients: Mapping[str, ChatClient] | None = None,
 ) -> AsyncGenerator[Models]:

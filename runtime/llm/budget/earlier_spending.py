@@ -3,7 +3,7 @@
 from ....scenarios.endpoints import Price
 from ....scenarios.scenario import Scenario
 from ..ledger.key import endpoint_identity
-from ..ledger.ledger import Ledger
+from ..ledger.protocol import CallLedger
 from ..protocol import Usage
 from .account import Amounts
 from .budget import Budget
@@ -12,7 +12,7 @@ from .client import cost
 _FREE = Price()
 
 
-def count_earlier(scenario: Scenario, ledger: Ledger, budget: Budget) -> None:
+def count_earlier(scenario: Scenario, ledger: CallLedger, budget: Budget) -> None:
     """Tell the budget what earlier invocations paid for, at the scenario's prices of today.
 
     Where two entries of `models` are one model of one endpoint, the dearer price counts.

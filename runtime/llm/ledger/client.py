@@ -10,7 +10,7 @@ from ..budget.attempts import CURRENT, Attempts
 from ..protocol import ChatClient, ChatRequest, ChatResponse
 from .flight import Flight
 from .key import call_key
-from .ledger import Ledger
+from .protocol import CallLedger
 
 Admit = Callable[[ChatRequest], Awaitable[None] | None]
 
@@ -33,9 +33,9 @@ class LedgeredClient:
     def __init__(
         self,
         inner: ChatClient,
-        ledger: Ledger,
+        ledger: CallLedger,
         endpoint: str,
-        shared: Ledger | None = None,
+        shared: CallLedger | None = None,
         *,
         admit: Admit | None = None,
     ) -> None:

@@ -5,8 +5,6 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
 from typing import Any, Self
 
 from anyio import create_task_group, to_thread
@@ -20,6 +18,8 @@ from .earlier import Earlier, begin_invocation, earlier
 from .file import open_ledger_file
 from .flight import Flight
 from .lock import exclusive
+from .memory import MemoryLedger
+from .protocol import CallLedger
 from .rows import (
     SELECT_FAILURE,
     SELECT_KEYS,
@@ -135,18 +135,13 @@ class Ledger:
 
 
 @asynccontextmanager
-async def open_ledger(path: Path | None, *, shared: bool = False) -> AsyncGenerator[Ledger]:
-    """`Ledger.open`; without a path a ledger of its own that is gone when the scope ends."""
-    if path is not None:
-        async with Ledger.open(path, shared=shared) as ledger:
-            yield ledger
+async def open_ledger(path: Path | None, *, shared: bool = False) -> AsyncGenerator[CallLedger]:
+    """`Ledger.open`; without a path a ledger in memory, which starts empty and writes nothing."""
+    if path is None:
+        yield MemoryLedger()
         return
-    folder = await to_thread.run_sync(mkdtemp, None, "tprompt-")
-    try:
-        async with Ledger.open(Path(folder, "ledger.sqlite")) as ledger:
-            yield ledger
-    finally:
-        rmtree(folder, ignore_errors=True)
+    async with Ledger.open(path, shared=shared) as ledger:
+        yield ledger
 
 
 def _open(

@@ -12,7 +12,7 @@ import pytest
 from anyio.streams.text import TextReceiveStream
 
 from transfer_prompting.runtime.errors import InputError
-from transfer_prompting.runtime.llm.ledger.ledger import Ledger, open_ledger
+from transfer_prompting.runtime.llm.ledger.ledger import Ledger
 from transfer_prompting.runtime.llm.protocol import ChatResponse
 
 HERE = "http://host/v1"
@@ -97,7 +97,7 @@ def test_an_empty_file_becomes_a_ledger(path: Path) -> None:
 _CHILD = """
 import sys, anyio
 from pathlib import Path
-from transfer_prompting.runtime.llm.ledger.ledger import Ledger, open_ledger
+from transfer_prompting.runtime.llm.ledger.ledger import Ledger
 from transfer_prompting.runtime.llm.protocol import ChatResponse
 
 async def main():
@@ -159,14 +159,6 @@ async def test_a_ledger_is_refused_to_another_part_of_the_same_process(path: Pat
         with pytest.raises(InputError, match="this process is using"):
             async with Ledger.open(path):
                 pytest.fail("opened")
-
-
-async def test_without_a_path_nothing_is_left_behind() -> None:
-    async with open_ledger(None) as ledger:
-        await ledger.record(b"a" * 16, HERE, "m", answered("one"))
-        assert ledger.find(b"a" * 16) is not None
-        folder = anyio.Path(ledger.path.parent)
-    assert not await folder.exists()
 
 
 async def test_a_shared_ledger_is_open_to_many_at_once(path: Path) -> None:
