@@ -10,18 +10,24 @@ Key = str | int
 
 
 class Document:
-    """Parsed YAML: `data`, and the line of each key path for messages. `name` is shown in them."""
+    """Scenario keys as typed: `data`, and for messages the line of each key path where they stand in a file.
+    `name` is shown in them."""
 
-    def __init__(self, name: str, data: dict[str, object], lines: dict[tuple[Key, ...], int]) -> None:
+    def __init__(
+        self, name: str, data: dict[str, object], lines: dict[tuple[Key, ...], int] | None = None
+    ) -> None:
         self.name = name
         self.data = data
         self._lines = lines
 
-    def line(self, path: tuple[Key, ...]) -> int:
-        """The line of the key at `path`, or of its nearest ancestor that stands in the file."""
+    def place(self, path: tuple[Key, ...]) -> str:
+        """`file.yaml:3: targets[0]`, with the line of the key, or of its nearest ancestor in the file."""
+        key = path_text(path) or "scenario"
+        if self._lines is None:
+            return f"{self.name}: {key}" if path else self.name
         while path not in self._lines and path:
             path = path[:-1]
-        return self._lines.get(path, 1)
+        return f"{self.name}:{self._lines.get(path, 1)}: {key}"
 
     def set(self, path: tuple[str, ...], value: object, source: str) -> None:
         """Set the value at a path, creating mappings on the way; InputError where a scalar is in the way."""

@@ -9,7 +9,7 @@ from typing import cast
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from .document import Document, Key, parse, path_text
+from .document import Document, Key, parse
 from .errors import InputError
 from .scenario import Scenario
 from .secrets import refuse_secrets
@@ -53,7 +53,7 @@ def bundled() -> dict[str, Path]:
 
 
 def build(document: Document, folder: Path) -> Scenario:
-    """Validate a parsed document; InputError lists every problem with its file, line and key."""
+    """Validate a document; InputError lists every problem with its file, line and key."""
     refuse_secrets(document)
     try:
         return Scenario.model_validate(document.data).at(folder)
@@ -73,7 +73,7 @@ def _read(path: Path) -> str:
 
 def _problem(document: Document, error: Mapping[str, object]) -> str:
     path = cast("tuple[Key, ...]", error["loc"])
-    where = f"{document.name}:{document.line(path)}: {path_text(path) or 'scenario'}"
+    where = document.place(path)
     message = str(error["msg"]).removeprefix("Value error, ")
     match error["type"]:
         case "extra_forbidden":

@@ -14,7 +14,10 @@ from .tasks import Task
 
 
 class Scenario(Strict):
-    """A validated scenario file. `folder` is where its relative paths start."""
+    """A validated scenario: `load` it from a file, or `build` it in code from the same keys.
+
+    `folder` is where its relative paths start.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Names the run and its folder.")
     description: str = Field(default="", description="One line, shown by `tprompt scenarios`.")
@@ -65,6 +68,17 @@ class Scenario(Strict):
         from .load import load  # it builds scenarios, so it imports this module
 
         return load(scenario, overrides)
+
+    @classmethod
+    def build(cls, data: Mapping[str, object], folder: Path | None = None) -> "Scenario":
+        """The scenario with these keys, as a file would hold them; rows of tasks may be given under `rows`.
+
+        Relative paths start at `folder`, by default the working directory. Raises InputError as `load` does.
+        """
+        from .document import Document
+        from .load import build
+
+        return build(Document("scenario", dict(data)), folder or Path.cwd())
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, JsonValue, NonNegativeInt, PositiveInt, model_validator
 
 from .strict import Strict
 
@@ -11,6 +11,7 @@ Kind = Literal["multiple_choice", "classification", "yes_no", "yes_no_maybe", "n
 Read = Literal["auto", "generate", "likelihood"]
 Confidence = Literal["auto", "verbalised", "token_probability", "agreement", "top_k", "none"]
 Size = Annotated[int | float, Field(ge=0)]
+Rows = Annotated[list[dict[str, JsonValue]], Field(min_length=1)]
 
 
 class Fields(Strict):
@@ -56,6 +57,16 @@ class SplitFiles(Strict):
     test: str
 
 
+class SplitRows(Strict):
+    """Predefined splits, the rows themselves."""
+
+    train: Rows
+    validation: Rows | None = Field(
+        default=None, description="Left out means: half of train, seeded and stratified."
+    )
+    test: Rows
+
+
 class Task(Strict):
     """One task: data, kind of answer, and how it is asked and read."""
 
@@ -65,6 +76,9 @@ class Task(Strict):
         examples=["data/reviews.jsonl", "hf://org/name?config=main&split=test"],
     )
     files: SplitFiles | None = Field(default=None, description="Instead of `data`: one file per split.")
+    rows: Rows | SplitRows | None = Field(
+        default=None, description="Instead of `data`: the rows themselves, or the rows of each split."
+    )
     preset: str | None = Field(
         default=None, description="A named mapping of a public set; see `tprompt presets`."
     )
@@ -108,14 +122,16 @@ class Task(Strict):
         if self.files is not None:
             files = {key: _at(folder, value) for key, value in self.files.model_dump().items() if value}
             return self.model_copy(update={"files": SplitFiles(**files)})
+        if self.rows is not None:
+            return self
         data = self.data
         paths = [_at(folder, path) for path in data] if isinstance(data, list) else _at(folder, data or "")
         return self.model_copy(update={"data": paths})
 
     @model_validator(mode="after")
     def _has_data(self) -> Self:
-        if (self.data is None) == (self.files is None):
-            raise ValueError("give exactly one of data and files")
+        if [self.data, self.files, self.rows].count(None) != 2:
+            raise ValueError("give exactly one of data, files and rows")
         if self.kind is None and self.preset is None:
             raise ValueError("give kind, or a preset that sets it")
         return self

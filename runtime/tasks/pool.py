@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from math import ceil
 from pathlib import Path
 
-from ...scenarios.tasks import SplitFiles
 from ...scenarios.tasks import Task as TaskSettings
 from ..errors import InputError
 from ..randomness import generator
 from .collect import Placed, collect
-from .data import read
 from .example import Example, Splits
 from .label_set import LABELLED
 from .overlap import near_overlap, refuse_overlap
 from .settings import Settings
+from .sources import POOL, sources
 from .split import Shuffle, check_sizes, halves, split_pool
 
 Split = tuple[Splits, list[str]]
@@ -29,26 +28,25 @@ class Pool:
         self.dropped: Counter[str] = Counter()
         self._settings = settings
         self._spec = spec
-        self._folder = folder
+        self._sources = sources(spec, folder, settings.shape)
         self._seed = seed
 
     def split(self) -> Split:
         """Raises InputError: bad rows, too few of them, or rows that stand in two predefined splits."""
-        if self._spec.data is not None:
-            rows = [placed.example for placed in self._collect(self._spec.data, "", self._spec.limit)]
-            name, sizes = self._settings.name, self._spec.split
-            return split_pool(name, rows, sizes, stratum=self._stratum, shuffle=self._shuffle("split"))
-        assert self._spec.files is not None, "the schema asks for data or files"
-        return self._predefined(self._spec.files)
+        if POOL not in self._sources:
+            return self._predefined()
+        rows = [placed.example for placed in self._collect(POOL, self._spec.limit)]
+        name, sizes = self._settings.name, self._spec.split
+        return split_pool(name, rows, sizes, stratum=self._stratum, shuffle=self._shuffle("split"))
 
-    def _predefined(self, files: SplitFiles) -> Split:
+    def _predefined(self) -> Split:
         caps = self._caps()
-        if files.validation is None:
-            train, validation = self._halved(files.train, caps)
+        if "validation" in self._sources:
+            train = self._collect("train", caps["train"])
+            validation = self._collect("validation", caps["validation"])
         else:
-            train = self._collect(files.train, "train", caps["train"])
-            validation = self._collect(files.validation, "validation", caps["validation"])
-        test = self._collect(files.test, "test", caps["test"])
+            train, validation = self._halved(caps)
+        test = self._collect("test", caps["test"])
         found = {"train": train, "validation": validation, "test": test}
         examples = {part: tuple(placed.example for placed in rows) for part, rows in found.items()}
         splits = check_sizes(self._settings.name, Splits(**examples))
@@ -57,13 +55,11 @@ class Pool:
         refuse_overlap(self._settings.name, list(examples.items()), places)
         return splits, near_overlap(list(examples.items()), places)
 
-    def _halved(
-        self, train: str, caps: Mapping[str, int | None]
-    ) -> tuple[Sequence[Placed], Sequence[Placed]]:
-        """Train and validation out of one file: its halves, or as many rows as each may have."""
+    def _halved(self, caps: Mapping[str, int | None]) -> tuple[Sequence[Placed], Sequence[Placed]]:
+        """Train and validation out of one source: its halves, or as many rows as each may have."""
         first, second = caps["train"], caps["validation"]
         limit = None if first is None or second is None else first + second
-        rows = self._collect(train, "train", limit)
+        rows = self._collect("train", limit)
         share = 0.5 if first is None or second is None else first / (first + second)
         by_id = {placed.example.id: placed for placed in rows}
         one, other = halves(
@@ -74,9 +70,10 @@ class Pool:
         )
         return [by_id[row.id] for row in one], [by_id[row.id] for row in other]
 
-    def _collect(self, data: str | Sequence[str], part: str, limit: int | None) -> list[Placed]:
+    def _collect(self, part: str, limit: int | None) -> list[Placed]:
+        source = self._sources[part]
         kept = collect(
-            read(data, self._folder, self._settings.shape),
+            source.items,
             self._settings.recipe(f"{part}-" if part else ""),
             self.dropped,
             limit=limit,
@@ -84,20 +81,20 @@ class Pool:
             random=self._random("rows", part),
         )
         if not kept:
-            key = f"files.{part}" if part else "data"
+            place = f" in {source.name}" if source.name else ""
             reasons = ", ".join(f"{count} dropped: {reason}" for reason, count in self.dropped.items())
             why = f" ({reasons})" if reasons else ""
-            raise InputError(f"tasks.{self._settings.name}.{key}: no rows in {data}{why}")
+            raise InputError(f"tasks.{self._settings.name}.{source.key}: no rows{place}{why}")
         return kept
 
     def _counts(self) -> dict[str, int]:
-        """Rows per split where counts stand beside `files`, else nothing; InputError for shares."""
+        """Rows per split where counts stand beside predefined splits, else nothing; InputError for shares."""
         if "split" not in self._spec.model_fields_set:
             return {}
         sizes = dict(self._spec.split)
         if all(size <= 1 for size in sizes.values()):
             raise InputError(
-                f"tasks.{self._settings.name}.split: with `files`, give counts of rows, not shares"
+                f"tasks.{self._settings.name}.split: with predefined splits, give counts of rows, not shares"
             )
         return {part: int(size) for part, size in sizes.items()}
 
@@ -113,7 +110,7 @@ class Pool:
             least = min(wanted, self._spec.limit or wanted)
             if len(found[part]) < least:
                 where = f"tasks.{self._settings.name}.split.{part}"
-                raise InputError(f"{where}: {least} rows wanted, but its file gives {len(found[part])}")
+                raise InputError(f"{where}: {least} rows wanted, but there are {len(found[part])}")
 
     def _stratum(self, example: Example) -> str:
         return example.gold if self._settings.kind in (*LABELLED, "multiple_choice") else ""

@@ -1,10 +1,12 @@
 """Loading scenario files: what is accepted, and what a wrong file is told."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import yaml
 
-from transfer_prompting.scenarios import InputError, load
+from transfer_prompting.scenarios import InputError, Scenario, load
 from transfer_prompting.scenarios.load import bundled
 
 MINIMAL = """\
@@ -130,3 +132,47 @@ def test_a_file_that_is_not_utf8_is_told_with_the_byte(tmp_path: Path):
 @pytest.mark.parametrize("name", sorted(bundled()))
 def test_every_bundled_scenario_is_valid_and_says_what_it_is(name: str):
     assert load(name).description
+
+
+def keys(**changes: object) -> Mapping[str, object]:
+    return {**yaml.safe_load(MINIMAL), **changes}
+
+
+def test_a_scenario_built_in_code_equals_the_one_loaded_from_a_file(tmp_path: Path):
+    built = Scenario.build(keys(), tmp_path)
+    assert built == load(written(tmp_path, MINIMAL))
+    assert built.folder == tmp_path
+    assert Scenario.build(keys()).folder == Path.cwd()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"referense": {}}, "scenario: referense: unknown key; did you mean 'reference'?"),
+        ({"targets": ["large"]}, "scenario: targets[0]: 'large' is not an entry of models"),
+        ({"tasks": {"reviews": {"kind": "text"}}}, "give exactly one of data, files and rows"),
+        (
+            {"endpoints": {"here": {"base_url": "http://x/v1", "api_key_env": "sk-0123456789abcdefghij"}}},
+            "scenario: endpoints.here.api_key_env: looks like a secret",
+        ),
+    ],
+)
+def test_a_wrong_scenario_in_code_is_told_by_key(changes: Mapping[str, object], said: str):
+    with pytest.raises(InputError) as caught:
+        Scenario.build(keys(**changes))
+    assert said in str(caught.value)
+
+
+def test_rows_may_hold_what_would_be_a_secret_among_settings():
+    row = {"text": "Is sk-0123456789abcdefghij a key?", "label": "yes", "token": "sk"}
+    task = {"kind": "yes_no", "rows": [row]}
+    scenario = Scenario.build(keys(tasks={"reviews": task}))
+    assert scenario.tasks["reviews"].rows == [row]
+
+
+def test_a_scenario_with_rows_moves_to_another_folder_with_them(tmp_path: Path):
+    task = {"kind": "yes_no", "rows": [{"text": "Is it?", "label": "yes", "note": None}]}
+    scenario = Scenario.build(keys(tasks={"reviews": task}), tmp_path)
+    text = yaml.safe_dump(scenario.absolute().model_dump(mode="json", exclude_none=True))
+    moved = load(written(tmp_path, text))
+    assert moved.tasks == scenario.tasks

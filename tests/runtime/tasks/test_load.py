@@ -225,7 +225,7 @@ def test_counts_beside_files_cut_each_split(tmp_path: Path):
     found = ids(loaded(tmp_path, data=None, files=given, split=COUNTS))
     assert {part: len(members) for part, members in found.items()} == COUNTS
     message = refused(tmp_path, data=None, files=given, split={**COUNTS, "test": 31})
-    assert message == "tasks.reviews.split.test: 31 rows wanted, but its file gives 30"
+    assert message == "tasks.reviews.split.test: 31 rows wanted, but there are 30"
     assert "give counts of rows, not shares" in refused(
         tmp_path, data=None, files=given, split={"train": 0.3}
     )
@@ -272,3 +272,31 @@ def test_rows_that_a_preset_leaves_out_are_counted_by_reason(tmp_path: Path):
     assert sum(len(members) for members in ids(task).values()) == 20
     written(tmp_path / "rows.jsonl", data[:1])
     assert refused(tmp_path, kind=None, preset="lawbench_3_3").endswith("(1 dropped: more than one charge)")
+
+
+def test_rows_given_in_code_load_as_rows_of_a_file(tmp_path: Path):
+    written(tmp_path / "rows.jsonl", rows(20))
+    of_file = loaded(tmp_path, split=COUNTS)
+    in_code = loaded(tmp_path, split=COUNTS, data=None, rows=rows(20))
+    assert in_code.splits == of_file.splits
+    assert in_code.counts == of_file.counts
+
+
+def test_rows_may_be_given_split_by_split(tmp_path: Path):
+    given = {"train": rows(6), "validation": rows(4, 6), "test": rows(10, 10)}
+    task = loaded(tmp_path, data=None, rows=given)
+    assert {part: len(members) for part, members in ids(task).items()} == COUNTS
+    halved = loaded(tmp_path, data=None, rows={"train": rows(8), "test": rows(10, 10)})
+    assert {part: len(members) for part, members in ids(halved).items()} == {
+        "train": 4,
+        "validation": 4,
+        "test": 10,
+    }
+
+
+def test_a_bad_row_given_in_code_is_named_by_its_index(tmp_path: Path):
+    bad: list[dict[str, object]] = [*rows(5), {"text": "six", "label": None}]
+    assert "\nrows[5]: " in refused(tmp_path, data=None, rows=bad, labels=["bad", "good"])
+    assert "\nrows.test[5]: " in refused(
+        tmp_path, data=None, rows={"train": rows(9, 9), "test": bad}, labels=["bad", "good"]
+    )
