@@ -11,6 +11,7 @@ from ..runtime.evaluation.objective import Objective
 from ..runtime.evaluation.paired import corrected
 from ..runtime.llm.budget.budget import Budget
 from ..runtime.prompt import Prompt
+from ..runtime.report.responses import Responses
 from ..runtime.report.results import (
     OnFront,
     PromptEntry,
@@ -26,7 +27,7 @@ from ..runtime.tasks.task import Task
 from ..scenarios import Scenario
 from .calls import Calls
 from .examination import Examination, Sitting
-from .messages import ProblemMet, RunEnded, RunStarted
+from .messages import Cost, ProblemMet, RunEnded, RunStarted
 from .panel import Panel
 from .plan import Plan, original, originals, source_plan, target_plans, tested_beside
 from .record import Record
@@ -48,6 +49,7 @@ class Coordinator:
         bus: Bus,
         record: Record,
         panel: Panel,
+        responses: Responses,
         tasks: Mapping[str, Task],
         objective: Objective,
         budget: Budget,
@@ -63,7 +65,9 @@ class Coordinator:
         self._calls = calls
         self._strategy = strategy
         self._objective = objective
-        self._examination = Examination(record, panel, tasks=tasks, objective=objective, seed=scenario.seed)
+        self._examination = Examination(
+            record, panel, responses=responses, tasks=tasks, objective=objective, seed=scenario.seed
+        )
         self._searches: list[Search] = []
         self._targets: list[TargetResult] = []
         self._transfer: list[Transfer] = []
@@ -158,6 +162,7 @@ class Coordinator:
             panel=self._panel,
             tasks=self._tasks,
             objective=self._objective,
+            cost=self._cost,
         )
         self._searches.append(search)
         return search
@@ -176,6 +181,10 @@ class Coordinator:
 
     def _original_of(self, search: Search) -> Prompt:
         return self._original(search.plan.tasks[0])
+
+    def _cost(self) -> Cost:
+        spent = {cap: remaining.spent for cap, remaining in self._budget.remaining().items()}
+        return Cost(calls=int(spent["calls"]), tokens=int(spent["tokens"]), usd=spent["usd"])
 
     def _originals(self, plan: Plan) -> tuple[Prompt, ...]:
         return originals(self._scenario, (self._tasks[name] for name in plan.tasks))

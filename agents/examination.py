@@ -14,6 +14,7 @@ from ..runtime.evaluation.paired import gains
 from ..runtime.evaluation.ratings import Preference
 from ..runtime.evaluation.scorecard import Scorecard
 from ..runtime.prompt import Prompt
+from ..runtime.report.responses import Responses
 from ..runtime.report.results import Part, PromptEntry, TargetResult, Transfer
 from ..runtime.tasks.task import Task
 from .finals import Finalist
@@ -46,14 +47,23 @@ class Paper(msgspec.Struct, frozen=True):
 class Examination:
     """Tests every prompt of a sitting on the whole test split, and compares them row by row.
 
-    `spent` says whether the budget ended before everything was compared.
+    `spent` says whether the budget ended before everything was compared. Every response is kept in
+    `responses`.
     """
 
     def __init__(
-        self, record: Record, panel: Panel, *, tasks: Mapping[str, Task], objective: Objective, seed: int
+        self,
+        record: Record,
+        panel: Panel,
+        *,
+        responses: Responses,
+        tasks: Mapping[str, Task],
+        objective: Objective,
+        seed: int,
     ) -> None:
         self._record = record
         self._panel = panel
+        self._responses = responses
         self._tasks = tasks
         self._objective = objective
         self._seed = seed
@@ -65,6 +75,7 @@ class Examination:
         Raises BudgetReached when the budget ends first; then there is no result for this sitting.
         """
         papers = await self._papers(sitting)
+        self._keep(sitting, papers)
         results: list[TargetResult] = []
         transfers: list[Transfer] = []
         for model in sitting.models:
@@ -88,7 +99,8 @@ class Examination:
         rows = {sitting.task: self._panel.rows(sitting.task, "test")}
 
         async def one(prompt: Prompt) -> Verdict:
-            return await self._panel.score(prompt, rows, models=sitting.models, final=True)
+            every = len(rows[sitting.task])
+            return await self._panel.score(prompt, rows, models=sitting.models, responses=every, final=True)
 
         ends = await settle(prompts.values(), one, limit=len(prompts), catch=(BudgetReached,))
         papers: dict[str, Paper] = {}
@@ -98,6 +110,12 @@ class Examination:
             cards = self._panel.cards(end.value, intervals=True)
             papers[id] = Paper(end.value, cards.get(sitting.task, {}))
         return papers
+
+    def _keep(self, sitting: Sitting, papers: Mapping[str, Paper]) -> None:
+        self._responses.ask(sitting.task, self._panel.rows(sitting.task, "test"))
+        for prompt, paper in papers.items():
+            for (task, model), scored in paper.verdict.scored.items():
+                self._responses.give(task, model, prompt, scored.responses)
 
     async def _result(self, sitting: Sitting, model: str, papers: Mapping[str, Paper]) -> TargetResult:
         task, pair = sitting.task, (sitting.task, model)

@@ -265,13 +265,23 @@ class PromptScored(Event, frozen=True):
     stopped: bool = False
 
 
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
+    """What the run has cost so far, replayed calls counted as what they cost when they were paid."""
+
+    calls: int
+    tokens: int
+    usd: float
+
+
 class StepEnded(Event, frozen=True):
-    """A step's candidates are all scored; the best so far among those that answered every train row."""
+    """A step's candidates are all scored; the best so far among those that answered every train row, and the
+    cost of the run until then."""
 
     scope: str
     step: int
     best: str
     objective: float | None
+    cost: Cost
 
 
 class PromptsKept(Event, frozen=True):

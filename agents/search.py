@@ -19,6 +19,7 @@ from ..runtime.tasks.task import Task
 from .briefing import Briefing
 from .finals import Finalist, Finals
 from .messages import (
+    Cost,
     NotesTaken,
     ProblemMet,
     PromptScored,
@@ -56,6 +57,7 @@ class Search:
     Steps are barriers: a step's candidates are proposed together from one history and raced together, and
     what follows depends on their scores, never on who finished first. Where steps overlap, a step is written
     while the one before it is raced, from the history as it was before that: still the same on every replay.
+    `cost` tells what the run has cost.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Search:
         panel: Panel,
         tasks: Mapping[str, Task],
         objective: Objective,
+        cost: Callable[[], Cost],
     ) -> None:
         self.plan = plan
         self.pool = Pool(panel.measure, panel.feasible)
@@ -79,6 +82,7 @@ class Search:
         self._bus = bus
         self._record = record
         self._panel = panel
+        self._cost = cost
         self._briefing = Briefing(plan, panel, tasks, self.pool)
         self._gate = Gate(_leakage(plan.tasks, panel))
         self._race = Race(
@@ -243,7 +247,7 @@ class Search:
         best = next(iter(self.pool.finishers()), None)
         if best is not None:
             candidate, objective = best
-            ended = StepEnded(self.plan.scope, step, candidate.prompt.id, objective)
+            ended = StepEnded(self.plan.scope, step, candidate.prompt.id, objective, self._cost())
             await self._record(ended)
         self._scored = step
 

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 import anyio
+import anyio.to_thread
 import msgspec
 import yaml
 from anyio.abc import TaskGroup
@@ -23,6 +24,8 @@ from ..runtime.llm.preflight import unreachable
 from ..runtime.llm.protocol import ChatClient
 from ..runtime.llm.stack import Models, check_endpoints, open_models, probe_logprobs
 from ..runtime.log import open_log
+from ..runtime.report.page import write_page
+from ..runtime.report.responses import open_responses
 from ..runtime.report.results import Results, Status, write
 from ..runtime.search.history import open_history
 from ..runtime.tasks.load import LoadedTask, load_task
@@ -108,7 +111,7 @@ class Team:
         return {name: _prepared(self.scenario, name) for name in self.scenario.tasks}
 
     async def run(self) -> Results:
-        """Both stages and the test; also writes `results.json` where there is an output folder.
+        """Both stages and the test; with an output folder also writes `results.json` and `report.html` there.
 
         A run that is cancelled or fails writes what it has before the error goes on.
         """
@@ -122,6 +125,9 @@ class Team:
             raise
         finally:
             results = self._results(status)
+            if self._out is not None:
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(write_page, self._out)
         return results
 
     def _results(self, status: Status) -> Results:
@@ -166,6 +172,7 @@ class Team:
             ):
                 self._models = models
                 history = files.enter_context(open_history(out / "history.jsonl" if out else None))
+                responses = files.enter_context(open_responses(out / "responses.jsonl" if out else None))
                 if out is not None:
                     _save(scenario, out / "scenario.yaml")
                     self.bus.subscribe(Event, log_events(files.enter_context(open_log(out / "log.jsonl"))))
@@ -191,6 +198,7 @@ class Team:
                     bus=self.bus,
                     record=record,
                     panel=panel,
+                    responses=responses,
                     tasks=known,
                     objective=objective,
                     budget=budget,
