@@ -22,7 +22,7 @@ from ..runtime.llm.json_probe import probe_json_object
 from ..runtime.llm.ledger.ledger import open_ledger
 from ..runtime.llm.preflight import unreachable
 from ..runtime.llm.protocol import ChatClient
-from ..runtime.llm.stack import Models, check_endpoints, open_models, probe_logprobs
+from ..runtime.llm.stack import Models, SpendingNow, check_endpoints, open_models, probe_logprobs
 from ..runtime.log import open_log
 from ..runtime.report.page import write_page
 from ..runtime.report.responses import open_responses
@@ -81,6 +81,7 @@ class Team:
         self._context: AbstractAsyncContextManager[None] | None = None
         self._coordinator: Coordinator | None = None
         self._models: Models | None = None
+        self._running: anyio.CancelScope | None = None
         self._started = 0.0
 
     def check(self) -> dict[str, LoadedTask]:
@@ -113,22 +114,40 @@ class Team:
     async def run(self) -> Results:
         """Both stages and the test; with an output folder also writes `results.json` and `report.html` there.
 
-        A run that is cancelled or fails writes what it has before the error goes on.
+        A run that is stopped returns what it has. One that is cancelled or fails writes what it has before
+        the error goes on.
         """
         assert self._coordinator is not None, "enter the team (async with) before running it"
         status: Status = "failed"
         try:
-            results = await self._coordinator.run()
-            status = results.status
+            with anyio.CancelScope() as self._running:
+                status = (await self._coordinator.run()).status
+            if self._running.cancelled_caught:
+                status = "interrupted"
         except anyio.get_cancelled_exc_class():
             status = "interrupted"
             raise
         finally:
             results = self._results(status)
+            self._running = None
             if self._out is not None:
                 with anyio.CancelScope(shield=True):
                     await anyio.to_thread.run_sync(write_page, self._out)
         return results
+
+    async def stop(self) -> None:
+        """End a run early: no further call is sent, those in flight finish and are recorded, and `run`
+        returns what is complete, with the status `interrupted`. Does nothing where no run is going on.
+        """
+        if self._running is not None:
+            assert self._models is not None
+            await self._models.drain()
+            self._running.cancel()
+
+    def now(self) -> SpendingNow:
+        """What is spent and what limits hold at this moment, for displays; only inside the context."""
+        assert self._models is not None, "enter the team (async with) first"
+        return self._models.now()
 
     def _results(self, status: Status) -> Results:
         assert self._coordinator is not None

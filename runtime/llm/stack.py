@@ -8,12 +8,14 @@ import msgspec
 from ...scenarios.endpoints import Model
 from ...scenarios.scenario import Scenario
 from ..errors import InputError
+from .budget.account import Cap
 from .budget.attempts import CountingClient
-from .budget.budget import Budget
+from .budget.budget import Budget, Remaining
 from .budget.client import BudgetedClient
 from .budget.earlier_spending import count_earlier
 from .budget.usage import AgentRole, Meter, UsageReport, Used
 from .connection import Connection, check_endpoint, connected
+from .gate import Gate, GatedClient
 from .ledger.client import LedgeredClient
 from .ledger.key import endpoint_identity
 from .ledger.ledger import open_ledger
@@ -23,7 +25,7 @@ from .logprobs_probe import probe_logprobs
 from .protocol import ChatClient
 from .retries.client import RetryingClient
 
-__all__ = ["ModelNow", "Models", "open_models", "probe_logprobs"]
+__all__ = ["ModelNow", "Models", "SpendingNow", "open_models", "probe_logprobs"]
 
 
 class ModelNow(msgspec.Struct, frozen=True):
@@ -32,6 +34,14 @@ class ModelNow(msgspec.Struct, frozen=True):
 
     used: Used
     limits: LimitsNow
+
+
+class SpendingNow(msgspec.Struct, frozen=True):
+    """A run at one moment, for displays: the models used so far by their names in the scenario, and every
+    cap of the budget with what is spent and left."""
+
+    models: dict[str, ModelNow]
+    budget: dict[Cap, Remaining]
 
 
 class Models:
@@ -52,6 +62,7 @@ class Models:
         self._shared = shared
         self._budget = budget
         self._meter = Meter()
+        self._gate = Gate()
         self._stacks: dict[tuple[str, str], LedgeredClient] = {}
 
     def spec(self, name: str) -> Model:
@@ -82,6 +93,15 @@ class Models:
             for spec in [self._scenario.models[name]]
         }
 
+    def now(self) -> SpendingNow:
+        """What is spent and what limits hold, at this moment."""
+        return SpendingNow(self.snapshots(), self._budget.remaining())
+
+    async def drain(self) -> None:
+        """Send nothing more, and return when no HTTP call is in flight. What would be sent waits until it
+        is cancelled."""
+        await self._gate.close()
+
     def _stack(self, spec: Model) -> LedgeredClient:
         key = (spec.endpoint, spec.model)
         if key not in self._stacks:
@@ -90,7 +110,8 @@ class Models:
 
     def _assembled(self, spec: Model) -> LedgeredClient:
         connection = self._connections[spec.endpoint]
-        limited = LimitedClient(CountingClient(connection.client), connection.limiters.of(spec.model))
+        gated = GatedClient(CountingClient(connection.client), self._gate)
+        limited = LimitedClient(gated, connection.limiters.of(spec.model))
         retrying = RetryingClient(
             limited,
             connection.endpoint.retry,

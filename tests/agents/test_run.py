@@ -14,11 +14,13 @@ from transfer_prompting.agents.messages import (
     RunEnded,
     RunStarted,
     StageStarted,
+    StepEnded,
     TargetTested,
 )
 from transfer_prompting.agents.team import Team
 from transfer_prompting.runtime.bus import EncodingBus, Event, InProcessBus
 from transfer_prompting.runtime.errors import EndpointError
+from transfer_prompting.runtime.llm.stack import SpendingNow
 from transfer_prompting.runtime.report.results import Results, read
 from transfer_prompting.scenarios import Scenario, load
 
@@ -212,6 +214,64 @@ async def test_a_world_where_prompts_change_nothing_shows_no_gain(tmp_path: Path
     gain = results.targets[0].gain["accuracy"]
     assert gain.difference == 0
     assert (gain.low, gain.high) == (0, 0)
+
+
+async def test_a_stopped_run_finishes_what_is_in_flight_and_counts_every_call(tmp_path: Path):
+    reached, go_on = anyio.Event(), anyio.Event()
+    async with simulated(tmp_path) as (scenario, world, server):
+
+        async def behaviour(body: dict[str, object]) -> str:
+            if server.count == 200:
+                reached.set()
+            if server.count >= 200:
+                await go_on.wait()
+            return world(body)
+
+        server.behaviour = behaviour
+        ended: list[Results] = []
+
+        async def go(team: Team) -> None:
+            ended.append(await team.run())
+
+        with anyio.fail_after(30):
+            async with Team(scenario, out=tmp_path / "out") as team, anyio.create_task_group() as tasks:
+                tasks.start_soon(go, team)
+                await reached.wait()
+                tasks.start_soon(team.stop)
+                await anyio.wait_all_tasks_blocked()
+                assert not ended
+                in_flight = server.at_once
+                go_on.set()
+        (results,) = ended
+        assert in_flight > 1
+        assert results.status == "interrupted"
+        assert results.usage.calls == server.count
+        assert results.usage.failed == 0
+        again = await finished(scenario, out=tmp_path / "out")
+    assert again.status == "complete"
+    assert again.usage.replayed == results.usage.calls + results.usage.replayed
+
+
+async def test_stopping_a_team_that_runs_nothing_does_nothing(tmp_path: Path):
+    async with simulated(tmp_path) as (scenario, _, _), Team(scenario) as team:
+        with anyio.fail_after(5):
+            await team.stop()
+        with anyio.fail_after(60):
+            assert (await team.run()).status == "complete"
+
+
+async def test_a_display_sees_spending_and_limits_while_the_run_goes_on(tmp_path: Path):
+    seen: list[SpendingNow] = []
+    async with simulated(tmp_path, budget={"calls": 5000}) as (scenario, _, _), Team(scenario) as team:
+        assert team.now().budget["calls"].left == 5000
+        team.bus.subscribe(StepEnded, lambda _: seen.append(team.now()))
+        with anyio.fail_after(60):
+            results = await team.run()
+    spent = [now.budget["calls"].spent for now in seen]
+    assert spent == sorted(spent)
+    assert 0 < spent[0] < results.usage.calls
+    assert seen[-1].models["small"].used.calls > 0
+    assert seen[-1].models["small"].limits.window == 16
 
 
 async def test_a_cancelled_run_keeps_what_it_has(tmp_path: Path):

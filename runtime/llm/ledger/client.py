@@ -109,11 +109,8 @@ class LedgeredClient:
         batches = [self._ledger.put(*row, paid=paid)]
         if paid and self._shared is not None:
             batches.append(self._shared.put(*row))
-        try:
+        # Until it is on disk the call must stay in flight, or an equal one would be paid again; and what was
+        # paid is handed on, so that it is counted, also to a caller that is being cancelled.
+        with CancelScope(shield=True):
             for batch in batches:
                 await batch.committed()
-        except BaseException:
-            # Until it is on disk the call must stay in flight, or an equal one would be paid again.
-            with CancelScope(shield=True):
-                await batches[0].committed()
-            raise

@@ -1,0 +1,64 @@
+"""The gate: what is in flight finishes, what comes later waits."""
+
+import anyio
+import pytest
+
+from transfer_prompting.runtime.errors import Unreachable
+from transfer_prompting.runtime.llm.gate import Gate, GatedClient
+from transfer_prompting.runtime.llm.protocol import ChatRequest, ChatResponse, Message
+
+REQUEST = ChatRequest(model="small", messages=(Message("user", "What?"),), max_tokens=10)
+
+
+class HeldClient:
+    """Counts requests and answers none before it is let go."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.go = anyio.Event()
+
+    async def chat(self, request: ChatRequest) -> ChatResponse:
+        self.asked += 1
+        await self.go.wait()
+        return ChatResponse(text="yes")
+
+
+class LostClient:
+    async def chat(self, request: ChatRequest) -> ChatResponse:
+        raise Unreachable("nobody is there")
+
+
+async def test_closing_waits_for_the_calls_in_flight():
+    gate, held = Gate(), HeldClient()
+    client = GatedClient(held, gate)
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(client.chat, REQUEST)
+            await anyio.wait_all_tasks_blocked()
+            with anyio.move_on_after(0.01) as early:
+                await gate.close()
+            assert early.cancelled_caught
+            held.go.set()
+            await gate.close()
+    assert (held.asked, gate.in_flight) == (3, 0)
+
+
+async def test_a_call_that_comes_after_closing_is_not_sent_and_waits_until_it_is_cancelled():
+    gate, held = Gate(), HeldClient()
+    with anyio.fail_after(5):
+        await gate.close()
+        with anyio.move_on_after(0.01) as waiting:
+            await GatedClient(held, gate).chat(REQUEST)
+    assert waiting.cancelled_caught
+    assert held.asked == 0
+
+
+async def test_a_call_that_fails_or_is_cancelled_leaves_the_gate():
+    gate = Gate()
+    with pytest.raises(Unreachable):
+        await GatedClient(LostClient(), gate).chat(REQUEST)
+    with anyio.move_on_after(0.01):
+        await GatedClient(HeldClient(), gate).chat(REQUEST)
+    with anyio.fail_after(5):
+        await gate.close()
