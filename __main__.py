@@ -1,9 +1,8 @@
 """The command line `tprompt`."""
 
+import shlex
 import signal
 import sys
-from collections.abc import Callable
-from enum import IntEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +11,10 @@ import typer
 from rich.console import Console
 
 from .agents.team import Team
-from .runtime.bus import Event
-from .runtime.concurrency import ungrouped
+from .interrupt import Interrupted
+from .running import Exit, Manner
+from .running import run as run_scenario
 from .runtime.errors import InputError, TransferPromptingError
-from .runtime.loop import run as run_loop
 from .runtime.report.comparison import line_up
 from .runtime.report.comparison_table import comparison_table
 from .runtime.report.results import Results, read
@@ -24,20 +23,7 @@ from .runtime.tasks.peek import peek as look
 from .runtime.tasks.presets import presets as every_preset
 from .scenarios import Scenario, load
 from .scenarios.load import bundled
-from .scenarios.variants import variants
-from .terminal import board
 from .views import estimate_view, peek_view, presets_view
-
-
-class Exit(IntEnum):
-    """What the exit codes mean."""
-
-    DONE = 0
-    FAILED = 1
-    BAD_INPUT = 2
-    BUDGET = 3
-    INTERRUPTED = 130
-
 
 app = typer.Typer(
     name="tprompt",
@@ -68,26 +54,32 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Output folder.", show_default="runs/NAME")] = None,
     overrides: Overrides = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the final summary only.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON event a line on stdout, and nothing else there.")
+    ] = False,
 ) -> None:
     """Run a scenario, or resume it where the folder holds a run of it.
 
-    Finished calls are replayed from the folder's ledger and never paid twice.
+    Finished calls are replayed from the folder's ledger and never paid twice. Ctrl-C lets calls in flight
+    finish and writes what is complete; a second Ctrl-C ends the run at once.
 
     Examples:
 
         tprompt run quickstart
 
         tprompt run my.yaml --out runs/try-1 --set seed=2 --set budget.usd=1.50
+
+        tprompt run my.yaml --json | jq -c 'select(.type == "StepEnded")'
     """
-    console = Console()
     loaded = load(scenario, overrides or ())
     folder = out or Path("runs") / loaded.name
-    if loaded.compare is not None:
-        raise typer.Exit(_run_variants(loaded, folder, console, quiet))
-    results = run_loop(_run, loaded, folder, console, quiet)
-    console.print(summary(results))
-    console.print(f"results in {folder}", highlight=False)
-    raise typer.Exit(_code(results))
+    try:
+        code = run_scenario(loaded, folder, Manner(Console(), quiet, json))
+    except (Interrupted, KeyboardInterrupt):
+        command = shlex.join(["tprompt", *sys.argv[1:]])
+        typer.echo(f"interrupted; to go on from here: {command}", err=True)
+        code = Exit.INTERRUPTED
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -175,29 +167,6 @@ def schema() -> None:
     Console().print_json(data=Scenario.model_json_schema())
 
 
-async def _run(scenario: Scenario, folder: Path, console: Console, quiet: bool) -> Results:
-    with board(console) as shown:
-        show: Callable[[Event], None] = (lambda _: None) if quiet else shown.show
-        async with ungrouped(), Team(scenario, out=folder) as team:
-            team.bus.subscribe(Event, show)
-            return await team.run()
-
-
-def _run_variants(scenario: Scenario, folder: Path, console: Console, quiet: bool) -> Exit:
-    """Run every variant with every seed into a folder of its own; the worst exit code is that of all.
-
-    The budget of a variant is what it is to be compared at, so reaching it is no failure.
-    """
-    finished: list[Results] = []
-    for variant in variants(scenario, folder / "cache.sqlite"):
-        console.print(f"[bold]{variant.scenario.name}[/], seed {variant.scenario.seed}", highlight=False)
-        finished.append(run_loop(_run, variant.scenario, folder / variant.folder, console, quiet))
-    console.print(comparison_table(line_up(finished)))
-    console.print(f"results in {folder}", highlight=False)
-    codes = [_code(results) for results in finished]
-    return next((code for code in codes if code not in (Exit.DONE, Exit.BUDGET)), Exit.DONE)
-
-
 def _result_files(folder: Path) -> list[Path]:
     """The results of a run, or of all runs of a comparison."""
     own = folder / "results.json"
@@ -216,15 +185,9 @@ def _results(path: Path) -> Results:
         raise InputError(f"{path}: not results of this version ({error}); run the scenario again") from None
 
 
-def _code(results: Results) -> Exit:
-    return {"complete": Exit.DONE, "budget": Exit.BUDGET, "interrupted": Exit.INTERRUPTED}.get(
-        results.status, Exit.FAILED
-    )
-
-
 def main() -> None:
     """Run the command line; what the user can mend is one message, without a traceback."""
-    # SIGTERM ends a run as Ctrl-C does: cancelled, with everything complete on disk.
+    # SIGTERM ends a run as Ctrl-C does, also before the run listens to it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     errors = Console(stderr=True)
     try:
@@ -235,9 +198,6 @@ def main() -> None:
     except TransferPromptingError as error:
         errors.print(str(error), style="red", markup=False, highlight=False)
         sys.exit(Exit.FAILED)
-    except KeyboardInterrupt:
-        errors.print("interrupted; run the same command again to go on from here")
-        sys.exit(Exit.INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,17 @@
-"""Progress of a run at the terminal, told by its events."""
+"""What a run says while it goes on: facts as lines, a live panel at a terminal, or JSON for scripts."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 
+import anyio
+import msgspec
+from anyio.abc import TaskStatus
 from rich.console import Console
+from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from .agents.messages import (
-    BatchAnswered,
     ProblemMet,
     PromptScored,
     PromptsKept,
@@ -17,54 +20,78 @@ from .agents.messages import (
     StepEnded,
     TargetTested,
 )
+from .progress import Progress
 from .runtime.bus import Event
+from .runtime.llm.stack import SpendingNow
+from .runtime.report.results import Status
+
+Show = Callable[[Event], None]
+
+REFRESH_SECONDS = 0.25
+LOG_SECONDS = 30.0
+"""Between two lines on where the run stands, where no panel tells it."""
 
 
-class Board:
-    """Shows what has happened: a line per fact, and below them a counter per model."""
+class RunWritten(msgspec.Struct, frozen=True, tag=True):
+    """The last line of `--json`: how the run ended and where its results are."""
 
-    def __init__(self, console: Console, progress: Progress | None) -> None:
-        self._console = console
-        self._progress = progress
-        self._rows: dict[str, object] = {}
-
-    def show(self, event: Event) -> None:
-        """Take in one event."""
-        if isinstance(event, BatchAnswered):
-            self._count(event)
-            return
-        line = _line(event)
-        if line is not None:
-            self._console.print(line, highlight=False)
-
-    def _count(self, event: BatchAnswered) -> None:
-        if self._progress is None:
-            return
-        if event.model not in self._rows:
-            self._rows[event.model] = self._progress.add_task(event.model, total=None, failed=0)
-        row = self._rows[event.model]
-        task = next(task for task in self._progress.tasks if task.id == row)
-        failed = task.fields["failed"] + event.failed
-        self._progress.update(task.id, advance=event.answered + event.failed, failed=failed)
+    status: Status
+    results: str
 
 
-@contextmanager
-def board(console: Console) -> Generator[Board]:
-    """A board on this console; without counters where it is no terminal."""
-    if not console.is_terminal:
-        yield Board(console, None)
-        return
-    progress = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        TextColumn("{task.completed:.0f} answers, {task.fields[failed]} failed"),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-    )
-    with progress:
-        yield Board(console, progress)
+@asynccontextmanager
+async def display(
+    console: Console, now: Callable[[], SpendingNow], *, quiet: bool = False, json: bool = False
+) -> AsyncGenerator[Show]:
+    """Show every event it is called with: at a terminal as lines above a live panel, elsewhere as lines.
+
+    With `json` every event is one line of JSON on stdout, with `quiet` nothing is shown. `now` tells what is
+    spent; it is asked once the first event has come.
+    """
+    if quiet:
+        yield _nothing
+    elif json:
+        yield print_json
+    else:
+        progress = Progress(now)
+
+        def show(event: Event) -> None:
+            progress.note(event)
+            line = _line(event)
+            if line is not None:
+                console.print(line, highlight=False)
+
+        shown = _panel if console.is_terminal else _log
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(shown, console, progress)
+            yield show
+            tasks.cancel_scope.cancel()
+
+
+def print_json(fact: msgspec.Struct) -> None:
+    """One line of JSON on stdout, flushed; `type` names what it is."""
+    sys.stdout.buffer.write(msgspec.json.encode(fact) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+async def _panel(console: Console, progress: Progress, *, task_status: TaskStatus[None]) -> None:
+    # It is drawn in the event loop: a thread of its own would read what the loop is changing.
+    with Live(progress.panel(), console=console, auto_refresh=False, transient=True) as live:
+        task_status.started()
+        while True:
+            live.update(progress.panel(), refresh=True)
+            await anyio.sleep(REFRESH_SECONDS)
+
+
+async def _log(console: Console, progress: Progress, *, task_status: TaskStatus[None]) -> None:
+    task_status.started()
+    while True:
+        await anyio.sleep(LOG_SECONDS)
+        console.print(f"  … {progress.line()}", markup=False, highlight=False)
+
+
+def _nothing(_event: Event) -> None:
+    pass
 
 
 def _line(event: Event) -> str | None:

@@ -135,13 +135,15 @@ class Team:
                     await anyio.to_thread.run_sync(write_page, self._out)
         return results
 
-    async def stop(self) -> None:
-        """End a run early: no further call is sent, those in flight finish and are recorded, and `run`
-        returns what is complete, with the status `interrupted`. Does nothing where no run is going on.
+    async def stop(self, *, patience: float = 30.0) -> None:
+        """End a run early: no further call is sent, those in flight finish (within `patience` seconds) and
+        are recorded, and `run` returns what is complete, with the status `interrupted`. Does nothing where
+        no run is going on.
         """
         if self._running is not None:
             assert self._models is not None
-            await self._models.drain()
+            with anyio.move_on_after(patience):
+                await self._models.drain()
             self._running.cancel()
 
     def now(self) -> SpendingNow:

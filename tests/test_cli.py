@@ -1,35 +1,12 @@
 """The command line as people run it: exit codes, messages, files."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-import anyio
 import pytest
 
-from support.runs import helpful_world, scenario_data, simulated, write_scenario
-
-COMMAND = [sys.executable, "-m", "transfer_prompting"]
-
-
-async def tprompt(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command line beside this test's own event loop."""
-    command: Sequence[str] = [*COMMAND, *map(str, arguments)]
-    environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200"}
-    with anyio.fail_after(60):
-        done = await anyio.run_process(command, check=False, cwd=cwd, env=environment)
-    return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
-
-
-def told(done: subprocess.CompletedProcess[str], code: int) -> str:
-    """The message of a command that was to fail with this code, without a traceback."""
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
-    return done.stderr
+from support.commands import told, tprompt
+from support.runs import scenario_data, simulated, write_scenario
 
 
 async def test_a_run_ends_with_0_and_prints_original_against_best(tmp_path: Path):
@@ -138,35 +115,21 @@ async def test_help_shows_how_to_start():
     assert "tprompt run quickstart" in done.stdout
 
 
-async def test_ctrl_c_keeps_what_is_done_and_the_next_run_goes_on(tmp_path: Path):
-    half_way = anyio.Event()
-    go_on = anyio.Event()
-    world = helpful_world()
-    asked = 0
+async def test_json_is_one_event_a_line_and_ends_with_the_path_of_the_results(tmp_path: Path):
+    async with simulated(tmp_path):
+        done = await tprompt("run", "scenario.yaml", "--out", "out", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    kinds = [line["type"] for line in lines]
+    assert kinds[0] == "RunStarted"
+    assert {"PromptsProposed", "PromptScored", "BatchAnswered", "TargetTested"} <= set(kinds)
+    assert kinds[-2:] == ["RunEnded", "RunWritten"]
+    assert lines[-1] == {"type": "RunWritten", "status": "complete", "results": "out/results.json"}
+    assert done.stderr == ""
 
-    async def behaviour(body: dict[str, object]) -> str:
-        nonlocal asked
-        asked += 1
-        if asked == 300:
-            half_way.set()
-        if asked >= 300:
-            await go_on.wait()
-        return world(body)
 
-    async with simulated(tmp_path, world) as (_, _, server):
-        server.behaviour = behaviour
-        arguments = [*COMMAND, "run", "scenario.yaml", "--out", "out", "-q"]
-        process = await anyio.open_process(arguments, cwd=tmp_path)
-        with anyio.fail_after(60):
-            await half_way.wait()
-            process.send_signal(signal.SIGINT)
-            assert await process.wait() == 130
-        await process.aclose()
-        go_on.set()
-        before = server.count
-        assert json.loads((tmp_path / "out" / "results.json").read_text())["status"] == "interrupted"
-        done = await tprompt("run", "scenario.yaml", "--out", "out", cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-    results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert results["usage"]["replayed"] >= 280
-    assert results["usage"]["calls"] == server.count - before
+async def test_quiet_prints_the_summary_only(tmp_path: Path):
+    async with simulated(tmp_path):
+        done = await tprompt("run", "scenario.yaml", "--out", "out", "--quiet", cwd=tmp_path)
+    assert "step 1" not in done.stdout
+    assert done.stdout.startswith("tickets with small: held-out test")

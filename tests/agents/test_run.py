@@ -240,10 +240,9 @@ async def test_a_stopped_run_finishes_what_is_in_flight_and_counts_every_call(tm
                 tasks.start_soon(team.stop)
                 await anyio.wait_all_tasks_blocked()
                 assert not ended
-                in_flight = server.at_once
+                assert server.at_once > 1
                 go_on.set()
         (results,) = ended
-        assert in_flight > 1
         assert results.status == "interrupted"
         assert results.usage.calls == server.count
         assert results.usage.failed == 0
