@@ -3,6 +3,7 @@
 import shlex
 import signal
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,10 @@ from .running import run as run_scenario
 from .runtime.errors import InputError, TransferPromptingError
 from .runtime.report.comparison import line_up
 from .runtime.report.comparison_table import comparison_table
-from .runtime.report.results import Results, read
+from .runtime.report.dspy_signature import as_dspy
+from .runtime.report.export import as_json, as_text, chosen, only
+from .runtime.report.promptfoo import as_promptfoo
+from .runtime.report.results import TargetResult, in_folder, run_folders
 from .runtime.report.summary import summary
 from .runtime.tasks.peek import peek as look
 from .runtime.tasks.presets import presets as every_preset
@@ -46,6 +50,7 @@ Overrides = Annotated[
         "--set", metavar="KEY.PATH=VALUE", help="Override one value, e.g. budget.calls=500. Repeatable."
     ),
 ]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Output folder of a run.")]
 
 
 @app.command()
@@ -131,12 +136,12 @@ def presets() -> None:
 
 
 @app.command()
-def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Output folder of a run.")]) -> None:
+def report(folder: Folder) -> None:
     """Print the summary of a run.
 
     Example: tprompt report runs/quickstart
     """
-    Console().print(summary(_results(folder / "results.json")))
+    Console().print(summary(in_folder(folder)))
 
 
 @app.command()
@@ -149,8 +154,49 @@ def compare(
 
     Example: tprompt compare runs/ablation
     """
-    paths = [path for folder in folders for path in _result_files(folder)]
-    Console().print(comparison_table(line_up(_results(path) for path in paths)))
+    found = [in_folder(run) for folder in folders for run in run_folders(folder)]
+    Console().print(comparison_table(line_up(found)))
+
+
+class Format(StrEnum):
+    """What `export` writes."""
+
+    TEXT = "text"
+    JSON = "json"
+    DSPY = "dspy"
+    PROMPTFOO = "promptfoo"
+
+
+@app.command()
+def export(
+    folder: Folder,
+    form: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.TEXT,
+    task: Annotated[str | None, typer.Option(help="Only this target task.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only this target model.")] = None,
+) -> None:
+    """Print the best prompts of a run, to take them elsewhere.
+
+    text: the words alone (several prompts stand under a line each). json: with position, scores and gains.
+    dspy: a Python file with a dspy.Signature for each. promptfoo: a configuration that tests the original
+    and the best prompt on held-out rows; it takes one task and model.
+
+    Examples:
+
+        tprompt export runs/quickstart
+
+        tprompt export runs/try-1 --task tickets --model small --format promptfoo > promptfooconfig.yaml
+    """
+    targets = chosen(in_folder(folder), task, model)
+    match form:
+        case Format.TEXT:
+            typer.echo(as_text(targets))
+        case Format.JSON:
+            typer.echo(as_json(targets))
+        case Format.DSPY:
+            loaded = _team_of(folder).prepared()
+            typer.echo(as_dspy([(target, loaded[target.task]) for target in targets]))
+        case Format.PROMPTFOO:
+            typer.echo(_promptfoo(only(targets, form), _team_of(folder)), nl=False)
 
 
 @app.command()
@@ -167,22 +213,16 @@ def schema() -> None:
     Console().print_json(data=Scenario.model_json_schema())
 
 
-def _result_files(folder: Path) -> list[Path]:
-    """The results of a run, or of all runs of a comparison."""
-    own = folder / "results.json"
-    found = [own] if own.is_file() else sorted(folder.glob("*/results.json"))
-    if not found:
-        raise InputError(f"{own}: no results here; give the output folder of a run or a comparison")
-    return found
+def _team_of(folder: Path) -> Team:
+    """A team for the scenario of a finished run, to look at its tasks."""
+    return Team(load(folder / "scenario.yaml"))
 
 
-def _results(path: Path) -> Results:
-    if not path.is_file():
-        raise InputError(f"{path}: no results here; give the output folder of a run")
-    try:
-        return read(path)
-    except msgspec.DecodeError as error:
-        raise InputError(f"{path}: not results of this version ({error}); run the scenario again") from None
+def _promptfoo(target: TargetResult, team: Team) -> str:
+    loaded = team.prepared()
+    model = team.scenario.models[target.model]
+    reading = team.readings(loaded)[target.task, target.model]
+    return as_promptfoo(target, loaded[target.task], reading, model, team.scenario.endpoints[model.endpoint])
 
 
 def main() -> None:

@@ -98,14 +98,19 @@ class Team:
         return loaded
 
     def estimate(self) -> Estimate:
-        """What the run would take. No call is made: what endpoints can do is taken from the scenario, and
-        log-probabilities are assumed where it says nothing. Raises InputError as `check` does."""
-        scenario = self.scenario
+        """What the run would take; no call is made. Raises InputError as `check` does."""
         loaded = self.check()
+        return estimate(self.scenario, self._strategy, loaded, self.readings(loaded), self._judging())
+
+    def readings(self, loaded: Mapping[str, LoadedTask]) -> Readings:
+        """How each task is read from each model, before any call: what endpoints can do is taken from the
+        scenario, and log-probabilities are assumed where it says nothing. Raises InputError where they are
+        needed and the scenario denies them."""
+        scenario = self.scenario
         tasks = {name: task.task for name, task in loaded.items()}
         endpoints = {name: scenario.endpoints[scenario.models[name].endpoint] for name in hosted(scenario)}
         able = {name: endpoint.logprobs is not False for name, endpoint in endpoints.items()}
-        return estimate(scenario, self._strategy, loaded, resolve(scenario, tasks, able), self._judging())
+        return resolve(scenario, tasks, able)
 
     def prepared(self) -> dict[str, LoadedTask]:
         """The tasks of the scenario with their rows; InputError when data is missing or wrong."""

@@ -5,6 +5,8 @@ from typing import Literal
 
 import msgspec
 
+from ...scenarios.nearest import nearest
+from ..errors import InputError
 from ..evaluation.baselines import Chance
 from ..evaluation.calibration import Calibration
 from ..evaluation.paired import Gain
@@ -151,6 +153,42 @@ def write(results: Results, path: Path) -> None:
     temporary = path.with_suffix(".tmp")
     temporary.write_bytes(text + b"\n")
     temporary.replace(path)
+
+
+def in_folder(folder: Path) -> Results:
+    """The results of the run in a folder; InputError when there are none, or of another version."""
+    path = folder / "results.json"
+    if not path.is_file():
+        raise InputError(f"{path}: no results here; {_where(folder)}")
+    try:
+        return read(path)
+    except msgspec.DecodeError as error:
+        raise InputError(f"{path}: not results of this version ({error}); run the scenario again") from None
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """The folder of a run itself, or those of all runs of a comparison; InputError when there are none."""
+    if (folder / "results.json").is_file():
+        return [folder]
+    found = sorted(path.parent for path in folder.glob("*/results.json"))
+    if not found:
+        raise InputError(f"{folder}: no results here; {_where(folder)}")
+    return found
+
+
+def _where(folder: Path) -> str:
+    """The folder that was probably meant: below the one given, beside it, or in `runs`."""
+    if (folder / "ledger.sqlite").is_file():
+        return "the run in it has not ended yet"
+    near = [
+        *folder.glob("*/results.json"),
+        *folder.parent.glob("*/results.json"),
+        *Path("runs").glob("*/results.json"),
+    ]
+    found = sorted({str(path.parent) for path in near})
+    if not found:
+        return "give the output folder of a run"
+    return nearest(str(folder), found, cutoff=0.5) if len(found) > 1 else f"did you mean {found[0]!r}?"
 
 
 def read(path: Path) -> Results:

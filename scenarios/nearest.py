@@ -1,0 +1,13 @@
+"""What was probably meant by a name that is not known."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """`did you mean 'x'?`, or what there is where nothing comes close (`cutoff` in [0, 1], 1 is equal)."""
+    names = sorted(set(known))
+    close = get_close_matches(name, names, n=1, cutoff=cutoff)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"there are {', '.join(names)}" if len(names) > 1 else f"there is {', '.join(names) or 'none'}"
