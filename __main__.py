@@ -20,6 +20,7 @@ from .runtime.report.comparison import line_up
 from .runtime.report.comparison_table import comparison_table
 from .runtime.report.dspy_signature import as_dspy
 from .runtime.report.export import as_json, as_text, chosen, only
+from .runtime.report.page import write_page
 from .runtime.report.promptfoo import as_promptfoo
 from .runtime.report.results import TargetResult, in_folder, run_folders
 from .runtime.report.summary import summary
@@ -62,6 +63,13 @@ def run(
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON event a line on stdout, and nothing else there.")
     ] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Serve the report on loopback as the run goes.")
+    ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="With --live: go on serving after the run, until Ctrl-C.")
+    ] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of --live; 0 is any free one.")] = 0,
 ) -> None:
     """Run a scenario, or resume it where the folder holds a run of it.
 
@@ -74,12 +82,16 @@ def run(
 
         tprompt run my.yaml --out runs/try-1 --set seed=2 --set budget.usd=1.50
 
+        tprompt run my.yaml --live --keep
+
         tprompt run my.yaml --json | jq -c 'select(.type == "StepEnded")'
     """
+    if keep and not live:
+        raise InputError("--keep goes with --live: there is nothing to keep serving without it")
     loaded = load(scenario, overrides or ())
     folder = out or Path("runs") / loaded.name
     try:
-        code = run_scenario(loaded, folder, Manner(Console(), quiet, json))
+        code = run_scenario(loaded, folder, Manner(Console(), quiet, json, live, keep, port))
     except (Interrupted, KeyboardInterrupt):
         command = shlex.join(["tprompt", *sys.argv[1:]])
         typer.echo(f"interrupted; to go on from here: {command}", err=True)
@@ -137,11 +149,13 @@ def presets() -> None:
 
 @app.command()
 def report(folder: Folder) -> None:
-    """Print the summary of a run.
+    """Build DIR/report.html anew and print the summary of a run.
 
     Example: tprompt report runs/quickstart
     """
-    Console().print(summary(in_folder(folder)))
+    console = Console()
+    console.print(summary(in_folder(folder)))
+    console.print(f"report in {write_page(folder)}", highlight=False)
 
 
 @app.command()

@@ -1,18 +1,21 @@
 """Running scenarios from the command line: shown as they go, stopped by signals, ended with a code."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
+import anyio
 from rich.console import Console
 
 from .agents.team import Team
-from .interrupt import Interrupted, interruptible
+from .interrupt import SIGNALS, Interrupted, interruptible
 from .runtime.bus import Event
 from .runtime.concurrency import ungrouped
 from .runtime.loop import run as run_loop
 from .runtime.report.comparison import line_up
 from .runtime.report.comparison_table import comparison_table
+from .runtime.report.live import Feed, serve
 from .runtime.report.results import Results
 from .runtime.report.summary import summary
 from .scenarios import Scenario
@@ -32,11 +35,18 @@ class Exit(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How runs are shown; see `terminal.display`."""
+    """How runs are shown; see `terminal.display`.
+
+    `live` serves the report on loopback as a run goes, on `port` (0: any free one); `keep` goes on after its
+    end until a signal comes.
+    """
 
     console: Console
     quiet: bool = False
     json: bool = False
+    live: bool = False
+    keep: bool = False
+    port: int = 0
 
     def say(self, line: str) -> None:
         """Tell a person; on stderr where stdout is for the summary or for scripts alone."""
@@ -51,20 +61,30 @@ def run(scenario: Scenario, folder: Path, manner: Manner) -> Exit:
     """
     if scenario.compare is not None:
         return _run_variants(scenario, folder, manner)
-    results = _run_one(scenario, folder, manner)
-    if not manner.json:
-        manner.console.print(summary(results))
-        manner.console.print(f"results in {folder}", highlight=False)
+    results = _run_one(scenario, folder, manner, _tell_all)
     if results.status == "interrupted":
         raise Interrupted
     return _code(results)
 
 
-def _run_one(scenario: Scenario, folder: Path, manner: Manner) -> Results:
-    results = run_loop(_shown, Team(scenario, out=folder), manner)
+Tell = Callable[[Results, Path, Manner], None]
+"""Says what came of a run."""
+
+
+def _run_one(scenario: Scenario, folder: Path, manner: Manner, tell: Tell) -> Results:
+    return run_loop(_served, scenario, folder, manner, tell)
+
+
+def _tell_all(results: Results, folder: Path, manner: Manner) -> None:
+    _tell_scripts(results, folder, manner)
+    if not manner.json:
+        manner.console.print(summary(results))
+        manner.console.print(f"results in {folder}, report in {folder / 'report.html'}", highlight=False)
+
+
+def _tell_scripts(results: Results, folder: Path, manner: Manner) -> None:
     if manner.json:
         print_json(RunWritten(results.status, str(folder / "results.json")))
-    return results
 
 
 def _run_variants(scenario: Scenario, folder: Path, manner: Manner) -> Exit:
@@ -76,7 +96,7 @@ def _run_variants(scenario: Scenario, folder: Path, manner: Manner) -> Exit:
     for variant in variants(scenario, folder / "cache.sqlite"):
         if not (manner.quiet or manner.json):
             manner.say(f"[bold]{variant.scenario.name}[/], seed {variant.scenario.seed}")
-        results = _run_one(variant.scenario, folder / variant.folder, manner)
+        results = _run_one(variant.scenario, folder / variant.folder, manner, _tell_scripts)
         if results.status == "interrupted":
             raise Interrupted
         finished.append(results)
@@ -87,14 +107,40 @@ def _run_variants(scenario: Scenario, folder: Path, manner: Manner) -> Exit:
     return next((code for code in codes if code not in (Exit.DONE, Exit.BUDGET)), Exit.DONE)
 
 
-async def _shown(team: Team, manner: Manner) -> Results:
+async def _served(scenario: Scenario, folder: Path, manner: Manner, tell: Tell) -> Results:
+    """A run, told when it ends, and served from before it begins where it is to be seen live."""
+    if not manner.live:
+        results = await _shown(Team(scenario, out=folder), manner)
+        tell(results, folder, manner)
+        return results
+    feed = Feed(folder)
+    async with serve(feed, port=manner.port) as url:
+        manner.say(f"live view: {url}")
+        results = await _shown(Team(scenario, out=folder), manner, feed.take)
+        tell(results, folder, manner)
+        await feed.finish()
+        if manner.keep and results.status != "interrupted":
+            manner.say("still serving; Ctrl-C ends it")
+            await _until_told()
+    return results
+
+
+async def _until_told() -> None:
+    """Until Ctrl-C or SIGTERM, which then end nothing else."""
+    with anyio.open_signal_receiver(*SIGNALS) as signals:
+        async for _ in signals:
+            return
+
+
+async def _shown(team: Team, manner: Manner, *observers: Callable[[Event], object]) -> Results:
     async with (
         ungrouped(),
         interruptible(manner.say) as interruption,
         display(manner.console, team.now, quiet=manner.quiet, json=manner.json) as show,
         team,
     ):
-        team.bus.subscribe(Event, show)
+        for observer in (show, *observers):
+            team.bus.subscribe(Event, observer)
         interruption.stop = team.stop
         return await team.run()
 

@@ -3,6 +3,7 @@
 from rich.console import Console
 
 from transfer_prompting.agents.messages import (
+    Cost,
     PromptScored,
     PromptsKept,
     PromptsProposed,
@@ -82,7 +83,7 @@ def test_a_search_tells_its_step_its_scored_candidates_and_the_best_so_far():
     note(started())
     note(scored(0))
     assert "first prompts: 1 scored" in moment.panel()
-    note(StepEnded("source", 1, ASK.id, 0.625))
+    note(StepEnded("source", 1, ASK.id, 0.625, Cost(calls=9, tokens=90, usd=0.0)))
     note(PromptsProposed("source", 2, (ASK, SAY), {}))
     note(scored(2))
     shown = moment.panel()

@@ -1,0 +1,85 @@
+// Puts the page together, and keeps a live one up to date.
+
+const SECTIONS = [
+  ["answer", renderAnswer, (view) => [view.words, view.targets]],
+  ["prompts", renderPrompts, (view) => [view.targets, view.lineages, view.searches]],
+  ["transfer", renderTransfer, (view) => [view.cells, view.targets.length]],
+  ["search", renderSearch, (view) => [view.points, view.steps, view.searches]],
+  ["calibration", renderCalibration, (view) => view.targets],
+  ["responses", renderResponses, (view, blocks) => [view.responses, blocks.length]],
+  ["cost", renderCost, (view) => [view.usage, view.answered, view.steps, view.seconds]],
+  ["trust", renderTrust, (view) => [view.problems, view.splits, view.targets, view.searches, view.more]],
+];
+
+const STATUSES = { running: "running", complete: "complete", budget: "ended by its budget", interrupted: "interrupted", failed: "failed" };
+
+const drawnFrom = new Map();
+
+function render(view, blocks) {
+  document.getElementById("name").textContent = view.name;
+  document.getElementById("facts").textContent = facts(view);
+  for (const [id, make, basis] of SECTIONS) {
+    // A section that nothing new concerns keeps its state: what is open, chosen, focused.
+    const from = JSON.stringify(basis(view, blocks));
+    if (drawnFrom.get(id) === from) continue;
+    drawnFrom.set(id, from);
+    document.querySelector(`#${id} > .body`).replaceChildren(...make(view, blocks));
+  }
+}
+
+function facts(view) {
+  const parts = [STATUSES[view.status] || view.status];
+  if (view.targets.length) parts.push(plural(view.targets.length, "target"));
+  if (view.seed !== null) parts.push(`seed ${view.seed}`);
+  if (view.seconds !== null) parts.push(duration(view.seconds));
+  if (view.started) parts.push(new Date(view.started).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" }));
+  return parts.join("  ·  ");
+}
+
+function progress(view) {
+  const search = view.searches.findLast((one) => !one.reason) || view.searches.at(-1);
+  if (!search) return "Starting …";
+  const index = view.searches.indexOf(search);
+  const done = view.steps.filter((step) => step.search === index && step.calls !== null).length;
+  const answers = Object.values(view.answered).reduce((sum, [answered]) => sum + answered, 0);
+  const at = search.reason ? `${search.scope} is done` : `${search.scope}: step ${Math.min(done + 1, search.steps)} of ${search.steps}`;
+  return `Running. ${at}, ${plural(answers, "answer")} so far.`;
+}
+
+function follow() {
+  const status = document.getElementById("status");
+  const news = new EventSource("events");
+  news.addEventListener("view", (event) => {
+    const { view, blocks } = JSON.parse(event.data);
+    render(view, blocks);
+    status.textContent = view.status === "running" ? progress(view) : "The run has ended.";
+  });
+  news.addEventListener("end", () => {
+    news.close();
+    status.textContent = "The run has ended; this page stays as it is. The report is in the output folder.";
+  });
+  news.addEventListener("error", () => {
+    status.textContent = news.readyState === EventSource.CLOSED ? "The connection is closed." : "The connection is lost; trying again.";
+  });
+}
+
+function markPlace() {
+  const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));
+  const seen = new IntersectionObserver(
+    (entries) => {
+      for (const entry of entries) {
+        if (!entry.isIntersecting) continue;
+        links.forEach((link) => link.removeAttribute("aria-current"));
+        links.get(entry.target.id).setAttribute("aria-current", "true");
+      }
+    },
+    { rootMargin: "-10% 0px -75% 0px" },
+  );
+  document.querySelectorAll("main > section").forEach((section) => seen.observe(section));
+}
+
+const first = JSON.parse(document.getElementById("view").textContent);
+render(first, [...document.querySelectorAll("script.block")].map((block) => block.textContent));
+markPlace();
+if (document.documentElement.dataset.live === "true") follow();
+plots.whenDrawn().then(() => (document.documentElement.dataset.ready = "true"));

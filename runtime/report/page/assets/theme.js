@@ -1,0 +1,49 @@
+// Light or dark: as the system says, until the reader chooses.
+
+const theme = (() => {
+  const system = window.matchMedia("(prefers-color-scheme: dark)");
+  const button = document.getElementById("theme");
+  const listeners = [];
+  let chosen = remembered();
+
+  function remembered() {
+    try {
+      return localStorage.getItem("transfer-prompting-theme");
+    } catch {
+      return null;
+    }
+  }
+
+  function current() {
+    return chosen || (system.matches ? "dark" : "light");
+  }
+
+  function apply() {
+    document.documentElement.dataset.theme = current();
+    button.textContent = current() === "dark" ? "Light theme" : "Dark theme";
+    listeners.forEach((listener) => listener());
+  }
+
+  button.addEventListener("click", () => {
+    chosen = current() === "dark" ? "light" : "dark";
+    try {
+      localStorage.setItem("transfer-prompting-theme", chosen);
+    } catch {
+      // A page that may not remember still changes.
+    }
+    apply();
+  });
+  system.addEventListener("change", apply);
+  // Paper is white.
+  window.addEventListener("beforeprint", () => {
+    document.documentElement.dataset.theme = "light";
+    listeners.forEach((listener) => listener());
+  });
+  window.addEventListener("afterprint", apply);
+  apply();
+
+  return {
+    listen: (listener) => listeners.push(listener),
+    colour: (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim(),
+  };
+})();

@@ -1,0 +1,106 @@
+"""The answer in words: what came out for each target, and over all."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from ...evaluation.paired import Gain
+from ..results import Results, TargetResult
+from .labels import number
+
+Verdict = Literal["better", "worse", "unclear"]
+
+
+def verdict(gain: Gain | None) -> Verdict:
+    """Better or worse where the 95 % interval of the gain in the objective leaves out 0; else unclear."""
+    if gain is None or gain.low is None or gain.high is None:
+        return "unclear"
+    if gain.low > 0:
+        return "better"
+    return "worse" if gain.high < 0 else "unclear"
+
+
+def told(target: TargetResult) -> str:
+    """One target in a sentence or two."""
+    base, best = target.baseline.scorecard, target.best.scorecard
+    if target.baseline.prompt.id == target.best.prompt.id:
+        return (
+            f"No prompt was better on validation than the original, which scores {number(base.objective)} "
+            f"on {base.n} held-out rows."
+        )
+    gain = target.gain.get("objective")
+    scores = (
+        f"The best prompt scores {number(best.objective)} on {best.n} held-out rows, "
+        f"the original {number(base.objective)}"
+    )
+    if gain is None or gain.low is None or gain.high is None:
+        return f"{scores}; their difference could not be measured."
+    said = {
+        "better": "a gain that chance does not explain",
+        "worse": "a loss that chance does not explain",
+        "unclear": "a difference that chance may explain",
+    }[verdict(gain)]
+    interval = f"95 % interval {number(gain.low, sign=True)} to {number(gain.high, sign=True)}"
+    return f"{scores}: {said}, {number(gain.difference, sign=True)} ({interval})."
+
+
+def notes(target: TargetResult) -> tuple[str, ...]:
+    """What to bear in mind with a target's numbers."""
+    found: list[str] = []
+    best, chance = target.best.scorecard, target.chance
+    floor = max((value for value in (chance.majority, chance.random) if value is not None), default=None)
+    if floor is not None and best.accuracy is not None and best.accuracy <= floor:
+        found.append(
+            f"Its accuracy, {number(best.accuracy)}, is not above the {number(floor)} of answering without "
+            f"reading the question."
+        )
+    if target.selection_bias is not None and target.selection_bias > 0.05:
+        found.append(
+            f"It scored {number(target.selection_bias, sign=True)} more on validation, where it was chosen, "
+            f"than on test."
+        )
+    if best.n < 100:
+        width = round(100 * 1.96 * 0.5 / best.n**0.5)  # half the normal interval of a share of one half
+        found.append(
+            f"{best.n} test rows are few: an accuracy from them is uncertain by some ±{width} points."
+        )
+    failed = best.failed + target.baseline.scorecard.failed
+    if failed:
+        found.append(f"{failed} calls failed and are left out.")
+    return tuple(found)
+
+
+def in_all(results: Results | None, status: str) -> str:
+    """What came out over all targets."""
+    if results is None or not results.targets:
+        return _ended(status)
+    counts = _counts([verdict(target.gain.get("objective")) for target in results.targets])
+    ending = "" if results.status == "complete" else f" {_ended(results.status)}"
+    return f"{counts}{ending}"
+
+
+def _counts(verdicts: Sequence[Verdict]) -> str:
+    if len(verdicts) == 1:
+        return {
+            "better": "Yes: on held-out rows the best prompt beats the original.",
+            "worse": "No: on held-out rows the best prompt is worse than the original.",
+            "unclear": "Not clearly: on held-out rows the best prompt and the original cannot be told apart.",
+        }[verdicts[0]]
+    total = len(verdicts)
+    better, worse, unclear = (verdicts.count(kind) for kind in ("better", "worse", "unclear"))
+    parts = [f"clearly better than the original on {better} of {total} targets"]
+    if unclear:
+        parts.append(f"not to be told apart on {unclear}")
+    if worse:
+        parts.append(f"clearly worse on {worse}")
+    lead = "Yes" if better == total else "No" if not better else "In part"
+    return f"{lead}: on held-out rows the best prompts are {', '.join(parts)}."
+
+
+def _ended(status: str) -> str:
+    return {
+        "running": "Nothing has met the held-out rows yet.",
+        "budget": "The budget ended before the run did; what is shown is complete as far as it goes.",
+        "interrupted": "The run was interrupted; run the same command again to go on from there.",
+        "failed": "The run failed or lost a target; see the problems below.",
+        "complete": "The run is complete, but nothing was tested.",
+    }.get(status, f"The run ended: {status}.")
