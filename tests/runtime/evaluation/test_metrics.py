@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mapie.metrics.calibration import expected_calibration_error
 from sklearn.metrics import (
     average_precision_score,
     balanced_accuracy_score,
@@ -166,7 +167,7 @@ def test_reported_metrics_are_scikit_learns_and_equal_the_fast_ones(rows: list[G
 
 @given(responses())
 def test_ece_agrees_with_its_definition_in_exact_fractions(rows: list[Graded]):
-    """netcal and torchmetrics both need torch; this is the definition, bin by bin, by a different route."""
+    """The definition, bin by bin, by a different route."""
     total = Fraction(0)
     for bin in range(10):
         low, high = Fraction(bin, 10), Fraction(bin + 1, 10)
@@ -176,6 +177,18 @@ def test_ece_agrees_with_its_definition_in_exact_fractions(rows: list[Graded]):
             confidence = sum(map(_exact, inside), Fraction(0)) / len(inside)
             total += Fraction(len(inside), len(rows)) * abs(accuracy - confidence)
     assert points(Outcomes.of(rows))["ece"] == pytest.approx(float(total), abs=1e-12)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.floats(0.01, 0.09), st.booleans()), min_size=1))
+def test_ece_agrees_with_mapie(drawn_rows: list[tuple[int, float, bool]]):
+    """Its eleven bins are ten and one for 0; on the edges it closes bins on the other side."""
+    sure = [bin / 10 + inside for bin, inside, _ in drawn_rows]
+    right = [right for _, _, right in drawn_rows]
+    rows = [graded(f"{i:03d}", right=right[i], confidence=confidence) for i, confidence in enumerate(sure)]
+    theirs = expected_calibration_error(
+        np.array(right, dtype=int), np.array(sure), num_bins=11, split_strategy="uniform"
+    )
+    assert points(Outcomes.of(rows))["ece"] == pytest.approx(theirs, abs=1e-12)
 
 
 def _exact(row: Graded) -> Fraction:
