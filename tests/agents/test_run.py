@@ -5,7 +5,6 @@ import tempfile
 from pathlib import Path
 
 import anyio
-import msgspec
 import pytest
 
 from transfer_prompting.agents.messages import (
@@ -22,16 +21,18 @@ from transfer_prompting.runtime.bus import EncodingBus, Event, InProcessBus
 from transfer_prompting.runtime.errors import EndpointError
 from transfer_prompting.runtime.llm.stack import SpendingNow
 from transfer_prompting.runtime.report.results import Results, read
-from transfer_prompting.scenarios import Scenario, load
+from transfer_prompting.scenarios import load
 
-from support.runs import SPLIT, helpful_world, scenario_data, simulated, write_scenario
+from support.runs import (
+    SPLIT,
+    finished,
+    helpful_world,
+    lasting,
+    scenario_data,
+    simulated,
+    write_scenario,
+)
 from support.world import World
-
-
-async def finished(scenario: Scenario, out: Path | None = None, bus: InProcessBus | None = None) -> Results:
-    with anyio.fail_after(60):
-        async with Team(scenario, out=out, bus=bus) as team:
-            return await team.run()
 
 
 @pytest.mark.parametrize("bus", [InProcessBus, EncodingBus])
@@ -299,21 +300,8 @@ async def test_each_target_model_gets_its_own_prompt(tmp_path: Path):
     assert "calmly" in texts["large"]
 
 
-def _lasting(value: object) -> object:
-    """Results as plain values, without what time and money were spent on them."""
-    if isinstance(value, dict):
-        return {key: _lasting(inner) for key, inner in value.items() if key not in {"usage", "seconds"}}
-    if isinstance(value, list | tuple):
-        return [_lasting(inner) for inner in value]
-    return value
-
-
 def _files(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*"))
-
-
-def lasting(results: Results) -> object:
-    return _lasting(msgspec.to_builtins(results))
 
 
 def test_the_world_itself_obeys_its_rule():

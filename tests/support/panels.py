@@ -6,12 +6,14 @@ from functools import partial
 
 import anyio
 
-from transfer_prompting.agents.messages import Answer, Answered
+from transfer_prompting.agents.judging import Judging
+from transfer_prompting.agents.messages import Answer, Answered, Exhibit, Judged, JudgeResponses
 from transfer_prompting.agents.panel import Panel
 from transfer_prompting.agents.record import Record
 from transfer_prompting.agents.scorer import Scorer
 from transfer_prompting.runtime.bus import EncodingBus
 from transfer_prompting.runtime.evaluation.objective import Objective
+from transfer_prompting.runtime.evaluation.ratings import Rated
 from transfer_prompting.runtime.evaluation.response import Failed, Reply
 from transfer_prompting.runtime.prompt import Prompt
 from transfer_prompting.runtime.search.history import History
@@ -24,6 +26,20 @@ READING = Reading(read="generate", confidence="verbalised")
 PROMPT = Prompt(text="Decide.")
 
 Target = Callable[[Prompt, Question], Reply | Failed]
+
+Judge = Callable[[Exhibit], float | None]
+"""A rating from 1 to 5, or none that is usable."""
+
+
+def fair(shown: Exhibit) -> float:
+    return 3.0
+
+
+def rated(item: str, rating: float | None, judging: Judging) -> Rated:
+    if rating is None:
+        return Rated(item, {}, {}, {"missing": 2 * len(judging.responses)})
+    ratings = dict.fromkeys(judging.responses, rating)
+    return Rated(item, ratings, ratings)
 
 
 def rows(count: int, first: int = 0) -> tuple[Example, ...]:
@@ -54,18 +70,28 @@ async def panel(
     reading: Reading = READING,
     splits: Splits | None = None,
     objective: Objective | None = None,
+    judging: Judging | None = None,
+    judge: Judge = fair,
 ) -> AsyncGenerator[Panel]:
-    """A panel of one task and one model, `small`, over a bus that encodes every message."""
+    """A panel of one task and one model, `small`, over a bus that encodes every message.
+
+    `judge` rates every quality of a response alike. Nobody serves comparisons.
+    """
     tasks: Mapping[str, Task] = {task.name: task}
+    judging = judging or Judging()
 
     async def answer(request: Answer) -> Answered:
         return Answered(tuple(target(request.prompt, question) for question in request.questions))
 
+    async def rate(request: JudgeResponses) -> Judged:
+        return Judged(tuple(rated(shown.example, judge(shown), judging) for shown in request.exhibits))
+
     with anyio.fail_after(30):
         async with EncodingBus() as bus, anyio.create_task_group() as group:
-            scorer = Scorer(bus, tasks=tasks, readings={(task.name, "small"): reading})
+            scorer = Scorer(bus, tasks=tasks, readings={(task.name, "small"): reading}, judging=judging)
             await scorer.start(group, model="small", workers=2)
             await group.start(partial(bus.serve, Answer, answer, key="small", workers=2))
+            await group.start(partial(bus.serve, JudgeResponses, rate, workers=2))
             yield Panel(
                 bus,
                 Record(History(None), bus),
@@ -73,5 +99,6 @@ async def panel(
                 objective=objective or Objective(),
                 max_failed=0.02,
                 seed=7,
+                judging=judging,
             )
             group.cancel_scope.cancel()

@@ -5,8 +5,13 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import anyio
+import msgspec
 import yaml
 
+from transfer_prompting.agents.team import Team
+from transfer_prompting.runtime.bus import InProcessBus
+from transfer_prompting.runtime.report.results import Results
 from transfer_prompting.scenarios import Scenario, load
 
 from support.chat_server import ChatServer, chat_server
@@ -86,3 +91,23 @@ async def simulated(
     world = world or helpful_world()
     async with chat_server(world) as server:
         yield load(write_scenario(folder, scenario_data(server.base_url, **changes))), world, server
+
+
+async def finished(scenario: Scenario, out: Path | None = None, bus: InProcessBus | None = None) -> Results:
+    """The results of a whole run."""
+    with anyio.fail_after(60):
+        async with Team(scenario, out=out, bus=bus) as team:
+            return await team.run()
+
+
+def lasting(results: Results) -> object:
+    """Results as plain values, without what time and money were spent on them."""
+    return _lasting(msgspec.to_builtins(results))
+
+
+def _lasting(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _lasting(inner) for key, inner in value.items() if key not in {"usage", "seconds"}}
+    if isinstance(value, list | tuple):
+        return [_lasting(inner) for inner in value]
+    return value

@@ -12,7 +12,7 @@ from transfer_prompting.runtime.evaluation.evaluate import evaluate
 from transfer_prompting.runtime.evaluation.metrics import METRICS
 from transfer_prompting.runtime.evaluation.objective import Objective
 from transfer_prompting.runtime.evaluation.outcomes import Outcomes
-from transfer_prompting.runtime.evaluation.paired import Gain, gains
+from transfer_prompting.runtime.evaluation.paired import Gain, corrected, gains
 from transfer_prompting.runtime.evaluation.response import Failed, Graded
 from transfer_prompting.runtime.evaluation.significance import holm, mcnemar, permutation
 
@@ -164,3 +164,21 @@ def test_ratings_shift_the_objective_and_leave_it_without_a_p():
     ]
     assert gain.difference == pytest.approx(0.25)
     assert gain.p is None
+
+
+def test_corrected_gains_hold_each_metric_against_itself_over_all_comparisons():
+    best, baseline = drawn(60, seed=1, skill=0.8), drawn(60, seed=2)
+    comparisons = [compared(best, baseline), compared(baseline, best[:40]), {}]
+    found = corrected(comparisons)
+    assert found[2] == {}
+    for name in comparisons[0]:
+        ps = [one[name].p for one in comparisons[:2]]
+        adjusted = [one[name].p_adjusted for one in found[:2]]
+        told = [p for p in ps if p is not None]
+        assert [p for p in adjusted if p is not None] == holm(told)
+        assert [p is None for p in adjusted] == [p is None for p in ps]
+
+
+def test_one_comparison_needs_no_correction():
+    (found,) = corrected([compared(drawn(40, seed=1), drawn(40, seed=2))])
+    assert all(gain.p_adjusted == gain.p for gain in found.values())
