@@ -76,7 +76,7 @@ def estimate(
         usd=sum(part.usd for part in parts),
         seconds=seconds,
         slowest=slowest,
-        assumptions=_assumptions(scenario),
+        assumptions=_assumptions(scenario, judging),
     )
 
 
@@ -193,7 +193,7 @@ def _time(scenario: Scenario, parts: Iterable[Part]) -> tuple[float, str]:
     return max(times, default=(0.0, "nothing"))
 
 
-def _assumptions(scenario: Scenario) -> tuple[str, ...]:
+def _assumptions(scenario: Scenario, judging: Judging) -> tuple[str, ...]:
     prices = [model.price for model in scenario.models.values()]
     priced = any(price.input_per_million or price.output_per_million for price in prices)
     return (
@@ -201,6 +201,7 @@ def _assumptions(scenario: Scenario) -> tuple[str, ...]:
         "stops one; nothing is replayed or retried",
         f"{CHARACTERS_PER_TOKEN:g} characters a token; rows as rendered under the original prompt",
         f"{ANSWER_TOKENS} tokens a generated answer, half of max_tokens a candidate",
+        *([f"{RATING_TOKENS} tokens a rating of the judge"] if judging.rates else []),
         f"{SECONDS_PER_CALL:g} s a call where only concurrency limits",
         "prices as the scenario gives them" if priced else "no prices given: 0 USD",
     )

@@ -42,6 +42,13 @@ def test_every_endpoint_it_shows_is_valid():
         assert build(document, Path()).endpoints["embedded"]
 
 
+def test_the_scorer_section_it_shows_is_valid():
+    document = parse(bundled()["quickstart"].read_text(encoding="utf-8"), "quickstart.yaml")
+    shown = parse(indented("scorer:").replace("model: writer", "model: smollm2"), "README.md")
+    document.set(("scorer",), shown.data["scorer"], "README.md")
+    assert [quality.name for quality in build(document, Path()).scorer.judge] == ["relevance", "tone"]
+
+
 def test_its_snippet_is_python():
     (snippet,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     compile(snippet, "README.md", "exec")
