@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ..runtime.concurrency import Done, settle
+from ..runtime.errors import BudgetReached
 from ..runtime.search.pool import Candidate, Scores
 from .messages import PromptScored
 from .panel import Panel, Verdict
@@ -45,10 +46,11 @@ class Finals:
         async def one(candidate: Candidate) -> Verdict:
             return await self._panel.score(candidate.prompt, rows, models=self._plan.models)
 
-        ends = await settle(few, one, limit=AT_ONCE, catch=())
+        ends = await settle(few, one, limit=AT_ONCE, catch=(BudgetReached,))
         finalists: list[Finalist] = []
         for candidate, end in zip(few, ends, strict=True):
-            assert isinstance(end, Done)
+            if not isinstance(end, Done):
+                raise end.error
             finalists.append(await self._told(candidate, end.value))
         able = [finalist for finalist in finalists if finalist.objective is not None]
         return sorted(
