@@ -2,7 +2,6 @@
 
 import os
 import sqlite3
-from contextlib import suppress
 from pathlib import Path
 
 from ...errors import InputError
@@ -45,18 +44,30 @@ def _create(path: Path) -> None:
     draft.unlink(missing_ok=True)
     connection = sqlite3.connect(draft, isolation_level=None)
     try:
+        # The mode stays with the file; to change it later would need the file to oneself.
+        connection.execute("PRAGMA journal_mode = WAL")
         connection.executescript(
             f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
             f"{SCHEMA} COMMIT;"
         )
     finally:
         connection.close()
-    if path.exists():
-        draft.replace(path)
-        return
-    with suppress(FileExistsError):  # of two processes that make a shared ledger at once, one wins
+    _publish(draft, path)
+
+
+def _publish(draft: Path, path: Path) -> None:
+    """Give the draft its name. Of two processes that make a shared ledger at once, one wins."""
+    try:
         os.link(draft, path)
-    draft.unlink()
+    except FileExistsError:
+        if path.stat().st_size:
+            draft.unlink()
+        else:
+            draft.replace(path)
+    except OSError:  # a file system without hard links
+        draft.replace(path)
+    else:
+        draft.unlink()
 
 
 def _recognise(path: Path) -> None:

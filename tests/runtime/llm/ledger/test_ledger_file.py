@@ -1,10 +1,9 @@
 """The ledger's file: what it refuses to touch, what survives `kill -9`, and who may use it at once."""
 
-import os
 import signal
-import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import anyio
@@ -13,13 +12,8 @@ from anyio.streams.text import TextReceiveStream
 
 from transfer_prompting.runtime.errors import InputError
 from transfer_prompting.runtime.llm.ledger.ledger import Ledger
-from transfer_prompting.runtime.llm.protocol import ChatResponse
 
-HERE = "http://host/v1"
-
-
-def answered(text: str = "B") -> ChatResponse:
-    return ChatResponse(text=text)
+from support.ledgers import HERE, answered, fill, foreign, holed, newer, torn
 
 
 @pytest.fixture
@@ -27,45 +21,14 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "run" / "ledger.sqlite"
 
 
-def _foreign(path: Path) -> None:
-    with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE theirs (x)")
-    connection.close()
-
-
-def _newer(path: Path) -> None:
-    anyio.run(_fill, path, 3)
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version = 99")
-    connection.close()
-
-
-def _torn(path: Path) -> None:
-    anyio.run(_fill, path, 400)
-    os.truncate(path, path.stat().st_size // 2)
-
-
-def _holed(path: Path) -> None:
-    anyio.run(_fill, path, 400)
-    content = bytearray(path.read_bytes())
-    content[8192:16384] = bytes(8192)
-    path.write_bytes(content)
-
-
-async def _fill(path: Path, count: int) -> None:
-    async with Ledger.open(path) as ledger:
-        for i in range(count):
-            ledger.put(i.to_bytes(16), HERE, "m", answered("x" * 100))
-
-
 @pytest.mark.parametrize(
     ("make", "says"),
     [
         (lambda path: path.write_text("name: a scenario, by mistake"), "not a call ledger, nor any SQLite"),
-        (_foreign, "belongs to another program"),
-        (_newer, "schema 99, written by a newer version"),
-        (_torn, "damaged"),
-        (_holed, "damaged"),
+        (foreign, "belongs to another program"),
+        (newer, "schema 99, written by a newer version"),
+        (torn, "damaged"),
+        (holed, "damaged"),
         (lambda path: path.write_bytes(b"SQLite format 3\x00"), "ends after 16 bytes"),
         (lambda path: path.mkdir(), "cannot be opened"),
     ],
@@ -90,8 +53,8 @@ def test_a_file_that_is_no_sound_ledger_is_named_and_left_as_it_is(
 def test_an_empty_file_becomes_a_ledger(path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.touch()
-    anyio.run(_fill, path, 1)
-    anyio.run(_fill, path, 1)
+    anyio.run(fill, path, 1)
+    anyio.run(fill, path, 1)
 
 
 _CHILD = """
@@ -168,3 +131,59 @@ async def test_a_shared_ledger_is_open_to_many_at_once(path: Path) -> None:
         assert [ledger.find(key * 16) is not None for ledger in (one, two) for key in (b"a", b"b")] == [
             True
         ] * 4
+
+
+_WRITER = """
+import sys, anyio
+from pathlib import Path
+from transfer_prompting.runtime.llm.ledger.ledger import Ledger
+from transfer_prompting.runtime.llm.protocol import ChatResponse
+
+path, first, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+
+async def main():
+    print("ready", flush=True)
+    sys.stdin.readline()
+    async with Ledger.open(path, shared=True) as ledger:
+        async def record(i):
+            await ledger.record(i.to_bytes(16, "big"), "e", "m", ChatResponse(text=f"{i} of {first}"))
+            assert ledger.find(i.to_bytes(16, "big")) is not None
+        for start in range(first, first + count, 20):
+            async with anyio.create_task_group() as tasks:
+                for i in range(start, start + 20):
+                    tasks.start_soon(record, i)
+
+anyio.run(main)
+"""
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_processes_that_share_a_ledger_write_at_the_same_time_and_lose_nothing(
+    path: Path, there: bool
+) -> None:
+    if there:
+        await fill(path, 1)
+    firsts = (0, 500, 1000)
+    with anyio.fail_after(60):
+        async with AsyncExitStack() as running:
+            processes = [
+                await running.enter_async_context(
+                    await anyio.open_process([sys.executable, "-c", _WRITER, str(path), str(first), "800"])
+                )
+                for first in firsts
+            ]
+            for process in processes:
+                assert process.stdout is not None
+                await process.stdout.receive()
+            for process in processes:
+                assert process.stdin is not None
+                await process.stdin.send(b"go\n")
+            for process in processes:
+                assert process.stderr is not None
+                said = b"".join([part async for part in process.stderr])
+                assert await process.wait() == 0, said.decode()
+    async with Ledger.open(path, shared=True) as ledger:
+        found = [ledger.find(i.to_bytes(16)) for i in range(1800)]
+    assert all(found)
+    writers = {one.text.split(" of ")[1] for one in found[1:] if one is not None}
+    assert writers == {str(first) for first in firsts}
