@@ -17,6 +17,7 @@ from math import ceil
 from time import monotonic
 from typing import Any
 
+import anyio
 import msgspec
 from aiohttp import web
 
@@ -86,6 +87,7 @@ class ChatServer:
     max_logprobs: int | None = None
     bucket: Bucket | None = None
     base_url: str = ""
+    runner: web.AppRunner | None = None
     requests: list[Seen] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
@@ -100,6 +102,13 @@ class ChatServer:
     def bodies(self) -> list[Body]:
         """The decoded bodies in order of arrival."""
         return [request.body for request in self.requests]
+
+    async def disconnected(self) -> None:
+        """Return when nobody is connected any more: then everything that was sent has been counted."""
+        assert self.runner is not None
+        assert self.runner.server is not None
+        while self.runner.server.connections:  # noqa: ASYNC110 - aiohttp tells nobody when one ends
+            await anyio.sleep(0.005)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = msgspec.json.decode(await request.read(), type=Body)
@@ -206,6 +215,7 @@ async def chat_server(
     app.router.add_post("/v1/chat/completions", server.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
+    server.runner = runner
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()

@@ -25,6 +25,13 @@ async def tprompt(*arguments: str | Path, cwd: Path | None = None) -> subprocess
     return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
+async def started(*arguments: str | Path, cwd: Path | None = None) -> Process:
+    """The command line, running on; what it prints is dropped."""
+    command: Sequence[str] = [*COMMAND, *map(str, arguments)]
+    nothing = subprocess.DEVNULL
+    return await anyio.open_process(command, cwd=cwd, stdout=nothing, stderr=nothing)
+
+
 def told(done: subprocess.CompletedProcess[str], code: int) -> str:
     """The message of a command that was to fail with this code, without a traceback."""
     assert done.returncode == code, done.stdout + done.stderr

@@ -18,6 +18,8 @@ from support.chat_server import ChatServer, chat_server
 from support.world import World, rows
 
 LABELS = {"reviews": ("good", "bad"), "mails": ("spam", "fine"), "tickets": ("urgent", "routine")}
+AT_ONCE = 16
+"""Calls in flight that the scenario allows."""
 SPLIT = {"train": 20, "validation": 20, "test": 40}
 
 
@@ -36,7 +38,7 @@ def scenario_data(base_url: str, **changes: object) -> dict[str, object]:
         "endpoints": {
             "server": {
                 "base_url": base_url,
-                "limits": {"concurrency": 16},
+                "limits": {"concurrency": AT_ONCE},
                 "logprobs": False,
                 "seeded": True,
             }

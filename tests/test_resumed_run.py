@@ -1,0 +1,117 @@
+"""Runs that are killed or reach their budget, and what goes on from there: real processes, real HTTP."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from support.chat_server import Body, ChatServer, Fault, Reply, Reset, Truncated
+from support.commands import started, tprompt
+from support.runs import AT_ONCE, simulated
+from support.world import World
+
+KILLS = 10
+
+
+class Killer:
+    """Answers as the world does, and kills the process that asks when the server has counted `moment`."""
+
+    def __init__(self, world: World, server: ChatServer) -> None:
+        self._world, self._server = world, server
+        self.moment: float = float("inf")
+        self.victim = 0
+
+    def __call__(self, body: Body) -> str:
+        if self._server.count >= self.moment:
+            self.moment = float("inf")
+            os.kill(self.victim, signal.SIGKILL)
+        return self._world(body)
+
+
+def recorded(out: Path, scratch: Path) -> int:
+    """The HTTP calls in a dead run's ledger, read from a copy: the next process finds it as it was."""
+    for name in ("ledger.sqlite", "ledger.sqlite-wal"):
+        if (out / name).exists():
+            shutil.copy(out / name, scratch / name)
+    with closing(sqlite3.connect(scratch / "ledger.sqlite")) as ledger:
+        (calls,) = ledger.execute("SELECT coalesce(sum(attempts), 0) FROM calls").fetchone()
+    return calls
+
+
+def lasting(value: Any) -> Any:
+    """Results without what a run used and how long calls took."""
+    if isinstance(value, dict):
+        return {key: lasting(part) for key, part in value.items() if key not in ("usage", "seconds")}
+    return [lasting(part) for part in value] if isinstance(value, list) else value
+
+
+def results(out: Path) -> dict[str, Any]:
+    return json.loads((out / "results.json").read_text(encoding="utf-8"))
+
+
+def bodies(server: ChatServer) -> Counter[str]:
+    return Counter(json.dumps(body, sort_keys=True) for body in server.bodies)
+
+
+@pytest.mark.timeout(240)
+async def test_a_run_killed_at_ten_moments_pays_no_finished_call_twice_and_ends_as_one_never_killed(
+    tmp_path: Path,
+):
+    whole, out, scratch = tmp_path / "whole", tmp_path / "out", tmp_path / "scratch"
+    scratch.mkdir()
+    async with simulated(tmp_path) as (_, world, server):
+        assert (await tprompt("run", "scenario.yaml", "--out", whole, "-q", cwd=tmp_path)).returncode == 0
+        once, total = bodies(server), server.count
+        server.requests.clear()
+        server.behaviour = killer = Killer(world, server)
+        lost = 0
+        for moment in sorted(random.Random(7).sample(range(1, total), KILLS)):
+            process = await started("run", "scenario.yaml", "--out", out, "-q", cwd=tmp_path)
+            killer.victim, killer.moment = process.pid, moment
+            with anyio.fail_after(60):
+                assert await process.wait() == -signal.SIGKILL
+                await process.aclose()
+                await server.disconnected()
+            # What the server counted and the ledger does not hold was on its way when the process died.
+            on_its_way = server.count - lost - recorded(out, scratch)
+            assert 0 <= on_its_way <= 2 * AT_ONCE
+            lost += on_its_way
+        done = await tprompt("run", "scenario.yaml", "--out", out, "-q", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert server.count == total + lost
+        assert (bodies(server) - once).total() == lost
+    assert lasting(results(out)) == lasting(results(whole))
+
+
+async def test_a_budget_holds_over_faults_retries_and_invocations_and_can_be_raised(tmp_path: Path):
+    again = Fault(429, headers={"Retry-After": "0"})
+    faults: dict[int, Reply] = {9: Fault(500), 15: Reset(), 21: Truncated()}
+    async with simulated(tmp_path) as (_, world, server):
+
+        async def behaviour(body: Body) -> Reply:
+            number = server.count
+            await anyio.sleep(0.02)  # so that many are in flight at once
+            return again if number == 100 else faults.get(number % 25) or world(body)
+
+        server.behaviour = behaviour
+        counts: list[int] = []
+        for cap in (400, 400, 900):
+            done = await tprompt(
+                *("run", "scenario.yaml", "--out", "out", "-q", "--set", f"budget.calls={cap}"),
+                *("--set", "endpoints.server.limits.concurrency=256"),
+                cwd=tmp_path,
+            )
+            assert done.returncode == 3, done.stdout + done.stderr
+            assert server.count <= cap
+            counts.append(server.count)
+    assert counts[0] == counts[1] < 400 < counts[2]
+    assert server.most_at_once > AT_ONCE
