@@ -100,7 +100,7 @@ async def test_a_budget_holds_over_faults_retries_and_invocations_and_can_be_rai
         async def behaviour(body: Body) -> Reply:
             number = server.count
             await anyio.sleep(0.02)  # so that many are in flight at once
-            return again if number == 100 else faults.get(number % 25) or world(body)
+            return again if number == 330 else faults.get(number % 60) or world(body)
 
         server.behaviour = behaviour
         counts: list[int] = []
