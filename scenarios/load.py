@@ -1,7 +1,6 @@
 """From a file (or a bundled name) to a validated scenario, with errors that say where and what to do."""
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import cast
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from .document import Document, Key, parse
 from .errors import InputError
+from .nearest import nearest
 from .scenario import Scenario
 from .secrets import refuse_secrets
 
@@ -35,11 +35,19 @@ def find(scenario: str | Path) -> Path:
     names = bundled()
     if str(scenario) in names:
         return names[str(scenario)]
+    if path.is_dir():
+        inside = ", ".join(file.name for file in _scenario_files(path))
+        raise InputError(f"{scenario}: a folder; give the scenario file{inside and f' in it: {inside}'}")
     if path.suffix in {".yaml", ".yml"} or len(path.parts) > 1:
-        raise InputError(f"{scenario}: no such scenario file")
-    close = get_close_matches(str(scenario), names, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"bundled are {', '.join(sorted(names))}"
-    raise InputError(f"{scenario}: neither a file nor a bundled scenario; {hint}")
+        beside = [str(file) for file in _scenario_files(path.parent)]
+        hint = f"; {nearest(str(path), beside)}" if beside else ""
+        raise InputError(f"{scenario}: no such scenario file{hint}")
+    known = [*names, *(str(file) for file in _scenario_files(path.parent))]
+    raise InputError(f"{scenario}: neither a file nor a bundled scenario; {nearest(str(scenario), known)}")
+
+
+def _scenario_files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.glob("*") if file.suffix in {".yaml", ".yml"})
 
 
 def bundled() -> dict[str, Path]:
@@ -88,10 +96,7 @@ def _problem(document: Document, error: Mapping[str, object]) -> str:
 
 def _nearest(path: tuple[Key, ...]) -> str:
     known = sorted(_model_at(path[:-1]).model_fields)
-    close = get_close_matches(str(path[-1]), known, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; known keys here are {', '.join(known)}"
+    return f"; {nearest(str(path[-1]), known, all_are='known keys here are')}"
 
 
 def _model_at(path: tuple[Key, ...]) -> type[BaseModel]:

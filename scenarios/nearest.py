@@ -4,10 +4,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
-def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
-    """`did you mean 'x'?`, or what there is where nothing comes close (`cutoff` in [0, 1], 1 is equal)."""
+def nearest(name: str, known: Iterable[str], *, all_are: str = "there are", cutoff: float = 0.6) -> str:
+    """`did you mean 'x'?`, or all there are where nothing comes close (`cutoff` in [0, 1], 1 is equal)."""
     names = sorted(set(known))
     close = get_close_matches(name, names, n=1, cutoff=cutoff)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return f"there are {', '.join(names)}" if len(names) > 1 else f"there is {', '.join(names) or 'none'}"
+    return f"did you mean {close[0]!r}?" if close else f"{all_are} {', '.join(names) or 'none'}"

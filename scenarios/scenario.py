@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import Field, PrivateAttr, model_validator
 
 from .endpoints import Endpoint, Model
+from .nearest import nearest
 from .search import Comparison, Race, StrategyName
 from .stages import Budget, Reference, Scorer, Stages
 from .strict import Strict
@@ -19,28 +20,61 @@ class Scenario(Strict):
     `folder` is where its relative paths start.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Names the run and its folder.")
-    description: str = Field(default="", description="One line, shown by `tprompt scenarios`.")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="Names the run and its folder.",
+        examples=["reviews-to-tickets"],
+    )
+    description: str = Field(
+        default="",
+        description="One line, shown by `tprompt scenarios`.",
+        examples=["Reviews to tickets, two models."],
+    )
     seed: int = Field(default=0, description="All randomness of the run comes from this.")
-    endpoints: dict[str, Endpoint] = Field(min_length=1)
-    models: dict[str, Model] = Field(min_length=1)
-    reference: Reference
-    scorer: Scorer = Field(default_factory=Scorer)
-    targets: list[str] = Field(min_length=1, description="Names of models the prompts are for.")
-    tasks: dict[str, Task] = Field(min_length=1)
+    endpoints: dict[str, Endpoint] = Field(
+        min_length=1,
+        description="Where models are asked, by a name of your own.",
+        examples=[
+            {"openai": {"base_url": "https://api.openai.com/v1", "api_key_env": "OPENAI_API_KEY"}},
+            {"embedded": {"local": "smollm2-135m-instruct"}},
+        ],
+    )
+    models: dict[str, Model] = Field(
+        min_length=1,
+        description="Models by a name of your own: an endpoint, the name it knows, sampling and prices.",
+        examples=[{"small": {"endpoint": "openai", "model": "gpt-4.1-nano"}}],
+    )
+    reference: Reference = Field(description="Which model writes candidates, and how.")
+    scorer: Scorer = Field(
+        default_factory=Scorer, description="Who answers, what is weighed, what is judged."
+    )
+    targets: list[str] = Field(
+        min_length=1, description="Names of models the prompts are for.", examples=[["small"]]
+    )
+    tasks: dict[str, Task] = Field(
+        min_length=1,
+        description="Tasks by a name of your own: data, kind of answer, and how it is asked and read.",
+        examples=[
+            {"reviews": {"data": "reviews.jsonl", "kind": "classification", "labels": ["bad", "good"]}}
+        ],
+    )
     strategy: StrategyName = Field(
         default="transfer",
         description="How candidates come about: `transfer` takes both stages; `opro`, `evolution` and "
         "`reflect` search each target alone; `ask` asks once; `original` changes nothing.",
     )
-    stages: Stages
-    race: Race = Field(default_factory=Race)
+    stages: Stages = Field(description="The two stages: which tasks they take and how long.")
+    race: Race = Field(default_factory=Race, description="How candidates that cannot win are stopped early.")
     compare: Comparison | None = Field(
-        default=None, description="Run the scenario once per variant and seed, and line the results up."
+        default=None,
+        description="Run the scenario once per variant and seed, and line the results up.",
+        examples=[{"variants": {"whole": {}, "target only": {"stages.source.tasks": []}}}],
     )
-    budget: Budget = Field(default_factory=Budget)
+    budget: Budget = Field(default_factory=Budget, description="Caps that nothing passes.")
     cache: str | None = Field(
-        default=None, description="A call ledger shared between runs, beside the run's own."
+        default=None,
+        description="A call ledger shared between runs, beside the run's own.",
+        examples=["cache.sqlite"],
     )
 
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
@@ -101,4 +135,4 @@ class Scenario(Strict):
 
 def _known(key: str, name: str, names: Mapping[str, object], where: str) -> None:
     if name not in names:
-        raise ValueError(f"{key}: {name!r} is not an entry of {where} ({', '.join(sorted(names))})")
+        raise ValueError(f"{key}: {name!r} is not an entry of {where}; {nearest(name, names)}")

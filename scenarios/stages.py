@@ -23,7 +23,7 @@ DEFAULT_OBJECTIVE: dict[str, float] = {
 class Reference(Strict):
     """The reference LLM, which writes candidates."""
 
-    model: str = Field(description="Name of an entry of `models`.")
+    model: str = Field(description="Name of an entry of `models`.", examples=["writer"])
     candidates_per_step: PositiveInt = Field(default=8, description="Candidates asked for at each step.")
     temperature: float = Field(default=1.0, ge=0, le=2, description="Sampling temperature of the first step.")
     final_temperature: float | None = Field(
@@ -31,6 +31,7 @@ class Reference(Strict):
         ge=0,
         le=2,
         description="Temperature of the last step, in even steps from the first; left out means: the same.",
+        examples=[0.5],
     )
     max_tokens: PositiveInt = Field(default=400, description="Most tokens of one reply of the reference LLM.")
     max_characters: PositiveInt = Field(default=2000, description="Longer candidates are refused.")
@@ -38,12 +39,15 @@ class Reference(Strict):
     exemplars: int = Field(default=3, ge=0, description="Train exemplars shown at each step.")
     failures: int = Field(default=3, ge=0, description="Failure traces shown at each step.")
     operators: list[str] | None = Field(
-        default=None, description="Which ways to propose; left out means: the strategy's default."
+        default=None,
+        description="Which ways to propose; left out means: the strategy's default.",
+        examples=[["improve"], ["rephrase", "specify", "shorten"]],
     )
     notes: bool | None = Field(
         default=None,
         description="Whether the reference LLM keeps notes on what helped, carried from the source to the "
         "target stage; left out means: as the strategy does.",
+        examples=[True],
     )
     overlap: bool = Field(
         default=False,
@@ -57,6 +61,7 @@ class Reference(Strict):
         default_factory=lambda: ["system", "before", "after"],
         min_length=1,
         description="Where a candidate's instruction may stand.",
+        examples=[["system"]],
     )
 
 
@@ -67,11 +72,16 @@ PROMPT_QUALITIES = ("prompt_clarity", "prompt_generality")
 class Quality(Strict):
     """A quality the judge rates from 1 to 5. A known one may be given by its name alone."""
 
-    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", description="`judged.NAME` in the objective.")
+    name: str = Field(
+        pattern=r"^[A-Za-z][A-Za-z0-9_]*$",
+        description="`judged.NAME` in the objective.",
+        examples=["relevance", "tone"],
+    )
     rubric: str | None = Field(
         default=None,
         min_length=1,
         description="What the judge is to look at; left out means: the rubric of a known quality.",
+        examples=["Is it friendly without being familiar?"],
     )
 
     @model_validator(mode="after")
@@ -97,7 +107,9 @@ class Scorer(Strict):
     """The scorer: who answers, what is weighed, what is judged."""
 
     model: str | None = Field(
-        default=None, description="Scorer LLM: the judge, and the proxy where answers is `scorer`."
+        default=None,
+        description="Scorer LLM: the judge, and the proxy where answers is `scorer`.",
+        examples=["writer"],
     )
     answers: Literal["targets", "scorer"] = Field(
         default="targets",
@@ -152,27 +164,40 @@ class Stage(Strict):
 
     steps: int = Field(default=4, ge=0, description="Rounds of proposing and scoring at most.")
     patience: PositiveInt | None = Field(
-        default=None, description="Stop after so many steps that brought no better prompt; left out: never."
+        default=None,
+        description="Stop after so many steps that brought no better prompt; left out: never.",
+        examples=[2],
     )
     until: float | None = Field(
-        default=None, gt=0, le=1, description="Stop when the objective on train reaches this."
+        default=None,
+        gt=0,
+        le=1,
+        description="Stop when the objective on train reaches this.",
+        examples=[0.95],
     )
 
 
 class SourceStage(Stage):
     """Source prompt construction over the source tasks."""
 
-    tasks: list[str] = Field(description="Names of source tasks; none means: no source stage.")
+    tasks: list[str] = Field(
+        description="Names of source tasks; none means: no source stage.", examples=[["reviews", "topics"]]
+    )
     keep: PositiveInt = Field(default=4, description="Source prompts carried over to the target stage.")
     finalists: PositiveInt = Field(default=8, description="Best on train that meet again on validation.")
-    seed_prompts: list[str] = Field(min_length=1, description="The original prompts.")
-    seed_position: Literal["system", "before", "after"] = Field(default="before")
+    seed_prompts: list[str] = Field(
+        min_length=1, description="The original prompts.", examples=[["Which label fits this text?"]]
+    )
+    seed_position: Literal["system", "before", "after"] = Field(
+        default="before",
+        description="Where the original prompts stand: in the system turn, before or after the question.",
+    )
 
 
 class TargetStage(Stage):
     """Target prompt generation for each target task and model."""
 
-    tasks: list[str] = Field(min_length=1, description="Names of target tasks.")
+    tasks: list[str] = Field(min_length=1, description="Names of target tasks.", examples=[["tickets"]])
     finalists: PositiveInt = Field(default=4, description="Best on train that meet again on validation.")
     transfer: int = Field(
         default=1, ge=0, description="Source prompts also tested as they are, to measure the transfer gap."
@@ -187,14 +212,24 @@ class TargetStage(Stage):
 
 
 class Stages(Strict):
-    source: SourceStage
-    target: TargetStage
+    """Source prompt construction, then target prompt generation."""
+
+    source: SourceStage = Field(description="Refines the original prompts on the source tasks.")
+    target: TargetStage = Field(description="Adapts the best source prompts to each target task and model.")
 
 
 class Budget(Strict):
     """Caps over the whole run, resumed invocations included; checked before each call is made."""
 
-    calls: PositiveInt | None = None
-    tokens: PositiveInt | None = None
-    usd: PositiveFloat | None = None
-    minutes: PositiveFloat | None = None
+    calls: PositiveInt | None = Field(
+        default=None, description="HTTP calls, retries included; left out: no cap.", examples=[20_000]
+    )
+    tokens: PositiveInt | None = Field(
+        default=None, description="Prompt plus completion tokens; left out: no cap.", examples=[5_000_000]
+    )
+    usd: PositiveFloat | None = Field(
+        default=None, description="US dollars at the models' prices; left out: no cap.", examples=[5.0]
+    )
+    minutes: PositiveFloat | None = Field(
+        default=None, description="Minutes of all invocations together; left out: no cap.", examples=[60]
+    )

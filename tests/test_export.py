@@ -91,7 +91,7 @@ async def test_promptfoo_and_dspy_are_printed_whole(run: Path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--task", "weather"], "--task weather: no such task in these results; there is tickets"),
+        (["--task", "weather"], "--task weather: no such task in these results; there are tickets"),
         (["--task", "ticket"], "--task ticket: no such task in these results; did you mean 'tickets'?"),
         (["--model", "smal"], "--model smal: no such model in these results; did you mean 'small'?"),
     ],

@@ -1,11 +1,11 @@
 """A look at a task's rows as the models will see them; no call is made."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 
 import msgspec
 
 from ...scenarios import Scenario
+from ...scenarios.nearest import nearest
 from ...scenarios.tasks import Task as TaskSettings
 from ..errors import InputError
 from ..llm.protocol import Message
@@ -98,9 +98,7 @@ def _shown(settings: TaskSettings) -> Reading:
 def _known(task: str, scenario: Scenario) -> str:
     if task in scenario.tasks:
         return task
-    close = get_close_matches(task, scenario.tasks, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(scenario.tasks)}"
-    raise InputError(f"{scenario.name}: no task {task!r}; {hint}")
+    raise InputError(f"{scenario.name}: no task {task!r}; {nearest(task, scenario.tasks)}")
 
 
 def _row(loaded: LoadedTask, reading: Reading, example: Example) -> PeekedRow:

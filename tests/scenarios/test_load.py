@@ -71,7 +71,7 @@ def test_every_problem_of_a_file_is_told_at_once(tmp_path: Path):
 
 def test_a_name_that_is_defined_nowhere_is_refused_with_those_that_are(tmp_path: Path):
     message = refused(tmp_path, MINIMAL.replace("targets: [small]", "targets: [large]"))
-    assert "targets[0]: 'large' is not an entry of models (small)" in message
+    assert "targets[0]: 'large' is not an entry of models; there are small" in message
 
 
 def test_a_key_given_twice_is_refused_with_both_lines(tmp_path: Path):
@@ -120,6 +120,30 @@ def test_a_missing_scenario_is_told_with_the_nearest_bundled_name():
 def test_a_missing_file_is_told_as_such(tmp_path: Path):
     with pytest.raises(InputError, match="no such scenario file"):
         load(tmp_path / "none.yaml")
+
+
+def test_a_mistyped_file_is_told_the_nearest_beside_it(tmp_path: Path):
+    (tmp_path / "tickets.yaml").write_text(MINIMAL)
+    (tmp_path / "other.yml").write_text(MINIMAL)
+    with pytest.raises(InputError, match=f"no such scenario file; did you mean '{tmp_path}/tickets.yaml'"):
+        load(tmp_path / "tikets.yaml")
+
+
+def test_a_name_is_looked_for_among_files_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "tickets.yaml").write_text(MINIMAL)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"tickets: neither .*; did you mean 'tickets.yaml'"):
+        load("tickets")
+
+
+def test_a_folder_is_told_what_scenarios_are_in_it(tmp_path: Path):
+    (tmp_path / "tickets.yaml").write_text(MINIMAL)
+    with pytest.raises(InputError, match=r"a folder; give the scenario file in it: tickets\.yaml"):
+        load(tmp_path)
+
+
+def test_a_mistyped_reference_to_a_model_is_told_the_nearest(tmp_path: Path):
+    assert "did you mean 'small'?" in refused(tmp_path, MINIMAL, "targets=[smal]")
 
 
 def test_a_file_that_is_not_utf8_is_told_with_the_byte(tmp_path: Path):

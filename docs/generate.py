@@ -1,0 +1,155 @@
+"""Writes what follows from the code: the JSON Schema and the generated parts of the reference pages.
+
+    python docs/generate.py
+
+A page holds its generated part between `<!-- generated -->` and `<!-- /generated -->`.
+"""
+
+import inspect
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from typer.main import get_command
+
+from transfer_prompting.__main__ import app
+from transfer_prompting.scenarios.schema import json_schema
+
+ROOT = Path(__file__).parent.parent
+SCHEMA = ROOT / "scenarios" / "schema.json"
+PARTS = re.compile(r"(<!-- generated -->\n).*?(<!-- /generated -->)", re.DOTALL)
+
+Part = dict[str, Any]
+
+
+def files() -> dict[Path, str]:
+    """Every generated file as it should be."""
+    texts = {SCHEMA: json_schema() + "\n"}
+    for name, part in (("scenario.md", scenario_keys), ("commands.md", commands)):
+        page = ROOT / "docs" / name
+        written = "\n".join(part())
+        texts[page] = PARTS.sub(
+            lambda old, new=written: f"{old[1]}{new}\n\n{old[2]}", page.read_text("utf-8")
+        )
+    return texts
+
+
+def scenario_keys() -> Iterator[str]:
+    """A section for each mapping of a scenario file, in the order of its keys."""
+    schema: Part = json.loads(json_schema())
+    places = {"Scenario": "the file itself"}
+    _place(schema, schema, "", places)
+    for name, place in places.items():
+        mapping = schema if name == "Scenario" else schema["$defs"][name]
+        yield from (
+            "",
+            f"## {place}" if name == "Scenario" else f"## `{place}`",
+            "",
+            mapping["description"],
+            "",
+        )
+        yield from ("| key | value | default | |", "|---|---|---|---|")
+        needed = mapping.get("required", ())
+        for key, value in mapping["properties"].items():
+            yield f"| `{key}` | {_kind(value, places)} | {_default(value, key in needed)} | {_told(value)} |"
+
+
+def commands() -> Iterator[str]:
+    """A section for each command, with its arguments and options."""
+    for name, command in getattr(get_command(app), "commands").items():  # noqa: B009 - Typer keeps it untyped
+        yield from ("", f"## tprompt {name}", "", *_help(command.help), "")
+        rows = [_parameter(one) for one in command.params if one.name != "help"]
+        if rows:
+            yield from ("| | |", "|---|---|", *rows)
+
+
+def _place(schema: Part, mapping: Part, path: str, places: dict[str, str]) -> None:
+    for key, value in mapping["properties"].items():
+        for name, below in _references(value):
+            if name not in places:
+                places[name] = f"{path}{key}{below}"
+                _place(schema, schema["$defs"][name], f"{places[name]}.", places)
+
+
+def _references(value: Part) -> Iterator[tuple[str, str]]:
+    """The mappings a value holds, and what stands between the key and them in a path."""
+    if "$ref" in value:
+        yield value["$ref"].rpartition("/")[2], ""
+    for inner in value.get("anyOf", ()):
+        yield from _references(inner)
+    if isinstance(inner := value.get("additionalProperties"), dict):
+        yield from ((name, f".NAME{below}") for name, below in _references(inner))
+    if isinstance(inner := value.get("items"), dict):
+        yield from ((name, f"[]{below}") for name, below in _references(inner))
+
+
+def _kind(value: Part, places: dict[str, str]) -> str:
+    if "$ref" in value:
+        name = places[value["$ref"].rpartition("/")[2]]
+        return f"[mapping](#{re.sub(r'[^a-z_]+', '', name.lower())})"
+    if "anyOf" in value:
+        kinds = (_kind(inner, places) for inner in value["anyOf"] if inner.get("type") != "null")
+        return " or ".join(dict.fromkeys(kinds))
+    if "enum" in value or "const" in value:
+        return "one of " + ", ".join(f"`{one}`" for one in value.get("enum", [value.get("const")]))
+    match value.get("type"):
+        case "array":
+            return f"list: {_kind(value['items'], places)}"
+        case "object":
+            inner = value.get("additionalProperties")
+            return f"by name: {_kind(inner, places)}" if isinstance(inner, dict) else "mapping"
+        case None:
+            return "anything"
+        case kind:
+            return f"{kind}{_bounds(value)}"
+
+
+def _bounds(value: Part) -> str:
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    found = [f"{sign} {value[key]}" for key, sign in signs.items() if key in value]
+    return f" {' and '.join(found)}" if found else ""
+
+
+def _default(value: Part, needed: bool) -> str:
+    if needed:
+        return "*required*"
+    default = value.get("default")
+    return "" if default in (None, "", [], {}) else _cell(f"`{_inline(default)}`")
+
+
+def _told(value: Part) -> str:
+    examples = " or ".join(f"`{_inline(example)}`" for example in value.get("examples", ()))
+    told = value["description"].rstrip(".") + "."
+    return _cell(f"{told} For example {examples}." if examples else told)
+
+
+def _inline(value: object) -> str:
+    """A value as YAML would have it on one line."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _help(text: str) -> Iterator[str]:
+    """A docstring as Markdown: its examples, one a paragraph or after `Example:`, as one block."""
+    told, _, shown = inspect.cleandoc(text).partition("Example")
+    yield told.strip()
+    if shown:
+        lines = [line.strip() for line in shown.removeprefix("s").removeprefix(":").splitlines()]
+        yield from ("", "```sh", *(line for line in lines if line), "```")
+
+
+def _parameter(parameter: Any) -> str:
+    names = ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
+    if parameter.param_type_name == "argument":
+        names = f"`{parameter.metavar}`"
+    return f"| {names} | {_cell(parameter.help or '')} |"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+if __name__ == "__main__":
+    for path, text in files().items():
+        path.write_text(text, encoding="utf-8")
