@@ -4,6 +4,7 @@ import shlex
 import signal
 import sys
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -27,23 +28,43 @@ from .runtime.report.summary import summary
 from .runtime.tasks.peek import peek as look
 from .runtime.tasks.presets import presets as every_preset
 from .scenarios import load
-from .scenarios.load import bundled
+from .scenarios.load import bundled, completions
 from .scenarios.schema import json_schema
+from .scenarios.starter import GROUNDS, PLACES, Place, Starter
+from .starting import ask, name_of, starter_tasks, write_starter
 from .views import estimate_view, peek_view, presets_view
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tprompt {version('transfer-prompting')}")
+        raise typer.Exit
+
 
 app = typer.Typer(
     name="tprompt",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    help="Optimise a prompt on source tasks and transfer it to your tasks and models, with held-out numbers.",
-    epilog="Start with: tprompt run quickstart",
+    epilog="Start with: tprompt run quickstart, or tprompt init. Each command's --help shows examples.",
 )
+
+
+@app.callback()
+def tprompt(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Optimise a prompt on source tasks and transfer it to your tasks and models, with held-out numbers."""
+
 
 ScenarioName = Annotated[
     str,
     typer.Argument(
-        metavar="SCENARIO", help="Path of a scenario file, or a bundled name (tprompt scenarios)."
+        metavar="SCENARIO",
+        help="Path of a scenario file, or a bundled name (tprompt scenarios).",
+        autocompletion=completions,
     ),
 ]
 Overrides = Annotated[
@@ -144,7 +165,10 @@ def peek(
 
 @app.command()
 def presets() -> None:
-    """List the presets: public data sets with a ready mapping."""
+    """List the presets: public data sets with a ready mapping.
+
+    Example: tprompt presets
+    """
     Console().print(presets_view(every_preset()))
 
 
@@ -215,8 +239,50 @@ def export(
 
 
 @app.command()
+def init(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The file to write.")] = Path("scenario.yaml"),
+    place: Annotated[
+        Place | None, typer.Option("--endpoint", help="Where models are asked.", show_default="openai")
+    ] = None,
+    target: Annotated[str | None, typer.Option("--model", help="Model the prompts are for.")] = None,
+    writer: Annotated[str | None, typer.Option("--writer", help="Model that writes candidates.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="The prompt you use today.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Rows of your task: JSONL, CSV, …; left out: two small samples.")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--source-data", help="Rows of a task to refine prompts on first.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+) -> None:
+    """Write a first scenario with comments: by asking at a terminal, or by options.
+
+    Kind, labels and fields are guessed from the data; read what was written. What is written is valid.
+
+    Examples:
+
+        tprompt init
+
+        tprompt init my.yaml --endpoint vllm --model Qwen/Qwen2.5-7B-Instruct --data tickets.csv
+    """
+    if path.exists() and not force:
+        raise InputError(f"{path}: is there already; choose another path, or --force to write over it")
+    place = place or ask("Where are your models asked", "openai", PLACES)
+    ground = GROUNDS[place]
+    target = target or ask("Model the prompts are for", ground.target)
+    writer = writer or ask("Model that writes candidates", ground.writer)
+    prompt = prompt or ask("The prompt you use today", "Which label fits this text?")
+    sources, targets = starter_tasks(path.parent, data, source)
+    write_starter(Starter(name_of(path), place, writer, target, sources, targets, prompt), path)
+    typer.echo(f"wrote {path}; go on with: tprompt peek {shlex.quote(str(path))}")
+
+
+@app.command()
 def scenarios() -> None:
-    """List the bundled scenarios."""
+    """List the bundled scenarios.
+
+    Example: tprompt scenarios
+    """
     console = Console()
     for name, path in bundled().items():
         console.print(f"[bold]{name}[/]  {load(path).description}", highlight=False)

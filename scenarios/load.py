@@ -46,6 +46,14 @@ def find(scenario: str | Path) -> Path:
     raise InputError(f"{scenario}: neither a file nor a bundled scenario; {nearest(str(scenario), known)}")
 
 
+def completions(incomplete: str) -> list[str]:
+    """What SCENARIO may go on to be: bundled names, scenario files, and folders that may hold some."""
+    folder = Path(incomplete) if incomplete.endswith("/") else Path(incomplete).parent
+    below = [f"{entry}/" for entry in sorted(folder.glob("*/")) if not entry.name.startswith(".")]
+    found = [*bundled(), *(str(file) for file in _scenario_files(folder)), *below]
+    return [name for name in found if name.startswith(incomplete)]
+
+
 def _scenario_files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.glob("*") if file.suffix in {".yaml", ".yml"})
 

@@ -1,12 +1,22 @@
 """The command line as people run it: exit codes, messages, files."""
 
 import json
+import os
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
+import anyio
 import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from transfer_prompting.__main__ import app
 
 from support.commands import told, tprompt
 from support.runs import scenario_data, simulated, write_scenario
+
+SCRIPT = Path(sys.executable).with_name("tprompt")
 
 
 async def test_a_run_ends_with_0_and_prints_original_against_best(tmp_path: Path):
@@ -126,6 +136,32 @@ async def test_json_is_one_event_a_line_and_ends_with_the_path_of_the_results(tm
     assert kinds[-2:] == ["RunEnded", "RunWritten"]
     assert lines[-1] == {"type": "RunWritten", "status": "complete", "results": "out/results.json"}
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("name", [*getattr(get_command(app), "commands")])  # noqa: B009 - untyped in Typer
+def test_every_command_shows_an_example_in_its_help(name: str):
+    shown = CliRunner().invoke(app, [name, "--help"]).output
+    assert f"tprompt {name}" in shown.partition("Example")[2]
+
+
+async def test_the_version_is_that_of_the_package():
+    assert (await tprompt("--version")).stdout == f"tprompt {version('transfer-prompting')}\n"
+
+
+async def test_the_shell_completes_bundled_names_and_files(tmp_path: Path):
+    (tmp_path / "mine.yaml").touch()
+    (tmp_path / "notes.txt").touch()
+
+    async def completed(words: str) -> list[str]:
+        environment = {**os.environ, "_TPROMPT_COMPLETE": "complete_bash", "COMP_WORDS": words}
+        environment["COMP_CWORD"] = str(words.count(" "))
+        with anyio.fail_after(60):
+            done = await anyio.run_process([SCRIPT], cwd=tmp_path, env=environment)
+        return done.stdout.decode().split()
+
+    assert await completed("tprompt run qu") == ["quickstart"]
+    assert await completed("tprompt run m") == ["mine.yaml"]
+    assert "validate" in await completed("tprompt va")
 
 
 async def test_quiet_prints_the_summary_only(tmp_path: Path):

@@ -1,0 +1,88 @@
+"""From a few answers to a first scenario on disk that is valid as it stands."""
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from rich.prompt import Prompt
+
+from .agents.team import Team
+from .runtime.errors import InputError
+from .runtime.tasks.guess import guess
+from .runtime.tasks.mapping import ANSWERS, QUESTIONS
+from .scenarios.document import parse
+from .scenarios.load import build
+from .scenarios.starter import Starter, StarterTask
+
+SAMPLES = (
+    ("reviews", "Tell whether a review is positive or negative.", ("negative", "positive")),
+    ("tickets", "Tell whether a support ticket is urgent or routine.", ("routine", "urgent")),
+)
+
+
+def ask(question: str, default: str, choices: Sequence[str] = ()) -> str:
+    """What a person at the terminal answers; the default where there is no terminal."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return default
+    return Prompt.ask(question, default=default, choices=[*choices] or None)
+
+
+def starter_tasks(
+    folder: Path, data: Path | None, source: Path | None
+) -> tuple[list[StarterTask], list[StarterTask]]:
+    """The source tasks and the target tasks; two samples where no data is named."""
+    if data is None and source is None:
+        sample_source, sample_target = sample_tasks(folder)
+        return [sample_source], [sample_target]
+    if data is None:
+        raise InputError("--source-data: also name the rows of your task with --data")
+    sources = [] if source is None else [task_of(source, folder)]
+    targets = [task_of(data, folder)]
+    if [task.name for task in sources] == [task.name for task in targets]:
+        targets = [targets[0]._replace(name=f"{targets[0].name}-target")]
+    return sources, targets
+
+
+def task_of(data: Path, folder: Path) -> StarterTask:
+    """The task that a data file seems to hold, its path as seen from `folder`. Raises InputError."""
+    if not data.is_file():
+        raise InputError(f"{data}: no such data file")
+    found = guess(data)
+    named = (("question", found.question, QUESTIONS), ("answer", found.answer, ANSWERS))
+    return StarterTask(
+        name=name_of(data),
+        data=os.path.relpath(data, folder),
+        kind=found.kind,
+        labels=found.labels,
+        fields=tuple((key, field) for key, field, usual in named if field not in usual),
+    )
+
+
+def name_of(path: Path) -> str:
+    """A name for what a file holds: its own, without what names may not hold."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-_") or "unnamed"
+
+
+def sample_tasks(folder: Path) -> tuple[StarterTask, StarterTask]:
+    """Two small tasks to try things with; their data is copied to `folder`/data, where it is not yet."""
+    bundled = files("transfer_prompting.scenarios").joinpath("data")
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    tasks: list[StarterTask] = []
+    for name, description, labels in SAMPLES:
+        copy = folder / "data" / f"{name}.jsonl"
+        if not copy.exists():
+            copy.write_text(bundled.joinpath(copy.name).read_text("utf-8"), encoding="utf-8")
+        tasks.append(StarterTask(name, f"data/{copy.name}", "classification", labels, (), description))
+    return tasks[0], tasks[1]
+
+
+def write_starter(starter: Starter, path: Path) -> None:
+    """Write the scenario, once its text and its data are found valid. Raises InputError."""
+    schema = Path(str(files("transfer_prompting.scenarios").joinpath("schema.json"))).absolute().as_uri()
+    text = starter.text(file=str(path), schema=schema)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Team(build(parse(text, str(path)), path.parent)).prepared()
+    path.write_text(text, encoding="utf-8")

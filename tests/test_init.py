@@ -1,0 +1,148 @@
+"""A first scenario: what is written is valid as it stands, in every place and for every kind of data."""
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from transfer_prompting.agents.team import Team
+from transfer_prompting.runtime.errors import InputError
+from transfer_prompting.runtime.tasks.guess import Guess, guess
+from transfer_prompting.scenarios import load
+from transfer_prompting.scenarios.schema import json_schema
+from transfer_prompting.scenarios.starter import GROUNDS, PLACES, Starter
+from transfer_prompting.starting import starter_tasks, write_starter
+
+from support.commands import COMMAND, told, tprompt
+from support.terminal import at_terminal
+
+SCHEMA = Path(str(files("transfer_prompting.scenarios").joinpath("schema.json")))
+
+Rows = Sequence[Mapping[str, object]]
+
+
+def written(path: Path, rows: Rows) -> Path:
+    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    return path
+
+
+def repeated(row: Any, count: int = 40) -> list[dict[str, object]]:
+    return [row(i) for i in range(count)]
+
+
+KINDS: dict[str, tuple[Rows, Guess]] = {
+    "labels": (
+        repeated(lambda i: {"body": f"Text {i}, of some length.", "priority": ["low", "high"][i % 2]}),
+        Guess("classification", "body", "priority", ("high", "low")),
+    ),
+    "yes or no": (
+        repeated(lambda i: {"question": f"Is {i} even?", "answer": i % 2 == 0}),
+        Guess("yes_no", "question", "answer"),
+    ),
+    "choices": (
+        repeated(lambda i: {"question": f"Q{i}", "choices": ["a", "b", "c"], "answer": "ABC"[i % 3]}),
+        Guess("multiple_choice", "question", "answer"),
+    ),
+    "numbers": (
+        repeated(lambda i: {"question": f"{i} + {i}?", "answer": f"{1000 + 2 * i:,}"}),
+        Guess("numeric", "question", "answer"),
+    ),
+    "free text": (
+        repeated(lambda i: {"text": f"Who wrote book {i}?", "target": f"Author number {i}"}),
+        Guess("text", "text", "target"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("rows", "expected"), KINDS.values(), ids=KINDS)
+def test_the_kind_of_a_task_is_seen_in_its_rows(tmp_path: Path, rows: Rows, expected: Guess):
+    assert guess(written(tmp_path / "rows.jsonl", rows)) == expected
+
+
+@pytest.mark.parametrize("rows", [[{"a": "one"}, {"a": "two"}], [{"a": 1, "b": 2}], []])
+def test_rows_that_show_no_answer_are_refused_by_name(tmp_path: Path, rows: Rows):
+    with pytest.raises(InputError, match=r"rows\.jsonl: no "):
+        guess(written(tmp_path / "rows.jsonl", rows))
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_written_is_valid_wherever_models_run(tmp_path: Path, place: Any, kind: str):
+    data = written(tmp_path / "my rows.jsonl", KINDS[kind][0])
+    source = written(tmp_path / "others.jsonl", KINDS["labels"][0])
+    path = tmp_path / "scenarios" / "mine.yaml"
+    sources, targets = starter_tasks(path.parent, data, source)
+    prompt = 'Say "yes": #1 {it}\nor no.'
+    ground = GROUNDS[place]
+    starter = Starter("mine", place, ground.writer, ground.target, sources, targets, prompt)
+    write_starter(starter, path)
+    scenario = load(path)
+    assert scenario.stages.source.seed_prompts == [prompt]
+    assert scenario.stages.target.tasks == ["my-rows"]
+    assert scenario.models["target"].model == ground.target
+    assert [len(task.splits.test) > 0 for task in Team(scenario).prepared().values()] == [True, True]
+    schema = yaml.safe_load(json_schema())
+    assert not [*Draft202012Validator(schema).iter_errors(yaml.safe_load(path.read_text()))]
+
+
+async def test_without_data_two_small_samples_come_with_it(tmp_path: Path):
+    done = await tprompt("init", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "tprompt peek scenario.yaml" in done.stdout
+    first = (tmp_path / "scenario.yaml").read_text().splitlines()[0]
+    assert first == f"# yaml-language-server: $schema={SCHEMA.as_uri()}"
+    shown = await tprompt("peek", "scenario.yaml", "--rows", "0", cwd=tmp_path)
+    assert "tickets: classification" in shown.stdout
+
+
+async def test_options_say_all_that_is_asked(tmp_path: Path):
+    written(tmp_path / "bugs.jsonl", KINDS["labels"][0])
+    done = await tprompt(
+        *("init", "bugs.yaml", "--endpoint", "vllm", "--model", "org/small", "--writer", "org/large"),
+        *("--prompt", "How bad is it?", "--data", "bugs.jsonl"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    scenario = load(tmp_path / "bugs.yaml")
+    assert scenario.models["target"].model == "org/small"
+    assert scenario.models["writer"].model == "org/large"
+    assert scenario.tasks["bugs"].labels == ["high", "low"]
+    assert scenario.stages.source.tasks == []
+
+
+async def test_a_file_that_is_there_is_not_written_over(tmp_path: Path):
+    (tmp_path / "scenario.yaml").write_text("mine")
+    assert "--force" in told(await tprompt("init", cwd=tmp_path), 2)
+    assert (tmp_path / "scenario.yaml").read_text() == "mine"
+
+
+async def test_data_that_cannot_be_used_leaves_no_file_behind(tmp_path: Path):
+    written(tmp_path / "few.jsonl", KINDS["labels"][0][:3])
+    assert "few.jsonl" in told(await tprompt("init", "--data", "few.jsonl", cwd=tmp_path), 2)
+    assert not (tmp_path / "scenario.yaml").exists()
+
+
+async def test_at_a_terminal_it_asks(tmp_path: Path):
+    with anyio.fail_after(60):
+        async with at_terminal([*COMMAND, "init"], tmp_path) as terminal:
+            await terminal.see("Where are your models asked")
+            terminal.type("nowhere\n")
+            await terminal.see("Please select one of the available options")
+            terminal.type("ollama\n")
+            await terminal.see("Model the prompts are for (llama3.2:1b)")
+            terminal.type("qwen3:0.6b\n")
+            await terminal.see("Model that writes candidates")
+            terminal.type("\n")
+            await terminal.see("The prompt you use today")
+            terminal.type("Urgent or not?\n")
+            await terminal.see("wrote scenario.yaml")
+            assert await terminal.end() == 0
+    scenario = load(tmp_path / "scenario.yaml")
+    assert scenario.models["target"].model == "qwen3:0.6b"
+    assert scenario.stages.source.seed_prompts == ["Urgent or not?"]
