@@ -38,6 +38,18 @@ async def test_report_prints_the_summary_again(tmp_path: Path):
     assert "held-out test" in done.stdout
 
 
+async def test_report_builds_the_page_again(tmp_path: Path):
+    async with simulated(tmp_path):
+        await tprompt("run", tmp_path / "scenario.yaml", "--out", tmp_path / "out", "--quiet")
+    page = tmp_path / "out" / "report.html"
+    written = page.read_text()
+    page.unlink()
+    done = await tprompt("report", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert str(page) in done.stdout
+    assert page.read_text() == written
+
+
 async def test_the_default_folder_is_runs_name(tmp_path: Path):
     async with simulated(tmp_path):
         done = await tprompt("run", "scenario.yaml", "-q", cwd=tmp_path)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+SUFFIXES = {".py", ".md", ".yaml", ".json", ".jsonl", ".html", ".css", ".js"}
 FLOORS = ("agents", "prompts", "runtime", "scenarios")
 
 
@@ -33,9 +34,7 @@ def test_the_wheel_holds_every_module_and_data_file_of_the_tree(wheel: Path):
     inside = set(zipfile.ZipFile(wheel).namelist())
     wanted = {*(path.name for path in ROOT.glob("*.py")), "py.typed"}
     for floor in FLOORS:
-        paths = (
-            p for p in (ROOT / floor).rglob("*") if p.suffix in {".py", ".md", ".yaml", ".json", ".jsonl"}
-        )
+        paths = (path for path in (ROOT / floor).rglob("*") if path.suffix in SUFFIXES)
         wanted |= {str(path.relative_to(ROOT)) for path in paths}
     assert {f"transfer_prompting/{name}" for name in wanted} <= inside
 

@@ -107,7 +107,7 @@ function gainPlot(shown, narrow) {
     y: rows.map((row) => row + offset),
     mode: "markers",
     error_x: { ...error(pick), color: theme.colour(part) },
-    marker: { size: 10, symbol, color: theme.colour(part), line: { width: 2, color: theme.colour(part) } },
+    marker: { size: shown.length > 24 ? 7 : 10, symbol, color: theme.colour(part), line: { width: 2, color: theme.colour(part) } },
     hovertext: hover(part, pick),
     hoverinfo: "text",
   });
@@ -120,9 +120,11 @@ function gainPlot(shown, narrow) {
   };
   gains.error_x.color = gains.marker.color = gains.marker.line.color = theme.colour("ink");
   gains.marker.size = 8;
-  const names = { tickvals: rows, ticktext: shown.map(({ target }) => plain(pairName(target), narrow ? 18 : 26, 3)) };
+  const size = shown.length > 24 ? 11 : 13;
+  const texts = shown.map(({ target }) => plain(pairName(target), narrow ? 18 : 26, 3));
+  const names = { tickvals: rows, ticktext: texts, tickfont: { size } };
   const range = [-0.6, shown.length - 0.4];
-  const height = 40 * shown.length + 70;
+  const height = (shown.length > 24 ? 17 : 40) * shown.length + 70;
   const title = (text, x, y) => ({ text, x, y, xref: "paper", yref: "paper", showarrow: false, xanchor: "left", yanchor: "bottom", font: { size: 12, color: theme.colour("muted") } });
   const domains = narrow
     ? [[0, 1], [0.58, 1], [0, 1], [0, 0.42]]
@@ -135,6 +137,7 @@ function gainPlot(shown, narrow) {
     ],
     layout: plots.layout({
       height: narrow ? 2 * height : height,
+      margin: { l: plots.widest(texts, size) + 14, r: 12, t: 26, b: 30 },
       xaxis: plots.axis({ domain: domains[0] }),
       yaxis: plots.axis({ domain: domains[1], range, ...names, showgrid: false, zeroline: false }),
       xaxis2: plots.axis({ domain: domains[2], anchor: "y2", zerolinewidth: 1.5, tickformat: ".2~f", rangemode: "tozero" }),

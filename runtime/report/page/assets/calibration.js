@@ -73,7 +73,7 @@ function square(x, y) {
     height: 360,
     hovermode: "closest",
     xaxis: plots.axis({ ...shared, title: { text: x, font: { size: 12 } } }),
-    yaxis: plots.axis({ ...shared, title: { text: y, font: { size: 12 } } }),
+    yaxis: plots.axis({ ...shared, title: { text: y, font: { size: 12 }, standoff: 8 } }),
   };
 }
 

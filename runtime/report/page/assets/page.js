@@ -13,6 +13,7 @@ const SECTIONS = [
 
 const STATUSES = { running: "running", complete: "complete", budget: "ended by its budget", interrupted: "interrupted", failed: "failed" };
 
+const live = document.documentElement.dataset.live === "true";
 const drawnFrom = new Map();
 
 function render(view, blocks) {
@@ -20,11 +21,15 @@ function render(view, blocks) {
   document.getElementById("facts").textContent = facts(view);
   for (const [id, make, basis] of SECTIONS) {
     // A section that nothing new concerns keeps its state: what is open, chosen, focused.
-    const from = JSON.stringify(basis(view, blocks));
-    if (drawnFrom.get(id) === from) continue;
+    const from = live ? JSON.stringify(basis(view, blocks)) : "";
+    if (live && drawnFrom.get(id) === from) continue;
     drawnFrom.set(id, from);
-    document.querySelector(`#${id} > .body`).replaceChildren(...make(view, blocks));
+    show(id, make(view, blocks));
   }
+}
+
+function show(id, parts) {
+  document.querySelector(`#${id} > .body`).replaceChildren(...parts);
 }
 
 function facts(view) {
@@ -78,8 +83,17 @@ function markPlace() {
   document.querySelectorAll("main > section").forEach((section) => seen.observe(section));
 }
 
+// The answer can be read before plotly and the responses, which stand further down the file, are there.
 const first = JSON.parse(document.getElementById("view").textContent);
-render(first, [...document.querySelectorAll("script.block")].map((block) => block.textContent));
+render(first, []);
 markPlace();
-if (document.documentElement.dataset.live === "true") follow();
-plots.whenDrawn().then(() => (document.documentElement.dataset.ready = "true"));
+document.addEventListener("DOMContentLoaded", async () => {
+  const blocks = [...document.querySelectorAll("script.block")].map((block) => block.textContent);
+  const { dataset } = document.documentElement;
+  await plots.drawInView();
+  dataset.ready = "true";
+  if (blocks.length) show("responses", renderResponses(first, blocks));
+  if (live) follow();
+  await plots.drawAll();
+  dataset.drawn = "true";
+});

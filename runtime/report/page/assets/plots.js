@@ -1,13 +1,13 @@
-// Plots: drawn one after the other so that the page shows at once, and again when theme or width changes.
+// Plots: those in view are drawn first, the others one after the other; all again when theme or width changes.
 // Each says in words what it shows, for those who cannot see it and where plotly is missing.
 
 const PAPER = 640;
 
 const plots = (() => {
   const drawn = new Set();
-  const waiting = [];
-  const idle = [];
-  let working = false;
+  const waiting = new Set();
+  const others = [];
+  let begun = false;
   let printing = false;
 
   const narrow = () => window.innerWidth < 640;
@@ -18,7 +18,6 @@ const plots = (() => {
       linecolor: theme.colour("strong-line"),
       zerolinecolor: theme.colour("strong-line"),
       tickcolor: theme.colour("line"),
-      automargin: true,
       fixedrange: true,
       ...extra,
     };
@@ -29,7 +28,7 @@ const plots = (() => {
       font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: theme.colour("ink") },
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
-      margin: { l: 10, r: 10, t: 26, b: 10 },
+      margin: { l: 66, r: 12, t: 26, b: 44 },
       showlegend: false,
       dragmode: false,
       hoverlabel: {
@@ -42,35 +41,27 @@ const plots = (() => {
     };
   }
 
-  // `make` gives {data, layout} for the theme and width of the moment.
+  // Pixels that the widest of these tick texts takes: telling plotly spares it drawing everything twice.
+  const pen = document.createElement("canvas").getContext("2d");
+  function widest(texts, size) {
+    pen.font = `${size}px ${getComputedStyle(document.body).fontFamily}`;
+    return Math.max(0, ...texts.flatMap((text) => text.split("<br>")).map((line) => pen.measureText(line).width));
+  }
+
+  // `make` gives {data, layout, most?} for the theme and width of the moment; `most` is the most pixels it needs.
   function figure(words, make, key) {
     const host = el("div", { class: "plot", role: "img", "aria-label": words });
-    const node = el("figure", {}, key || null, host, el("figcaption", {}, words));
-    if (typeof Plotly === "undefined") host.replaceChildren(el("p", { class: "none" }, "Plots need plotly: pip install plotly, then tprompt report."));
-    else enqueue({ host, make });
-    return node;
-  }
-
-  function enqueue(plot) {
-    waiting.push(plot);
-    if (!working) {
-      working = true;
-      setTimeout(work);
-    }
-  }
-
-  function work() {
-    const plot = waiting.shift();
-    if (plot === undefined) {
-      working = false;
-      idle.splice(0).forEach((done) => done());
-      return;
-    }
-    draw(plot);
-    setTimeout(work);
+    waiting.add({ host, make });
+    if (begun) setTimeout(drawAll);
+    return el("figure", {}, key || null, host, el("figcaption", {}, words));
   }
 
   function draw(plot) {
+    waiting.delete(plot);
+    if (typeof Plotly === "undefined") {
+      plot.host.replaceChildren(el("p", { class: "none" }, "Plots need plotly: pip install plotly, then tprompt report."));
+      return;
+    }
     if (!plot.host.isConnected) {
       if (drawn.delete(plot)) Plotly.purge(plot.host);
       return;
@@ -79,6 +70,26 @@ const plots = (() => {
     const width = Math.min(printing ? PAPER : plot.host.clientWidth, made.most || Infinity);
     Plotly.react(plot.host, made.data, { ...made.layout, width }, { displayModeBar: false });
     drawn.add(plot);
+  }
+
+  const breath = () => new Promise((next) => setTimeout(next));
+
+  async function drawInView() {
+    begun = true;
+    for (const plot of [...waiting]) {
+      if (plot.host.getBoundingClientRect().top > window.innerHeight) continue;
+      draw(plot);
+      await breath();
+    }
+  }
+
+  // Everything, and whatever else was said to be under way.
+  async function drawAll() {
+    while (waiting.size) {
+      draw(waiting.values().next().value);
+      await breath();
+    }
+    await Promise.all(others);
   }
 
   function redraw() {
@@ -96,7 +107,7 @@ const plots = (() => {
   // What still waits must be on the paper too.
   window.addEventListener("beforeprint", () => {
     printing = true;
-    waiting.splice(0).forEach(draw);
+    [...waiting].forEach(draw);
     redraw();
   });
   window.addEventListener("afterprint", () => {
@@ -105,14 +116,7 @@ const plots = (() => {
   });
   theme.listen(redraw);
 
-  // Resolves when nothing waits to be drawn, nor anything else that was said to be under way.
-  const others = [];
-  async function whenDrawn() {
-    await Promise.all(others);
-    if (working) await new Promise((done) => idle.push(done));
-  }
-
-  return { figure, axis, layout, whenDrawn, also: (promise) => others.push(promise) };
+  return { figure, axis, layout, widest, drawInView, drawAll, also: (promise) => others.push(promise) };
 })();
 
 // Text as plotly may show it: it reads a few tags, so what comes from the run is escaped; long lines are folded.

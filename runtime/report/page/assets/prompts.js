@@ -18,12 +18,20 @@ function testedPrompts(view) {
   }
   const cards = [...byPrompt].map(([prompt, targets], i) => {
     const original = targets.every((target) => target.baseline === prompt);
-    const title = `${original ? "Keep the original for" : "For"} ${targets.map(pairName).join(", ")}`;
+    const title = `${original ? "Keep the original for" : "For"} ${namesOf(targets, view.targets)}`;
     const verdicts = [...new Set(targets.map((target) => target.verdict))];
-    return promptCard(view, prompt, title, verdicts.length === 1 ? verdictChip(verdicts[0]) : [], i < 2);
+    const many = targets.length > FEW ? targets.map(pairName).join(", ") : null;
+    return promptCard(view, prompt, title, verdicts.length === 1 ? verdictChip(verdicts[0]) : [], i < 2, many);
   });
   if (cards.length <= 4) return cards;
   return [...cards.slice(0, 3), unfolding(`${cards.length - 3} more prompts`, () => el("div", { class: "rest" }, cards.slice(3)))];
+}
+
+const FEW = 6;
+
+function namesOf(targets, all) {
+  if (targets.length <= FEW) return targets.map(pairName).join(", ");
+  return targets.length === all.length ? `all ${all.length} targets` : `${targets.length} of ${all.length} targets`;
 }
 
 function bestSoFar(view) {

@@ -7,7 +7,7 @@ const PAGE = window.innerWidth < 640 ? 10 : 25;
 const responseChoice = { query: "", target: "", prompt: "", outcome: "amiss", format: "", page: 0 };
 
 async function unpacked(block) {
-  const bytes = Uint8Array.from(atob(block), (character) => character.charCodeAt(0));
+  const bytes = Uint8Array.fromBase64 ? Uint8Array.fromBase64(block) : Uint8Array.from(atob(block), (one) => one.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Response(stream).json();
 }
@@ -46,6 +46,7 @@ function partsOf(view, rows, columns) {
 }
 
 function renderResponses(view, blocks) {
+  if (!blocks.length && view.responses.shown) return [el("p", { class: "none" }, "Unpacking the responses …")];
   if (!blocks.length) return [el("p", { class: "none" }, "Nothing has met the held-out rows yet, or their responses were not kept.")];
   const host = el("div", { class: "rest" }, el("p", { class: "none" }, "Unpacking the responses …"));
   const { total, shown } = view.responses;

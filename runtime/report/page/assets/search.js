@@ -152,8 +152,8 @@ function searchPlot(view, shown, narrow) {
         showgrid: false,
         zeroline: false,
       }),
-      yaxis: plots.axis({ domain: [0.32, 1], title: { text: "objective", font: { size: 12 } }, zeroline: false }),
-      yaxis2: plots.axis({ domain: [0, 0.2], title: { text: "answers", font: { size: 12 } }, nticks: 3, rangemode: "tozero" }),
+      yaxis: plots.axis({ domain: [0.32, 1], title: { text: "objective", font: { size: 12 }, standoff: 8 }, zeroline: false }),
+      yaxis2: plots.axis({ domain: [0, 0.2], title: { text: "answers", font: { size: 12 }, standoff: 8 }, nticks: 3, rangemode: "tozero" }),
       annotations: shown.map(label),
       shapes: shown.slice(1).map((leg) => ({
         type: "line",

@@ -113,7 +113,11 @@ function heatMap(view, matrix, narrow) {
   const gap = transferChoice.show === "gap";
   const { prompts, columns, values } = matrix;
   const roomy = columns.length * prompts.length <= 240 && (!narrow || columns.length <= 4);
-  const folded = (pair) => [plain(pair.task, 16, 2), plain(pair.model, 16, 2)].join("<br>");
+  const size = prompts.length > 30 ? 10 : 12;
+  const names = prompts.map((place) => plain(promptName(view, place, narrow ? 11 : 28)));
+  const heads = columnHeads(columns, narrow ? 6 : 12);
+  const upright = heads.texts.length > (narrow ? 3 : 8);
+  const room = upright ? plots.widest(heads.texts, 12) : 34;
   const hover = prompts.map((place, i) =>
     columns.map((pair, j) =>
       values[i][j] === null
@@ -136,8 +140,8 @@ function heatMap(view, matrix, narrow) {
         x: columns.map((_, j) => j),
         y: prompts.map((_, i) => i),
         ...scale,
-        xgap: 2,
-        ygap: 2,
+        xgap: columns.length > 24 ? 0.5 : 2,
+        ygap: prompts.length > 30 ? 0.5 : 2,
         hoverongaps: false,
         hovertext: hover,
         hoverinfo: "text",
@@ -148,26 +152,41 @@ function heatMap(view, matrix, narrow) {
       },
     ],
     layout: plots.layout({
-      height: Math.max(150, (prompts.length > 30 ? 18 : 34) * prompts.length + 120),
+      height: (prompts.length > 30 ? 18 : 34) * prompts.length + room + 30,
+      margin: { l: plots.widest(names, size) + 14, r: 12, t: room + 14, b: 12 },
       xaxis: plots.axis({
-        tickvals: columns.map((_, j) => j),
-        ticktext: columns.map(folded),
-        tickangle: columns.length > (narrow ? 3 : 8) ? -90 : 0,
-        tickfont: { size: columns.length > 24 ? 9 : 12 },
+        tickvals: heads.places,
+        ticktext: heads.texts,
+        tickangle: upright ? -90 : 0,
+        tickfont: { size: 12 },
         showgrid: false,
         zeroline: false,
         side: "top",
       }),
       yaxis: plots.axis({
         tickvals: prompts.map((_, i) => i),
-        ticktext: prompts.map((place) => plain(promptName(view, place, narrow ? 11 : 28))),
-        tickfont: { size: prompts.length > 30 ? 10 : 12 },
+        ticktext: names,
+        tickfont: { size },
         autorange: "reversed",
         showgrid: false,
         zeroline: false,
       }),
     }),
   };
+}
+
+// Every column's task and model; where there are too many to be read, each task over the middle of its columns.
+function columnHeads(columns, most) {
+  if (columns.length <= most) {
+    const texts = columns.map((pair) => [plain(pair.task, 16, 2), plain(pair.model, 16, 2)].join("<br>"));
+    return { places: columns.map((_, j) => j), texts };
+  }
+  const tasks = [...new Set(columns.map((pair) => pair.task))];
+  const middle = (task) => {
+    const places = columns.flatMap((pair, j) => (pair.task === task ? [j] : []));
+    return (places[0] + places.at(-1)) / 2;
+  };
+  return { places: tasks.map(middle), texts: tasks.map((task) => plain(task, 16, 2)) };
 }
 
 function matrixTable(view, matrix, caption) {
