@@ -47,7 +47,7 @@ class Watch:
 
 async def share(folder: Path) -> float:
     """Of one run's time, how much its live view took."""
-    watch = Watch()
+    watch, taken = Watch(), 0.0
     feed = Feed(folder / "out")
     feed.take = watch.on(feed.take)
     feed._make = watch.on(feed._make)
@@ -64,9 +64,9 @@ async def share(folder: Path) -> float:
             async with Team(scenario, out=folder / "out") as team:
                 team.bus.subscribe(Event, feed.take)
                 await team.run()
-            took = time.perf_counter() - start
+            taken = watch.seconds / (time.perf_counter() - start)
             viewers.cancel_scope.cancel()
-    return watch.seconds / took
+    return taken
 
 
 async def news_ages(folder: Path) -> list[float]:

@@ -9,7 +9,7 @@ from ...evaluation.calibration import Bin, reliability, risk_coverage
 from ...evaluation.outcomes import Outcomes
 from ...evaluation.response import Graded
 from ..responses import Asked, Given
-from ..results import TargetResult
+from ..results import Part, TargetResult
 from .view import Diagram, Point
 
 POINTS = 40
@@ -36,21 +36,29 @@ class Confidences:
 
     def diagrams(self, target: TargetResult) -> tuple[Diagram, ...]:
         """Of the original and of the best prompt; of one only where they are the same."""
-        parts: list[tuple[Literal["original", "best"], str]] = [("original", target.baseline.prompt.id)]
+        parts: list[tuple[Literal["original", "best"], Part]] = [("original", target.baseline)]
         if target.best.prompt.id != target.baseline.prompt.id:
-            parts.append(("best", target.best.prompt.id))
-        found = (self._diagram(part, (target.task, target.model, id)) for part, id in parts)
+            parts.append(("best", target.best))
+        found = (self._diagram(name, target, part) for name, part in parts)
         return tuple(diagram for diagram in found if diagram is not None)
 
-    def _diagram(self, part: Literal["original", "best"], key: Key) -> Diagram | None:
-        outcomes = Outcomes.of(self._graded.get(key, ()), closed=False)
+    def _diagram(self, name: Literal["original", "best"], target: TargetResult, part: Part) -> Diagram | None:
+        graded = self._graded[target.task, target.model, part.prompt.id]
+        outcomes = Outcomes.of(graded, closed=False)
         bins = reliability(outcomes)
         if not bins:
             return None
         rows = len(outcomes.ids)
         ece = sum(one.rows * abs(one.accuracy - one.confidence) for one in bins) / rows
         risk = thinned(risk_coverage(outcomes))
-        return Diagram(part=part, rows=rows, ece=round(ece, 4), bins=tuple(map(_rounded, bins)), risk=risk)
+        return Diagram(
+            part=name,
+            rows=rows,
+            ece=round(ece, 4),
+            bins=tuple(map(_rounded, bins)),
+            risk=risk,
+            scaled=part.calibration,
+        )
 
 
 def thinned(points: Sequence[Point]) -> tuple[Point, ...]:

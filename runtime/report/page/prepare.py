@@ -16,6 +16,7 @@ from .lineage import lineage
 from .matrix import cells, rounded
 from .story import SearchStory, Story
 from .view import (
+    Compromise,
     Lineage,
     Measured,
     MetricView,
@@ -43,13 +44,14 @@ PLACED = frozenset(
         "transfer",
         "searches",
         "problems",
+        "strategy",
         "usage",
     }
 )
 """Keys of results that the page has a place for; others are shown as they are."""
 
 PLACED_OF_TARGET = frozenset(
-    {"task", "model", "baseline", "best", "gain", "validation", "selection_bias", "chance"}
+    {"task", "model", "baseline", "best", "gain", "preference", "validation", "selection_bias", "chance"}
 )
 
 MOST_OF_ONE = 20_000
@@ -69,11 +71,13 @@ def view(
     status = story.status if results is None else results.status
     matrix = cells(story, results)
     targets = tuple(_targets(story, results, plain, confidences))
+    searches = tuple(_search(story, search, results) for search in story.searches.values())
     return View(
         name=story.name if results is None else results.name,
         status=status,
         words=in_all(results, status),
         seed=story.seed if results is None else results.seed,
+        strategy=None if results is None else results.strategy,
         started=_iso(story.began),
         ended=None if status == "running" else _iso(story.latest),
         seconds=_seconds(story, results),
@@ -83,7 +87,7 @@ def view(
         targets=targets,
         lineages=tuple(_lineages(story, targets)),
         cells=matrix,
-        searches=tuple(_search(search) for search in story.searches.values()),
+        searches=searches,
         points=_points(story),
         steps=tuple(_steps(story)),
         usage=None if results is None else results.usage,
@@ -136,6 +140,7 @@ def _metrics(target: TargetResult) -> Iterator[MetricView]:
                 baseline=measured[0],
                 best=measured[1],
                 gain=None if gain is None else _shorter(gain),
+                explained=best.explained.get(name, ""),
             )
 
 
@@ -164,7 +169,7 @@ def _prompt(story: Story, prompt: Prompt) -> PromptView:
 def _lineages(story: Story, targets: tuple[TargetView, ...]) -> Iterator[Lineage]:
     """Of the best prompts and the best source prompt; while nothing is tested, of every best so far."""
     originals: dict[int, int | None] = {target.best: target.baseline for target in targets}
-    first = next((place for search in story.searches.values() for _, _, place, _, _ in search.scored), None)
+    first = next((one.prompt for search in story.searches.values() for one in search.scored), None)
     for search in story.searches.values():
         if search.best is not None and (not targets or search.began.stage == "source"):
             originals.setdefault(search.best, first)
@@ -172,31 +177,45 @@ def _lineages(story: Story, targets: tuple[TargetView, ...]) -> Iterator[Lineage
         yield lineage(story.prompts, place, original)
 
 
-def _search(search: SearchStory) -> SearchView:
+def _search(story: Story, search: SearchStory, results: Results | None) -> SearchView:
     began = search.began
+    trained = [one for one in search.scored if one.split == "train"]
     return SearchView(
         scope=began.scope,
         stage=began.stage,
         tasks=began.tasks,
         models=began.models,
         steps=began.steps,
-        visited=len({place for _, split, place, _, _ in search.scored if split == "train"}),
+        visited=len({one.prompt for one in trained}),
+        stopped=len({one.prompt for one in trained if one.stopped}),
         best=search.best,
         objective=rounded(search.objective),
         reason=search.reason,
         refused=dict(sorted(search.refused.items())),
+        notes=search.notes,
+        front=tuple(
+            Compromise(
+                prompt=story.prompts.place(one.prompt.prompt()),
+                merits=one.merits,
+                objective=rounded(one.objective),
+            )
+            for summary in (() if results is None else results.searches)
+            if summary.scope == began.scope
+            for one in summary.front
+        ),
     )
 
 
 def _points(story: Story) -> Points:
-    scored = [(i, *one) for i, search in enumerate(story.searches.values()) for one in search.scored]
+    searches = list(story.searches.values())
+    scored = [one for search in searches for one in search.scored]
     return Points(
-        search=[one[0] for one in scored],
-        step=[one[1] for one in scored],
-        split=[one[2] for one in scored],
-        prompt=[one[3] for one in scored],
-        objective=[rounded(one[4]) for one in scored],
-        rows=[one[5] for one in scored],
+        search=[i for i, search in enumerate(searches) for _ in search.scored],
+        step=[one.step for one in scored],
+        split=[one.split for one in scored],
+        prompt=[one.prompt for one in scored],
+        objective=[rounded(one.objective) for one in scored],
+        stopped=[one.stopped for one in scored],
     )
 
 

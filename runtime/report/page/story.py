@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from ...prompt import Prompt
 from .told import (
     BatchAnswered,
     Card,
     Cost,
+    NotesTaken,
     ProblemMet,
     PromptScored,
     PromptsKept,
@@ -34,13 +36,27 @@ class Step:
     cost: Cost | None = None
 
 
+class Scoring(NamedTuple):
+    """A prompt (its place) scored at a step; `stopped` where it left its race early."""
+
+    step: int
+    split: Split
+    prompt: int
+    objective: float | None
+    stopped: bool
+
+
+SearchEvent = PromptsProposed | NotesTaken | PromptScored | StepEnded | PromptsKept | StageStarted
+
+
 @dataclass
 class SearchStory:
-    """One search as it is known by now. `scored` holds (step, split, prompt's place, objective, rows)."""
+    """One search as it is known by now."""
 
     began: StageStarted
     steps: dict[int, Step] = field(default_factory=dict)
-    scored: list[tuple[int, Split, int, float | None, int]] = field(default_factory=list)
+    scored: list[Scoring] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
     refused: dict[str, int] = field(default_factory=dict)
     best: int | None = None
     objective: float | None = None
@@ -100,8 +116,6 @@ class Story:
         self.began = self.began or at
         self.latest = at
         match event:
-            case PromptsProposed() | PromptScored() | StepEnded() | PromptsKept() | StageStarted():
-                self._search(event)
             case TargetTested():
                 self._tested(event)
             case BatchAnswered():
@@ -113,8 +127,10 @@ class Story:
                 self.problems.append(event.problem)
             case RunEnded():
                 self.status = event.status
+            case _:
+                self._search(event)
 
-    def _search(self, event: PromptsProposed | PromptScored | StepEnded | PromptsKept | StageStarted) -> None:
+    def _search(self, event: SearchEvent) -> None:
         if isinstance(event, StageStarted):
             self.searches[event.scope] = SearchStory(event)
             return
@@ -124,6 +140,8 @@ class Story:
         match event:
             case PromptsProposed():
                 self._proposed(search, event)
+            case NotesTaken():
+                search.notes = event.notes
             case PromptScored():
                 self._scored(search, event)
             case StepEnded():
@@ -152,7 +170,7 @@ class Story:
             for model, card in models.items():
                 self.cells[place, task, model, event.split] = card
                 rows += card.n + card.failed
-        search.scored.append((event.step, event.split, place, event.objective, rows))
+        search.scored.append(Scoring(event.step, event.split, place, event.objective, event.stopped))
         if event.split == "train":
             search.step(event.step).answers += rows
 

@@ -53,6 +53,12 @@ class PromptsProposed(msgspec.Struct, frozen=True, tag=True):
     refused: dict[str, int] = {}
 
 
+class NotesTaken(msgspec.Struct, frozen=True, tag=True):
+    scope: str
+    step: int
+    notes: tuple[str, ...]
+
+
 class PromptScored(msgspec.Struct, frozen=True, tag=True):
     scope: str
     step: int
@@ -60,6 +66,7 @@ class PromptScored(msgspec.Struct, frozen=True, tag=True):
     prompt: Prompt
     objective: float | None
     scores: dict[str, dict[str, Card]] = {}
+    stopped: bool = False
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -110,6 +117,7 @@ Told = (
     RunStarted
     | StageStarted
     | PromptsProposed
+    | NotesTaken
     | PromptScored
     | StepEnded
     | PromptsKept

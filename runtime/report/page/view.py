@@ -8,9 +8,10 @@ from typing import Literal
 
 import msgspec
 
-from ...evaluation.calibration import Bin
+from ...evaluation.calibration import Bin, Calibration
 from ...evaluation.paired import Gain
 from ...llm.budget.usage import UsageReport
+from ...search.front import Merits
 
 Measured = tuple[float | None, float | None, float | None]
 """A value, and the ends of its 95 % interval."""
@@ -32,7 +33,8 @@ class PromptView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MetricView(msgspec.Struct, frozen=True, kw_only=True):
-    """One metric of the original and of the best prompt on test. `better` is the sign of an improvement."""
+    """One metric of the original and of the best prompt on test. `better` is the sign of an improvement;
+    `explained` says how the best prompt's value came about."""
 
     name: str
     label: str
@@ -40,17 +42,19 @@ class MetricView(msgspec.Struct, frozen=True, kw_only=True):
     baseline: Measured
     best: Measured
     gain: Gain | None
+    explained: str = ""
 
 
 class Diagram(msgspec.Struct, frozen=True, kw_only=True):
     """How far one prompt's confidences can be believed on test: bins of a reliability diagram, and the error
-    rate (second) among the surest share of rows (first)."""
+    rate (second) among the surest share of rows (first). `scaled` is what a temperature would mend."""
 
     part: Literal["original", "best"]
     rows: int
     ece: float
     bins: tuple[Bin, ...]
     risk: tuple[Point, ...]
+    scaled: Calibration | None = None
 
 
 class TargetView(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,8 +100,19 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True):
     values: dict[str, list[float | None]]
 
 
+class Compromise(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt of a Pareto front: no other finalist of its search is better in every respect."""
+
+    prompt: int
+    merits: Merits
+    objective: float | None
+
+
 class SearchView(msgspec.Struct, frozen=True, kw_only=True):
-    """One search; `best` is the best so far, on train, or the kept one once it has ended."""
+    """One search; `best` is the best so far, on train, or the kept one once it has ended.
+
+    `stopped` of the `visited` prompts left their race early. `notes` are the reference LLM's latest.
+    """
 
     scope: str
     stage: Literal["source", "target"]
@@ -105,10 +120,13 @@ class SearchView(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...]
     steps: int
     visited: int = 0
+    stopped: int = 0
     best: int | None = None
     objective: float | None = None
     reason: str = ""
     refused: dict[str, int] = {}
+    notes: tuple[str, ...] = ()
+    front: tuple[Compromise, ...] = ()
 
 
 class Points(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +137,7 @@ class Points(msgspec.Struct, frozen=True, kw_only=True):
     split: list[str]
     prompt: list[int]
     objective: list[float | None]
-    rows: list[int]
+    stopped: list[bool]
 
 
 class StepView(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,6 +168,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     words: str
     seed: int | None = None
+    strategy: str | None = None
     started: str | None = None
     ended: str | None = None
     seconds: float | None = None

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from ...evaluation.paired import Gain
+from ...evaluation.ratings import Preference, Reliability
 from ..results import Results, TargetResult
 from .labels import number
 
@@ -58,6 +59,8 @@ def notes(target: TargetResult) -> tuple[str, ...]:
             f"It scored {number(target.selection_bias, sign=True)} more on validation, where it was chosen, "
             f"than on test."
         )
+    if best.unmet:
+        found.append(f"It misses what the scenario requires: {'; '.join(best.unmet.values())}.")
     if best.n < 100:
         width = round(100 * 1.96 * 0.5 / best.n**0.5)  # half the normal interval of a share of one half
         found.append(
@@ -66,7 +69,28 @@ def notes(target: TargetResult) -> tuple[str, ...]:
     failed = best.failed + target.baseline.scorecard.failed
     if failed:
         found.append(f"{failed} calls failed and are left out.")
+    if target.preference is not None and target.preference.share is not None:
+        found.append(_preferred(target.preference))
+    if best.reliability is not None:
+        found += _believed(best.reliability)
     return tuple(found)
+
+
+def _preferred(preference: Preference) -> str:
+    undecided = preference.tied + preference.swayed
+    return (
+        f"Shown both responses to a row, the judge preferred the best prompt's {preference.wins} times, the "
+        f"original's {preference.losses} times; {undecided} rows were undecided."
+    )
+
+
+def _believed(reliability: Reliability) -> list[str]:
+    """How far the judge's ratings can be believed."""
+    apart = [gap for gap in reliability.disagreement.values() if gap is not None]
+    if not apart:
+        return []
+    gap = sum(apart) / len(apart)
+    return [f"Asked twice, the judge's ratings of a response are {gap:.2f} points (of 4) apart."]
 
 
 def in_all(results: Results | None, status: str) -> str:

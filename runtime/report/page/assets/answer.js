@@ -173,18 +173,25 @@ function targetChoice(view, state, change) {
   );
 }
 
+function probability(p) {
+  if (p === null || p === undefined) return dash;
+  return p < 0.001 ? "< 0.001" : number(p);
+}
+
 function metricTable(target) {
   const measured = ([value, low, high]) => (low === null ? number(value) : `${number(value)} (${interval(low, high)})`);
   const rows = target.metrics.map((metric) => {
     const gain = metric.gain;
     const verdict = clearGain(metric);
+    const name = metric.better === "lower" ? `${metric.label}, lower is better` : metric.label;
     return [
-      metric.better === "lower" ? `${metric.label}, lower is better` : metric.label,
+      metric.explained ? el("span", {}, name, el("br"), el("span", { class: "meta" }, metric.explained)) : name,
       measured(metric.baseline),
       measured(metric.best),
       { text: gain ? signed(gain.difference) : dash, class: verdict === "unclear" ? "" : verdict },
       gain ? interval(gain.low, gain.high, signed) || dash : dash,
-      gain && gain.p !== null ? (gain.p < 0.001 ? "< 0.001" : number(gain.p)) : dash,
+      probability(gain && gain.p),
+      probability(gain && gain.p_adjusted),
     ];
   });
   const columns = [
@@ -194,6 +201,7 @@ function metricTable(target) {
     { title: "Difference", number: true },
     { title: "95 % interval", number: true },
     { title: "p", number: true },
+    { title: "p, corrected", number: true },
   ];
   return table(`${pairName(target)}: ${plural(target.rows, "held-out row")}`, columns, rows, { class: "stacked" });
 }

@@ -48,8 +48,16 @@ function calibrationParts(target) {
       plots.figure(reliability, () => reliabilityPlot(diagrams)),
       plots.figure(risk, () => riskPlot(diagrams)),
     ),
+    ...diagrams.filter((one) => one.scaled).map((one) => el("p", { class: "note" }, scaledTold(one))),
     unfolding("The bins as a table", () => binTable(target)),
   ];
+}
+
+function scaledTold({ part, scaled }) {
+  return (
+    `Of the ${part} prompt: confidences scaled by a temperature of ${number(scaled.temperature, 2)}, fitted on ` +
+    `${plural(scaled.fitted_on, "validation row")}, would have an error of ${number(scaled.scaled_ece)} instead of ${number(scaled.ece)}.`
+  );
 }
 
 function binTable(target) {

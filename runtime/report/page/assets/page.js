@@ -35,6 +35,7 @@ function show(id, parts) {
 function facts(view) {
   const parts = [STATUSES[view.status] || view.status];
   if (view.targets.length) parts.push(plural(view.targets.length, "target"));
+  if (view.strategy !== null) parts.push(`strategy ${view.strategy}`);
   if (view.seed !== null) parts.push(`seed ${view.seed}`);
   if (view.seconds !== null) parts.push(duration(view.seconds));
   if (view.started) parts.push(new Date(view.started).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" }));

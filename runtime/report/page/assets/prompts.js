@@ -6,6 +6,8 @@ function renderPrompts(view) {
   const parts = view.targets.length ? testedPrompts(view) : bestSoFar(view);
   const source = view.searches.find((search) => search.stage === "source" && search.best !== null);
   if (source) parts.push(sourcePrompt(view, source));
+  const fronts = view.searches.filter((search) => search.front.length > 1);
+  if (fronts.length) parts.push(unfolding("Other compromises", () => fronts.map((search) => frontTable(view, search))));
   return parts.length ? parts : [el("p", { class: "none" }, "No prompt has been scored yet.")];
 }
 
@@ -48,6 +50,24 @@ function sourcePrompt(view, source) {
   const title = "For another task: the best source prompt";
   const note = `Best on validation over ${source.tasks.join(", ")}; a start for tasks and models that are not listed here.`;
   return promptCard(view, source.best, title, [], false, note);
+}
+
+// The Pareto front of a search's finalists, on validation.
+function frontTable(view, search) {
+  const columns = [
+    { title: "Prompt" },
+    ...["Objective", "Accuracy", "Format followed", "1 − ECE", "Output tokens", "Characters"].map((title) => ({ title, number: true })),
+  ];
+  const rows = search.front.map(({ prompt, merits, objective }) => [
+    promptName(view, prompt, 80),
+    number(objective),
+    number(merits.accuracy),
+    number(merits.ifr),
+    number(merits.calibration),
+    number(merits.output_tokens, 1),
+    count(merits.length),
+  ]);
+  return table(`${search.scope}: finalists that no other is better than in every respect, on validation`, columns, rows, { class: "stacked" });
 }
 
 function promptCard(view, place, title, beside, open, note) {

@@ -37,13 +37,17 @@ function searchParts(view, source, chosen) {
     offset += leg.last + 1;
   }
   return [
-    plots.figure(searchWords(view, shown), (narrow) => searchPlot(view, shown, narrow), searchKey()),
+    plots.figure(searchWords(view, shown), (narrow) => searchPlot(view, shown, narrow), searchKey(shown)),
     ...shown.map((leg) => {
       const refused = Object.entries(leg.search.refused).map(([reason, n]) => `${count(n)} ${reason}`);
       const ended = leg.search.reason ? ` It ended so: ${leg.search.reason}.` : "";
-      const text = `${leg.search.scope}: ${plural(leg.search.visited, "prompt")} scored${refused.length ? `, refused ${refused.join(", ")}` : ""}.${ended}`;
+      const early = leg.search.stopped ? `, ${count(leg.search.stopped)} of them not on every row` : "";
+      const text = `${leg.search.scope}: ${plural(leg.search.visited, "prompt")} scored${early}${refused.length ? `, refused ${refused.join(", ")}` : ""}.${ended}`;
       return el("p", { class: "note" }, text);
     }),
+    ...shown.filter((leg) => leg.search.notes.length).map((leg) =>
+      unfolding(`Notes of the reference LLM: ${leg.search.scope}`, () => el("ul", { class: "notes" }, leg.search.notes.map((note) => el("li", { class: "text" }, note)))),
+    ),
     unfolding("Step by step, as a table", () => stepTable(view, shown)),
   ];
 }
@@ -52,11 +56,12 @@ function searchParts(view, source, chosen) {
 function legOf(view, index) {
   const search = view.searches[index];
   const steps = view.steps.filter((step) => step.search === index);
-  const points = { train: [], validation: [] };
+  const points = { train: [], stopped: [], validation: [] };
   const { points: all } = view;
   all.search.forEach((owner, i) => {
-    if (owner !== index || all.objective[i] === null || !points[all.split[i]]) return;
-    points[all.split[i]].push({ step: all.step[i], prompt: all.prompt[i], objective: all.objective[i] });
+    const kind = all.stopped[i] ? "stopped" : all.split[i];
+    if (owner !== index || all.objective[i] === null || !points[kind]) return;
+    points[kind].push({ step: all.step[i], prompt: all.prompt[i], objective: all.objective[i] });
   });
   const last = Math.max(0, ...steps.map((step) => step.step));
   let best = null;
@@ -68,11 +73,13 @@ function legOf(view, index) {
   return { index, search, steps, points, last, climb, offset: 0 };
 }
 
-function searchKey() {
+function searchKey(shown) {
+  const raced = shown.some((leg) => leg.points.stopped.length);
   return el(
     "ul",
     { class: "key" },
     el("li", { class: "of-best" }, "candidate on train"),
+    raced ? el("li", { class: "small filled" }, "left its race early (estimate)") : null,
     el("li", { class: "of-finalist diamond filled" }, "finalist on validation"),
     el("li", { class: "line" }, "best so far on train"),
   );
@@ -88,14 +95,14 @@ function searchWords(view, shown) {
 
 function searchPlot(view, shown, narrow) {
   const hover = (leg, part) => (point) =>
-    `<b>${number(point.objective)}</b> on ${part}, step ${point.step}<br>${plain(view.prompts[point.prompt].origin)}<br>${plain(view.prompts[point.prompt].text)}`;
+    `<b>${number(point.objective)}</b> ${part === "stopped" ? "estimated on train" : `on ${part}`}, step ${point.step}<br>${plain(view.prompts[point.prompt].origin)}<br>${plain(view.prompts[point.prompt].text)}`;
   const data = [];
   for (const leg of shown) {
-    const mark = (part, colour, symbol) => ({
+    const mark = (part, colour, symbol, size = 8) => ({
       x: leg.points[part].map((point) => leg.offset + point.step + (part === "validation" ? 0.18 : 0)),
       y: leg.points[part].map((point) => point.objective),
       mode: "markers",
-      marker: { symbol, size: 8, color: theme.colour(colour), line: { width: 1.5, color: theme.colour(colour) }, opacity: 0.85 },
+      marker: { symbol, size, color: theme.colour(colour), line: { width: 1.5, color: theme.colour(colour) }, opacity: 0.85 },
       hovertext: leg.points[part].map(hover(leg, part)),
       hoverinfo: "text",
     });
@@ -107,6 +114,7 @@ function searchPlot(view, shown, narrow) {
         line: { shape: "hv", width: 2, color: theme.colour("muted") },
         hoverinfo: "skip",
       },
+      mark("stopped", "strong-line", "circle", 4),
       mark("train", "best", "circle-open"),
       mark("validation", "finalist", "diamond"),
       {

@@ -64,8 +64,8 @@ function basis(view) {
     "p",
     { class: "note" },
     `Seed ${view.seed === null ? dash : view.seed}; the same seed takes the same path.${when} Intervals are 95 % bootstrap intervals; those of gains are ` +
-      "paired, on the same rows for both prompts. p is the chance of such a difference if the prompts were equal, not corrected for many comparisons " +
-      "unless it says so. A response that cannot be read counts as wrong; a call that failed counts as nothing.",
+      "paired, on the same rows for both prompts. p is the chance of such a difference if the prompts were equal; the corrected one allows for all targets " +
+      "of the run having been looked at. A response that cannot be read counts as wrong; a call that failed counts as nothing.",
   );
 }
 
