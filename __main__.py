@@ -31,7 +31,7 @@ from .scenarios import load
 from .scenarios.load import bundled, completions
 from .scenarios.schema import json_schema
 from .scenarios.starter import GROUNDS, PLACES, Place, Starter
-from .starting import ask, name_of, starter_tasks, write_starter
+from .starting import ask, choose, name_of, starter_tasks, write_starter
 from .views import estimate_view, peek_view, presets_view
 
 
@@ -267,7 +267,7 @@ def init(
     """
     if path.exists() and not force:
         raise InputError(f"{path}: is there already; choose another path, or --force to write over it")
-    place = place or ask("Where are your models asked", "openai", PLACES)
+    place = place or choose("Where are your models asked", PLACES)
     ground = GROUNDS[place]
     target = target or ask("Model the prompts are for", ground.target)
     writer = writer or ask("Model that writes candidates", ground.writer)

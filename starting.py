@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import TypeVar
 
 from rich.prompt import Prompt
 
@@ -17,17 +18,29 @@ from .scenarios.document import parse
 from .scenarios.load import build
 from .scenarios.starter import Starter, StarterTask
 
+T = TypeVar("T", bound=str)
+
 SAMPLES = (
     ("reviews", "Tell whether a review is positive or negative.", ("negative", "positive")),
     ("tickets", "Tell whether a support ticket is urgent or routine.", ("routine", "urgent")),
 )
 
 
-def ask(question: str, default: str, choices: Sequence[str] = ()) -> str:
+def ask(question: str, default: str) -> str:
     """What a person at the terminal answers; the default where there is no terminal."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return default
-    return Prompt.ask(question, default=default, choices=[*choices] or None)
+    return Prompt.ask(question, default=default) if _at_terminal() else default
+
+
+def choose(question: str, choices: Sequence[T]) -> T:
+    """What a person at the terminal chooses; the first, where there is no terminal."""
+    if not _at_terminal():
+        return choices[0]
+    answer = Prompt.ask(question, default=choices[0], choices=[*choices])
+    return next(choice for choice in choices if choice == answer)
+
+
+def _at_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def starter_tasks(

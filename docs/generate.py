@@ -68,7 +68,7 @@ def commands() -> Iterator[str]:
 def _place(schema: Part, mapping: Part, path: str, places: dict[str, str]) -> None:
     for key, value in mapping["properties"].items():
         for name, below in _references(value):
-            if name not in places:
+            if name not in places and "properties" in schema["$defs"][name]:
                 places[name] = f"{path}{key}{below}"
                 _place(schema, schema["$defs"][name], f"{places[name]}.", places)
 
@@ -87,8 +87,8 @@ def _references(value: Part) -> Iterator[tuple[str, str]]:
 
 def _kind(value: Part, places: dict[str, str]) -> str:
     if "$ref" in value:
-        name = places[value["$ref"].rpartition("/")[2]]
-        return f"[mapping](#{re.sub(r'[^a-z_]+', '', name.lower())})"
+        place = places.get(value["$ref"].rpartition("/")[2])
+        return "anything" if place is None else f"[mapping](#{re.sub(r'[^a-z_]+', '', place.lower())})"
     if "anyOf" in value:
         kinds = (_kind(inner, places) for inner in value["anyOf"] if inner.get("type") != "null")
         return " or ".join(dict.fromkeys(kinds))
