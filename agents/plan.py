@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from ..runtime.evaluation.objective import Objective
 from ..runtime.prompt import Prompt
 from ..runtime.tasks.task import Task
 from ..scenarios import Reference, Scenario
@@ -99,7 +100,7 @@ def source_plan(scenario: Scenario, strategy: Strategy) -> Plan | None:
         pace=Pace.of(stage, scenario.reference, strategy),
         finalists=max(stage.finalists, stage.keep),
         keep=stage.keep,
-        race=scenario.race,
+        race=_race(scenario),
         reference=scenario.reference,
         seed=scenario.seed,
     )
@@ -120,13 +121,20 @@ def target_plans(scenario: Scenario, strategy: Strategy) -> tuple[Plan, ...]:
             pace=Pace.of(stage, scenario.reference, strategy),
             finalists=stage.finalists,
             keep=1,
-            race=scenario.race,
+            race=_race(scenario),
             reference=scenario.reference,
             seed=scenario.seed,
         )
         for task in stage.tasks
         for models in groups
     )
+
+
+def _race(scenario: Scenario) -> Race:
+    """The rules of the race; nobody leaves one early for what no row can tell."""
+    if Objective.of(scenario.scorer).by_rows:
+        return scenario.race
+    return scenario.race.model_copy(update={"method": "none"})
 
 
 def tested_beside(scenario: Scenario, strategy: Strategy, searches: int) -> int:

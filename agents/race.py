@@ -108,8 +108,12 @@ class Race:
     ) -> dict[str, Behind | None]:
         """Who leaves after a rung, by id; without a distance where nothing about it is known."""
         doomed = [id for id in running if self._doomed(verdicts[id])]
-        racers = [Racer(id, verdicts[id].outcomes) for id in running if id not in doomed]
-        racers += [Racer(old.prompt.id, old.outcomes, fresh=False) for old in incumbents]
+        able = {id: self._panel.feasible(self._panel.cards(verdicts[id])) for id in running}
+        racers = [Racer(id, verdicts[id].outcomes, able=able[id]) for id in running if id not in doomed]
+        racers += [
+            Racer(old.prompt.id, old.outcomes, fresh=False, able=self._panel.feasible(old.scores))
+            for old in incumbents
+        ]
         ranked = standings(racers, self._objective, seed=self._seed)
         out = set(beaten(ranked, places=self._places, alpha=self._rules.alpha)) if self._tests else set[str]()
         fresh = [standing for standing in ranked if standing.fresh]

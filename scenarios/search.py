@@ -14,7 +14,8 @@ class Race(Strict):
 
     method: Literal["halving", "paired", "both", "none"] = Field(
         default="both",
-        description="Successive halving, a paired test, both, or every candidate on every row.",
+        description="Successive halving, a paired test, both, or every candidate on every row. An objective "
+        "that weighs judged qualities or own metrics means `none`: they are not known row by row.",
     )
     block: PositiveInt = Field(
         default=8, description="Rows of each task that every candidate answers before it may be stopped."

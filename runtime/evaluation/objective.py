@@ -51,6 +51,11 @@ class Objective(msgspec.Struct, frozen=True):
         """The objective a scenario's `scorer` section describes."""
         return cls(dict(scorer.objective), dict(scorer.require), scorer.ece_binning)
 
+    @property
+    def by_rows(self) -> bool:
+        """Whether everything it weighs is measured row by row, so that two prompts can be tested on rows."""
+        return all(name in METRICS for name, weight in self.weights.items() if weight > 0)
+
     def value(self, values: Mapping[str, float | None]) -> float | None:
         """The objective of one prompt's metrics; None when everything with a weight is undefined.
 

@@ -20,11 +20,13 @@ Pair = tuple[str, str]
 
 
 class Racer(msgspec.Struct, frozen=True):
-    """A prompt in a race: its outcomes by (task, model), and whether it is new."""
+    """A prompt in a race: its outcomes by (task, model), whether it is new, and whether it is `able`: it
+    meets every required bound so far."""
 
     id: str
     outcomes: Mapping[Pair, Outcomes]
     fresh: bool = True
+    able: bool = True
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -34,10 +36,11 @@ class Standing(msgspec.Struct, frozen=True):
     value: float
     shares: Mapping[Pair, Vector]
     fresh: bool
+    able: bool
 
 
 def standings(racers: Sequence[Racer], objective: Objective, *, seed: int) -> list[Standing]:
-    """The racers on the rows that all of them have answered, best first; ties by id.
+    """The racers on the rows that all of them have answered: the able first, then the best; ties by id.
 
     The objective of rows is no mean over rows (ECE, AUROC), so it is taken apart into jackknife
     pseudo-values (Quenouille 1956, Tukey 1958): G·J - (G-1)·J(-g) for each of G groups of rows left out,
@@ -57,15 +60,15 @@ def standings(racers: Sequence[Racer], objective: Objective, *, seed: int) -> li
                 shares[pair] = part
         if shares:
             value = float(np.mean([part.mean() for part in shares.values()]))
-            found.append(Standing(racer.id, value, shares, racer.fresh))
-    return sorted(found, key=lambda standing: (-standing.value, standing.id))
+            found.append(Standing(racer.id, value, shares, racer.fresh, racer.able))
+    return sorted(found, key=lambda standing: (not standing.able, -standing.value, standing.id))
 
 
 def beaten(ranked: Sequence[Standing], *, places: int, alpha: float) -> frozenset[str]:
     """The racers that cannot come in among the first `places`: worse than the one in the last of them.
 
     One-sided paired t-tests over the pseudo-values, Holm-corrected over all that are tested at once, at the
-    level `alpha`. `ranked` is best first.
+    level `alpha`. `ranked` is as `standings` has it, so that an able one is beaten by able ones alone.
     """
     behind = ranked[places:]
     if places < 1 or not behind:
@@ -94,7 +97,7 @@ def _shares(outcomes: Outcomes, objective: Objective, seed: int) -> Vector | Non
     rows = len(outcomes.ids)
     if not rows:
         return None
-    meter = Meter(outcomes.table(), classes=len(outcomes.labels))
+    meter = Meter(outcomes.table(), classes=len(outcomes.labels), binning=objective.binning)
     whole = with_objective(meter(np.ones((1, rows), dtype=np.int32)), objective, {})["objective"][0]
     if np.isnan(whole):
         return None

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -91,3 +92,26 @@ def test_shares_are_finite_where_leaving_out_a_row_leaves_a_metric_undefined():
     one_wrong = [*drawn(12, 1, skill=1.0)]
     ranked = standings([racer("a", one_wrong)], Objective({"auroc": 1.0, "accuracy": 0.5}), seed=1)
     assert all(np.isfinite(standing.shares[PAIR]).all() for standing in ranked)
+
+
+def test_one_that_meets_the_bounds_is_beaten_by_none_that_does_not():
+    weak, strong = drawn(60, 1, skill=0.3), drawn(60, 2, skill=0.95)
+    for able, expected in ((True, set[str]()), (False, {"weak"})):
+        racers = [racer("strong", strong), racer("weak", weak)]
+        bounded = [msgspec.structs.replace(one, able=one.id == "weak" and able) for one in racers]
+        ranked = standings(bounded, PLAIN, seed=1)
+        assert [one.id for one in ranked] == (["weak", "strong"] if able else ["strong", "weak"])
+        assert beaten(ranked, places=1, alpha=0.2) == expected
+
+
+def test_one_that_misses_a_bound_is_still_beaten_by_a_better_one():
+    racers = [racer("strong", drawn(60, 2, skill=0.95)), racer("weak", drawn(60, 1, skill=0.3))]
+    bounded = [racers[0], msgspec.structs.replace(racers[1], able=False)]
+    assert beaten(standings(bounded, PLAIN, seed=1), places=1, alpha=0.2) == {"weak"}
+
+
+def test_the_shares_bin_ece_as_the_objective_says():
+    outcomes = {PAIR: Outcomes.of(drawn(60, 3))}
+    (width,) = standings([Racer("a", outcomes)], Objective({"ece": 1.0}), seed=1)
+    (mass,) = standings([Racer("a", outcomes)], Objective({"ece": 1.0}, binning="mass"), seed=1)
+    assert width.value != mass.value
