@@ -12,6 +12,7 @@ from .agents.team import Team
 from .interrupt import SIGNALS, Interrupted, interruptible
 from .runtime.bus import Event
 from .runtime.concurrency import ungrouped
+from .runtime.errors import InputError
 from .runtime.loop import run as run_loop
 from .runtime.report.comparison import line_up
 from .runtime.report.comparison_table import comparison_table
@@ -92,6 +93,8 @@ def _run_variants(scenario: Scenario, folder: Path, manner: Manner) -> Exit:
 
     The budget of a variant is what it is to be compared at, so reaching it is no failure.
     """
+    if manner.keep:
+        raise InputError("--keep goes with one run, not with a comparison of many; leave it out")
     finished: list[Results] = []
     for variant in variants(scenario, folder / "cache.sqlite"):
         if not (manner.quiet or manner.json):
