@@ -82,7 +82,7 @@ class _Server:
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.host not in self._hosts:
             raise web.HTTPForbidden(text="This server answers under its own address only.\n")
-        if not secrets.compare_digest(request.match_info.get("token", ""), self._token):
+        if not secrets.compare_digest(request.match_info.get("token", "").encode(), self._token.encode()):
             raise web.HTTPNotFound(text="Not found.\n")
         return await handler(request)
 

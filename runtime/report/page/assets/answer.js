@@ -154,9 +154,19 @@ function spread([value, low, high], side) {
 
 function metricTables(view) {
   const host = el("div", { class: "rest" });
-  const draw = () => host.replaceChildren(metricTable(view.targets[answerChoice.target] || view.targets[0]));
+  const draw = () => {
+    const target = view.targets[answerChoice.target] || view.targets[0];
+    host.replaceChildren(metricTable(target), explanations(target));
+  };
   draw();
   return [targetChoice(view, answerChoice, draw), host];
+}
+
+function explanations(target) {
+  const explained = target.metrics.filter((metric) => metric.explained);
+  return unfolding("How the best prompt's numbers came about", () =>
+    el("ul", { class: "notes" }, explained.map((metric) => el("li", {}, `${metric.label}: ${metric.explained}`))),
+  );
 }
 
 // A choice among targets, or nothing where there is one.
@@ -183,9 +193,8 @@ function metricTable(target) {
   const rows = target.metrics.map((metric) => {
     const gain = metric.gain;
     const verdict = clearGain(metric);
-    const name = metric.better === "lower" ? `${metric.label}, lower is better` : metric.label;
     return [
-      metric.explained ? el("span", {}, name, el("br"), el("span", { class: "meta" }, metric.explained)) : name,
+      metric.better === "lower" ? `${metric.label}, lower is better` : metric.label,
       measured(metric.baseline),
       measured(metric.best),
       { text: gain ? signed(gain.difference) : dash, class: verdict === "unclear" ? "" : verdict },

@@ -1,7 +1,9 @@
 // Plots: those in view are drawn first, the others one after the other; all again when theme or width changes.
 // Each says in words what it shows, for those who cannot see it and where plotly is missing.
 
+// Pixels on paper, for a plot that stands alone and for one of a pair.
 const PAPER = 640;
+const HALF_PAPER = 310;
 
 const plots = (() => {
   const drawn = new Set();
@@ -67,7 +69,8 @@ const plots = (() => {
       return;
     }
     const made = plot.make(narrow());
-    const width = Math.min(printing ? PAPER : plot.host.clientWidth, made.most || Infinity);
+    const paper = plot.host.closest(".pair") ? HALF_PAPER : PAPER;
+    const width = Math.min(printing ? paper : plot.host.clientWidth, made.most || Infinity);
     Plotly.react(plot.host, made.data, { ...made.layout, width }, { displayModeBar: false });
     drawn.add(plot);
   }

@@ -48,7 +48,8 @@ function bestSoFar(view) {
 
 function sourcePrompt(view, source) {
   const title = "For another task: the best source prompt";
-  const note = `Best on validation over ${source.tasks.join(", ")}; a start for tasks and models that are not listed here.`;
+  const standing = source.reason ? "Best on validation" : "Best so far on train";
+  const note = `${standing} over ${source.tasks.join(", ")}; a start for tasks and models that are not listed here.`;
   return promptCard(view, source.best, title, [], false, note);
 }
 
@@ -99,22 +100,21 @@ function changeOf(pieces) {
 }
 
 function ancestry(view, lineage) {
+  // Scores of different searches are of different tasks: each is told with the one it comes from.
   const scores = new Map();
-  if (view.points) {
-    view.points.prompt.forEach((place, i) => {
-      if (view.points.split[i] === "train") scores.set(place, view.points.objective[i]);
-    });
-  }
+  view.points.prompt.forEach((place, i) => {
+    if (view.points.split[i] !== "train" || scores.has(place)) return;
+    scores.set(place, `, ${number(view.points.objective[i])} on train in ${view.searches[view.points.search[i]].scope}`);
+  });
   return el(
     "ol",
     { class: "ancestry" },
     lineage.steps.map(([place, pieces]) => {
       const prompt = view.prompts[place];
-      const score = scores.has(place) ? `, ${number(scores.get(place))} on train` : "";
       return el(
         "li",
         {},
-        el("p", { class: "meta" }, `${prompt.origin}${score}`),
+        el("p", { class: "meta" }, `${prompt.origin}${scores.get(place) || ""}`),
         el("p", { class: "text" }, pieces.length ? changeOf(pieces) : prompt.text),
       );
     }),

@@ -188,7 +188,7 @@ async def test_leaving_ends_every_viewer_with_the_last_state(tmp_path: Path):
     assert "the last thing" in ends[-1]
 
 
-@pytest.mark.parametrize("path", ["", "events", "wrong/", "wrong/events"])
+@pytest.mark.parametrize("path", ["", "events", "wrong/", "wrong/events", "wröng/"])
 async def test_who_does_not_know_the_token_gets_nothing(tmp_path: Path, path: str):
     async with served(tmp_path) as (_, url), session() as client:
         port = urlsplit(url).port

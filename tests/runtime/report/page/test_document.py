@@ -98,6 +98,13 @@ async def test_a_run_with_an_output_folder_writes_its_report(tmp_path: Path):
     assert shown.prompts[told.best].text == target.best.prompt.text
     assert shown.responses.total == shown.responses.shown > 0
     assert told.diagrams[1].ece == pytest.approx(target.best.scorecard.ece, abs=1e-4)
+    assert shown.strategy == results.strategy
+    for one, summary in zip(shown.searches, results.searches, strict=True):
+        assert (one.scope, one.visited, one.stopped) == (summary.scope, summary.visited, summary.stopped)
+        assert one.notes == summary.notes
+        assert [shown.prompts[entry.prompt].id for entry in one.front] == [
+            entry.prompt.id for entry in summary.front
+        ]
     cells = shown.cells
     assert cells is not None
     tested = [i for i, split in enumerate(cells.split) if split == "test"]

@@ -4,6 +4,7 @@ import pytest
 
 from transfer_prompting.runtime.evaluation.baselines import Chance
 from transfer_prompting.runtime.evaluation.paired import Gain
+from transfer_prompting.runtime.evaluation.ratings import Preference, Reliability
 from transfer_prompting.runtime.evaluation.scorecard import Scorecard
 from transfer_prompting.runtime.prompt import Prompt
 from transfer_prompting.runtime.report.page.words import in_all, notes, told, verdict
@@ -17,7 +18,7 @@ BETTER, WORSE, UNCLEAR = (
 
 
 def target(
-    gain: Gain | None, *, rows: int = 200, best: str = "Decide calmly.", **changes: object
+    gain: Gain | None, *, rows: int = 200, words: str = "Decide calmly.", **changes: object
 ) -> TargetResult:
     def part(text: str, objective: float) -> Part:
         card = Scorecard(n=rows, objective=objective, accuracy=objective)
@@ -27,7 +28,7 @@ def target(
         "task": "tickets",
         "model": "small",
         "baseline": part("Decide.", 0.6),
-        "best": part(best, 0.7),
+        "best": part(words, 0.7),
         "gain": {} if gain is None else {"objective": gain},
         "validation": None,
         "selection_bias": None,
@@ -63,7 +64,7 @@ def test_a_target_is_told_with_scores_rows_difference_and_interval():
 
 
 def test_keeping_the_original_is_said_plainly():
-    assert told(target(UNCLEAR, best="Decide.")).startswith("No prompt was better on validation")
+    assert told(target(UNCLEAR, words="Decide.")).startswith("No prompt was better on validation")
 
 
 @pytest.mark.parametrize(
@@ -88,6 +89,25 @@ def test_an_end_before_the_end_is_said_beside_the_result():
     assert "budget ended" in in_all(results(BETTER, status="budget"), "budget")
     assert "interrupted" in in_all(results(status="interrupted"), "interrupted")
     assert "held-out" in in_all(None, "running")
+
+
+def test_what_the_judge_says_is_noted_with_how_far_it_can_be_believed():
+    preference = Preference(wins=12, losses=5, tied=2, swayed=1, unusable=0, share=0.675)
+    card = Scorecard(
+        n=200,
+        objective=0.7,
+        accuracy=0.7,
+        unmet={"ifr": "ifr is 0.7000, at least 0.9 is required"},
+        reliability=Reliability(items=20, disagreement={"relevance": 0.5, "quality": None}),
+    )
+    judged = target(
+        BETTER, preference=preference, best=Part(PromptEntry.of(Prompt(text="Decide calmly.")), card)
+    )
+    said = " ".join(notes(judged))
+    assert "12 times" in said
+    assert "5 times; 3 rows were undecided" in said
+    assert "0.50 points" in said
+    assert "at least 0.9 is required" in said
 
 
 def test_what_flatters_is_noted():
