@@ -24,7 +24,7 @@ from time import perf_counter
 
 import msgspec
 from contenders import Round, bare, sdk, spent, timed
-from pipeline import ENDPOINT, READING, TASK, Watch, examples, pipeline, prompts
+from pipeline import ENDPOINT, READING, TASK, Watch, examples, pipeline, prompts, scenario
 from simulator import simulator
 
 from transfer_prompting.runtime.concurrency import settle
@@ -105,8 +105,7 @@ async def through_pipeline(base_url: str, concurrency: int, *, warm: bool) -> Ro
         async with (
             AiohttpClient(base_url, api_key="k", on_limits=lambda _model, _sheet: None) as client,
             pipeline(
-                base_url,
-                concurrency=concurrency,
+                scenario(base_url, concurrency=concurrency),
                 folder=Path(folder),
                 splits=splits,
                 clients={ENDPOINT: times.sends(client)},

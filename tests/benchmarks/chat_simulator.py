@@ -3,7 +3,8 @@
     python tests/benchmarks/chat_simulator.py --latency-ms 50 --rpm 1000 --burst 17
 
 It prints one JSON line with its port when it is ready, and serves `POST /v1/chat/completions` until it is
-terminated. Every completion takes exactly the latency. `GET /stats` returns what it counted as JSON, and
+terminated. Every completion takes exactly the latency. `GET /stats` returns what it counted as JSON
+(`held_seconds`: for how long requests were held between the first and the last, all added up), and
 `GET /stats?hashes` also how often each body was served; `POST /reset` starts the counts anew. One process,
 one core, bare asyncio protocol (on uvloop where it is installed).
 """
@@ -137,7 +138,8 @@ class Endpoint:
         self.started = monotonic()
         self.count = self.served = self.rejected = self.faults = 0
         self.at_once = self.most_at_once = 0
-        self.first = self.last = 0.0
+        self.first = self.last = self.changed = 0.0
+        self.held = self.held_by_last = 0.0
         self.hashes: Counter[bytes] = Counter()
         settings = self.settings
         self.limit = (
@@ -158,6 +160,8 @@ class Endpoint:
             self.served += 1
             self.last = monotonic()
             self.first = self.first or self.last
+            self._pass_time(self.last)
+            self.held_by_last = self.held
             if self.settings.hashes:
                 self.hashes[blake2b(body, digest_size=8).digest()] += 1
             reply = by_content(body) if self.settings.bodies else self.fixed
@@ -176,8 +180,14 @@ class Endpoint:
             return answer("500 Internal Server Error", {"error": {"message": "simulated fault"}})
         return None
 
+    def _pass_time(self, now: float) -> None:
+        """Add up the seconds for which requests were held, each counted; to be called before a change."""
+        self.held += self.at_once * (now - self.changed)
+        self.changed = now
+
     def _delay(self, connection: "Connection", reply: bytes) -> None:
         connection.waiting += 1
+        self._pass_time(monotonic())
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         due = self.loop.time() + self.latency
@@ -188,6 +198,7 @@ class Endpoint:
     def _send_due(self) -> None:
         # All answers take equally long, so that one queue and one timer serve for all of them.
         later, now = self.later, self.loop.time() + 0.0005
+        self._pass_time(monotonic())
         while later and later[0][0] <= now:
             _, connection, reply = later.popleft()
             connection.waiting -= 1
@@ -206,6 +217,7 @@ class Endpoint:
             "most_at_once": self.most_at_once,
             "seconds": monotonic() - self.started,
             "serving_seconds": self.last - self.first,
+            "held_seconds": self.held_by_last,
             "cpu_seconds": used.ru_utime + used.ru_stime,
             "earliest_retry": self.limit.earliest if self.limit is not None else None,
         }

@@ -46,14 +46,22 @@ def prompts(count: int, first: int = 0) -> list[Prompt]:
     return [Prompt(text=f"{SYSTEM}Manner {i}.", position="system") for i in range(first, first + count)]
 
 
-def scenario(base_url: str, *, concurrency: int, models: Sequence[str]) -> Scenario:
-    """One endpoint with every model on it, under a budget that is reckoned and never reached."""
+def scenario(base_url: str, *, concurrency: int, models: Sequence[str] = (MODEL,)) -> Scenario:
+    """One endpoint with every model on it."""
+    endpoint = {"base_url": base_url, "limits": {"concurrency": concurrency}}
+    return spread({ENDPOINT: endpoint}, dict.fromkeys(models, ENDPOINT))
+
+
+def spread(endpoints: Mapping[str, object], models: Mapping[str, str]) -> Scenario:
+    """These endpoints and models (name: endpoint), under a budget that is reckoned and never reached."""
     price = {"input_per_million": 0.01, "output_per_million": 0.01}
     data: dict[str, object] = {
         "name": "benchmark",
-        "endpoints": {ENDPOINT: {"base_url": base_url, "limits": {"concurrency": concurrency}}},
-        "models": {name: {"endpoint": ENDPOINT, "model": name, "price": price} for name in models},
-        "reference": {"model": models[0]},
+        "endpoints": endpoints,
+        "models": {
+            name: {"endpoint": endpoint, "model": name, "price": price} for name, endpoint in models.items()
+        },
+        "reference": {"model": next(iter(models))},
         "targets": list(models),
         "tasks": {TASK.name: {"data": "none.jsonl", "kind": "multiple_choice"}},
         "stages": {
@@ -74,19 +82,16 @@ class Watch:
 
 @asynccontextmanager
 async def pipeline(
-    base_url: str,
+    whole: Scenario,
     *,
-    concurrency: int,
     folder: Path,
     splits: Splits,
-    models: Sequence[str] = (MODEL,),
     clients: Mapping[str, ChatClient] | None = None,
     watch: Watch | None = None,
 ) -> AsyncGenerator[tuple[Panel, Models]]:
-    """A panel whose scores go all the way to the endpoint; its new ledger lies in `folder`."""
-    whole, watch = scenario(base_url, concurrency=concurrency, models=models), watch or Watch()
-    readings = {(TASK.name, name): READING for name in models}
-    workers = -(-3 * concurrency // (2 * BATCH)) + 1
+    """A panel whose scores go all the way to the endpoints; its new ledger lies in `folder`."""
+    watch = watch or Watch()
+    readings = {(TASK.name, name): READING for name in whole.targets}
     async with (
         open_ledger(folder / "ledger.sqlite") as ledger,
         open_models(whole, ledger=ledger, budget=Budget(whole.budget), clients=clients) as opened,
@@ -94,7 +99,7 @@ async def pipeline(
         anyio.create_task_group() as tasks,
     ):
         scorer = Scorer(bus, tasks={TASK.name: TASK}, readings=readings)
-        for name in models:
+        for name in whole.targets:
             client = watch.around(opened.client(name, "target"))
             target = Target(
                 bus,
@@ -104,8 +109,8 @@ async def pipeline(
                 tasks={TASK.name: TASK},
                 readings={TASK.name: READING},
             )
-            await target.start(tasks, workers=workers)
-            await scorer.start(tasks, model=name, workers=workers)
+            await target.start(tasks, workers=_workers(whole, name))
+            await scorer.start(tasks, model=name, workers=_workers(whole, name))
         yield (
             Panel(
                 bus,
@@ -118,3 +123,9 @@ async def pipeline(
             opened,
         )
         tasks.cancel_scope.cancel()
+
+
+def _workers(whole: Scenario, model: str) -> int:
+    """As many as a team gives to a model."""
+    concurrency = whole.endpoints[whole.models[model].endpoint].limits.concurrency
+    return -(-3 * concurrency // (2 * BATCH)) + 1
