@@ -181,3 +181,21 @@ async def test_quiet_prints_the_summary_only(tmp_path: Path):
         done = await tprompt("run", "scenario.yaml", "--out", "out", "--quiet", cwd=tmp_path)
     assert "step 1" not in done.stdout
     assert done.stdout.startswith("tickets with small: held-out test")
+
+
+async def test_a_comparison_runs_every_variant_and_lines_them_up(tmp_path: Path):
+    compare = {"variants": {"transfer": {}, "original": {"strategy": "original"}}, "seeds": [1, 2]}
+    async with simulated(tmp_path, compare=compare):
+        done = await tprompt("run", tmp_path / "scenario.yaml", "--out", tmp_path / "out", "-q")
+        again = await tprompt("compare", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    folders = {path.parent.name for path in (tmp_path / "out").glob("*/results.json")}
+    assert folders == {"transfer-1", "transfer-2", "original-1", "original-2"}
+    for shown in (done.stdout, again.stdout):
+        rows = [line for line in shown.splitlines() if "simulated-" in line]
+        assert len(rows) >= 3
+        assert "original prompt" in shown
+
+
+async def test_comparing_a_folder_without_runs_is_bad_input(tmp_path: Path):
+    assert "no results here" in told(await tprompt("compare", tmp_path), 2)

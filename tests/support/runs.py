@@ -81,7 +81,7 @@ def write_scenario(folder: Path, data: Mapping[str, object]) -> Path:
         lines = (json.dumps(row) for row in rows(name, labels, sum(SPLIT.values())))
         (folder / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
     path = folder / "scenario.yaml"
-    path.write_text(yaml.safe_dump(dict(data)), encoding="utf-8")
+    path.write_text(yaml.safe_dump(dict(data), sort_keys=False), encoding="utf-8")
     return path
 
 

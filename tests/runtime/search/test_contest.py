@@ -14,7 +14,7 @@ from transfer_prompting.runtime.search.contest import Racer, beaten, standings
 
 from support.graded import drawn
 
-PAIR = ("task", "model")
+PAIR: tuple[str, str] = ("task", "model")
 OBJECTIVE = Objective()
 PLAIN = Objective({"accuracy": 1.0})
 

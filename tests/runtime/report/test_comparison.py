@@ -1,0 +1,91 @@
+"""Comparisons: means over cells, differences cell by cell, and intervals over seeds alone."""
+
+import pytest
+
+from transfer_prompting.runtime.evaluation.baselines import Chance
+from transfer_prompting.runtime.evaluation.scorecard import Scorecard
+from transfer_prompting.runtime.llm.budget.usage import UsageReport
+from transfer_prompting.runtime.prompt import Prompt
+from transfer_prompting.runtime.report.comparison import ORIGINAL, line_up
+from transfer_prompting.runtime.report.results import Part, PromptEntry, Results, TargetResult
+
+PROMPT = PromptEntry.of(Prompt(text="Decide."))
+
+
+def run(
+    name: str, seed: int, scores: dict[str, float | None], *, original: float = 0.4, calls: int = 10
+) -> Results:
+    return Results(
+        name=name,
+        status="complete",
+        seed=seed,
+        targets=tuple(
+            TargetResult(
+                task=task,
+                model="small",
+                baseline=Part(prompt=PROMPT, scorecard=card(original)),
+                best=Part(prompt=PROMPT, scorecard=card(score)),
+                gain={},
+                validation=None,
+                selection_bias=None,
+                chance=Chance(0.5, 0.5),
+            )
+            for task, score in scores.items()
+        ),
+        usage=UsageReport(calls=calls, replayed=5),
+    )
+
+
+def card(score: float | None) -> Scorecard:
+    return Scorecard(n=10, accuracy=score, objective=score)
+
+
+def test_rows_come_in_the_order_of_the_runs_and_the_original_prompt_last():
+    found = line_up([run("b", 1, {"t": 0.5}), run("a", 1, {"t": 0.6})])
+    assert [row.name for row in found.rows] == ["b", "a", ORIGINAL]
+    assert found.rows[-1].means["objective"].value == pytest.approx(0.4)
+
+
+def test_a_mean_weighs_tasks_alike_however_many_seeds_each_has():
+    found = line_up([run("a", 1, {"one": 0.2, "other": 0.8}), run("a", 2, {"one": 0.4})])
+    assert found.rows[0].means["objective"].value == pytest.approx((0.3 + 0.8) / 2)
+
+
+def test_tasks_that_differ_widen_no_interval_and_seeds_that_differ_do():
+    steady = line_up([run("a", seed, {"easy": 0.9, "hard": 0.1}) for seed in (1, 2, 3)])
+    mean = steady.rows[0].means["objective"]
+    assert (mean.low, mean.high) == pytest.approx((0.5, 0.5))
+    shaky = line_up([run("a", seed, {"easy": 0.9 - 0.1 * seed, "hard": 0.1}) for seed in (1, 2, 3)])
+    mean = shaky.rows[0].means["objective"]
+    assert mean.low is not None
+    assert mean.high is not None
+    assert mean.low < mean.value < mean.high
+
+
+def test_one_seed_has_no_interval():
+    mean = line_up([run("a", 1, {"t": 0.5})]).rows[0].means["objective"]
+    assert (mean.low, mean.high, mean.cells) == (None, None, 1)
+
+
+def test_differences_are_taken_cell_by_cell_over_what_both_have():
+    first = [run("a", seed, {"t": 0.1 * seed}) for seed in (1, 2, 3)]
+    second = [run("b", seed, {"t": 0.1 * seed + 0.05, "more": 0.9}) for seed in (2, 3, 4)]
+    difference = line_up([*first, *second]).rows[1].differences["objective"]
+    assert difference.value == pytest.approx(0.05)
+    assert difference.cells == 2
+    assert (difference.low, difference.high) == pytest.approx((0.05, 0.05))
+
+
+def test_a_cell_without_the_metric_is_left_out():
+    found = line_up([run("a", 1, {"one": None, "other": 0.8})])
+    assert found.rows[0].means["objective"].cells == 1
+    assert "auroc" not in found.rows[0].means
+
+
+def test_replayed_calls_count_like_paid_ones():
+    found = line_up([run("a", 1, {"t": 0.5}, calls=10), run("a", 2, {"t": 0.5}, calls=20)])
+    assert found.rows[0].calls == pytest.approx(20)
+
+
+def test_nothing_to_compare_gives_no_rows():
+    assert line_up([]).rows == ()
