@@ -34,8 +34,11 @@ READY = "html[data-ready]"
 DRAWN = "html[data-drawn]"
 """Everything is."""
 
-PATIENCE = 60.0
-"""Seconds that a page may take on a busy machine."""
+PATIENCE = 120.0
+"""Seconds that one thing in a page may take on a busy machine."""
+
+SECONDS = 400
+"""The timeout of a test that opens a browser."""
 
 
 def executable() -> str:
@@ -54,7 +57,7 @@ async def browser() -> AsyncGenerator[Browser]:
     """A headless Chromium with a profile of its own."""
     path = executable()
     async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=path, args=FLAGS)
+        chromium = await playwright.chromium.launch(executable_path=path, args=FLAGS, timeout=1000 * PATIENCE)
         try:
             yield chromium
         finally:
@@ -71,7 +74,7 @@ class Seen:
 
     async def ready(self) -> None:
         """Until everything is drawn."""
-        await self.page.wait_for_selector(DRAWN, state="attached", timeout=1000 * PATIENCE)
+        await self.page.wait_for_selector(DRAWN, state="attached")
 
 
 @asynccontextmanager
@@ -84,8 +87,9 @@ async def opened(
     scheme: Literal["light", "dark"] = "light",
 ) -> AsyncGenerator[Seen]:
     """The page at `url`, drawn."""
-    with anyio.fail_after(2 * PATIENCE):
+    with anyio.fail_after(SECONDS):
         page = await chromium.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+        page.set_default_timeout(1000 * PATIENCE)
         seen = Seen(page)
 
         def said(message: ConsoleMessage) -> None:

@@ -26,8 +26,10 @@ from transfer_prompting.runtime.evaluation.scorecard import Scorecard
 from transfer_prompting.runtime.prompt import Prompt
 from transfer_prompting.runtime.report.live import Feed, serve
 
-from support.browser import browser, opened
+from support.browser import SECONDS, browser, opened
 from support.runs import simulated
+
+pytestmark = pytest.mark.timeout(SECONDS)
 
 BEGINNING: tuple[Event, ...] = (
     RunStarted("a run", 1, {"tickets": (20, 20, 40)}, ("small",)),
@@ -47,7 +49,7 @@ async def served(folder: Path) -> AsyncGenerator[tuple[Feed, str]]:
     feed = Feed(folder)
     for event in BEGINNING:
         feed.take(event)
-    with anyio.fail_after(60):
+    with anyio.fail_after(SECONDS):
         async with serve(feed) as url:
             yield feed, url
 
@@ -254,7 +256,7 @@ async def test_what_the_reader_chose_stays_while_the_page_grows(tmp_path: Path):
 async def test_a_whole_run_is_followed_to_its_report(tmp_path: Path):
     async with simulated(tmp_path) as (scenario, _, _):
         feed = Feed(tmp_path / "out")
-        with anyio.fail_after(120):
+        with anyio.fail_after(SECONDS):
             async with (
                 serve(feed) as url,
                 browser() as chromium,

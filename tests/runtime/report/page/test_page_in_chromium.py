@@ -12,8 +12,10 @@ from axe_playwright_python.async_playwright import Axe
 from transfer_prompting.agents.team import Team
 from transfer_prompting.runtime.report.page import build, document
 
-from support.browser import Seen, browser, opened
+from support.browser import SECONDS, Seen, browser, opened
 from support.runs import helpful_world, simulated
+
+pytestmark = pytest.mark.timeout(SECONDS)
 
 HARM = "<script>window.harmed = true</script><img src=x onerror='window.harmed = true'>"
 MODELS = {name: {"endpoint": "server", "model": f"{name}-1"} for name in ("writer", "small", "large")}
