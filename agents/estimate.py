@@ -8,6 +8,7 @@ import msgspec
 
 from .. import prompts
 from ..runtime.llm.budget.usage import AgentRole
+from ..runtime.llm.logprobs_probe import PROBE
 from ..runtime.llm.protocol import Message
 from ..runtime.tasks.load import LoadedTask
 from ..runtime.tasks.render import messages
@@ -16,7 +17,8 @@ from ..scenarios import Scenario
 from .calls import Asked, Calls
 from .judging import Judging
 from .panel import Pair
-from .plan import Plan, original, originals, source_plan, target_plans, tested_beside
+from .plan import Plan, hosted, original, originals, source_plan, target_plans, tested_beside
+from .readings import probed
 from .scorer import Readings
 from .strategies import Strategy
 
@@ -98,6 +100,7 @@ class _Reckoning:
 
     def parts(self) -> Iterable[Part]:
         scenario = self._scenario
+        yield from (self._probed(model) for model in hosted(scenario) if probed(scenario, model))
         source, targets = source_plan(scenario, self._strategy), target_plans(scenario, self._strategy)
         for plan in (*([] if source is None else [source]), *targets):
             kept = source.keep if source is not None and plan.stage == "target" else 0
@@ -110,6 +113,9 @@ class _Reckoning:
         tested = reduce(Asked.__add__, (self._calls.test(plan, others) for plan in targets))
         yield from self._answered("test", tested.answers)
         yield from self._rated("test", tested)
+
+    def _probed(self, model: str) -> Part:
+        return self._part("start", "target", model, 1, round(len(PROBE) / CHARACTERS_PER_TOKEN), 1)
 
     def _written(self, plan: Plan) -> Part:
         settings = self._scenario.reference
@@ -176,20 +182,27 @@ def _characters(turns: Iterable[Message]) -> int:
 
 
 def _time(scenario: Scenario, parts: Iterable[Part]) -> tuple[float, str]:
-    """The seconds of the slowest model under its limits, and what limits it."""
-    calls: dict[str, int] = defaultdict(int)
-    tokens: dict[str, int] = defaultdict(int)
+    """The seconds of the slowest model under its limits, and what limits it.
+
+    Entries of `models` that are one model of one endpoint share its limits.
+    """
+    calls: dict[tuple[str, str], int] = defaultdict(int)
+    tokens: dict[tuple[str, str], int] = defaultdict(int)
+    names: dict[tuple[str, str], str] = {}
     for part in parts:
-        calls[part.model] += part.calls
-        tokens[part.model] += part.prompt_tokens + part.completion_tokens
+        spec = scenario.models[part.model]
+        shared = (spec.endpoint, spec.model)
+        names.setdefault(shared, part.model)
+        calls[shared] += part.calls
+        tokens[shared] += part.prompt_tokens + part.completion_tokens
     times: list[tuple[float, str]] = []
-    for model, count in calls.items():
-        limits = scenario.endpoints[scenario.models[model].endpoint].limits
-        times.append((count * SECONDS_PER_CALL / limits.concurrency, f"the concurrency of {model}"))
+    for shared, name in names.items():
+        limits = scenario.endpoints[shared[0]].limits
+        times.append((calls[shared] * SECONDS_PER_CALL / limits.concurrency, f"the concurrency of {name}"))
         if limits.requests_per_minute:
-            times.append((60 * count / limits.requests_per_minute, f"the requests/minute of {model}"))
+            times.append((60 * calls[shared] / limits.requests_per_minute, f"the requests/minute of {name}"))
         if limits.tokens_per_minute:
-            times.append((60 * tokens[model] / limits.tokens_per_minute, f"the tokens/minute of {model}"))
+            times.append((60 * tokens[shared] / limits.tokens_per_minute, f"the tokens/minute of {name}"))
     return max(times, default=(0.0, "nothing"))
 
 

@@ -30,8 +30,14 @@ def resolve(
     }
 
 
-def needs_logprobs(settings: TaskSettings) -> bool:
-    """Whether reading this task turns on what the endpoint can do."""
+def probed(scenario: Scenario, model: str) -> bool:
+    """Whether the model's endpoint is asked once for log-probabilities: the scenario does not say whether it
+    returns them, and how a task is read turns on it."""
+    endpoint = scenario.endpoints[scenario.models[model].endpoint]
+    return endpoint.logprobs is None and any(_needs_logprobs(task) for task in scenario.tasks.values())
+
+
+def _needs_logprobs(settings: TaskSettings) -> bool:
     return settings.read == "likelihood" or settings.confidence in ("auto", "token_probability")
 
 

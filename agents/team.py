@@ -41,7 +41,7 @@ from .log import log_events
 from .operators import known
 from .panel import Panel
 from .plan import hosted
-from .readings import needs_logprobs, resolve
+from .readings import probed, resolve
 from .record import Record
 from .reference import Reference, Writing
 from .scorer import Readings, Scorer
@@ -271,10 +271,8 @@ class Team:
     async def _has_logprobs(self, model: str, models: Models) -> bool:
         scenario = self.scenario
         endpoint = scenario.endpoints[scenario.models[model].endpoint]
-        if endpoint.logprobs is not None:
-            return endpoint.logprobs
-        if not any(needs_logprobs(task) for task in scenario.tasks.values()):
-            return False
+        if not probed(scenario, model):
+            return bool(endpoint.logprobs)
         name = scenario.models[model].model
         return await probe_logprobs(models.client(model, "target"), name, endpoint.top_logprobs)
 

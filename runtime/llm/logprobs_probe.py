@@ -3,6 +3,8 @@
 from ..errors import Rejected
 from .protocol import ChatClient, ChatRequest, Message
 
+PROBE = "Answer with one letter: A or B?"
+
 
 async def probe_logprobs(client: ChatClient, model: str, top_logprobs: int) -> bool:
     """Ask for one token with `top_logprobs` alternatives; True when alternatives came back.
@@ -12,7 +14,7 @@ async def probe_logprobs(client: ChatClient, model: str, top_logprobs: int) -> b
     """
     request = ChatRequest(
         model=model,
-        messages=(Message("user", "Answer with one letter: A or B?"),),
+        messages=(Message("user", PROBE),),
         max_tokens=1,
         top_logprobs=top_logprobs,
     )

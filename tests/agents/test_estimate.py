@@ -1,0 +1,132 @@
+"""What `tprompt plan` reckons, held against runs in a simulated world."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from transfer_prompting.agents.estimate import Estimate
+from transfer_prompting.agents.team import Team
+from transfer_prompting.runtime.llm.logprobs_probe import PROBE
+from transfer_prompting.scenarios import load
+
+from support.chat_server import Body
+from support.judges import rating
+from support.runs import finished, scenario_data, simulated, write_scenario
+
+JUDGE = {
+    "models": {
+        "writer": {"endpoint": "server", "model": "writer-1"},
+        "small": {"endpoint": "server", "model": "small-1"},
+        "judge": {"endpoint": "server", "model": "judge-1"},
+    },
+    "scorer": {
+        "model": "judge",
+        "judge": ["relevance"],
+        "judge_sample": 4,
+        "judge_prompt": True,
+        "objective": {"accuracy": 0.5, "judged.relevance": 0.5},
+    },
+}
+TWO = {
+    "models": {
+        "writer": {"endpoint": "server", "model": "writer-1"},
+        "small": {"endpoint": "server", "model": "small-1"},
+        "large": {"endpoint": "server", "model": "large-1"},
+    },
+    "targets": ["small", "large"],
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"strategy": name} for name in ("transfer", "opro", "evolution", "reflect", "ask", "original")),
+        {"race": {"method": "none"}},
+        {"race": {"method": "halving", "block": 5}},
+        TWO,
+        JUDGE,
+    ],
+    ids=str,
+)
+async def test_no_run_makes_more_calls_than_were_reckoned_in_all_by_role_or_by_model(
+    tmp_path: Path, changes: dict[str, object]
+):
+    async with simulated(tmp_path, **changes) as (scenario, world, server):
+        judge = rating(lambda name, seen: 3)
+
+        def behaviour(body: Body) -> str:
+            return judge(body) if body["model"] == "judge-1" else world(body)
+
+        server.behaviour = behaviour
+        reckoned = Team(scenario).estimate()
+        assert server.count == 0
+        used = (await finished(scenario)).usage
+    assert used.calls == server.count <= reckoned.calls
+    for most, seen in (
+        (_calls(reckoned, "role"), used.by_role),
+        (_calls(reckoned, "model"), used.by_model),
+    ):
+        assert {name: part.calls for name, part in seen.items() if part.calls > most[name]} == {}
+
+
+def _calls(reckoned: Estimate, of: str) -> Counter[str]:
+    calls = Counter[str]()
+    for part in reckoned.parts:
+        calls[getattr(part, of)] += part.calls
+    return calls
+
+
+async def test_that_an_endpoint_is_asked_what_it_can_do_is_reckoned(tmp_path: Path):
+    unsaid = ["strategy=evolution", "endpoints.server.logprobs=null", "tasks.tickets.confidence=auto"]
+    async with simulated(tmp_path) as (_, world, server):
+        server.behaviour = lambda body: "A" if PROBE in str(body) else world(body)
+        scenario = load(tmp_path / "scenario.yaml", unsaid)
+        parts = Team(scenario).estimate().parts
+        await finished(scenario)
+    assert [(part.stage, part.model, part.calls) for part in parts if part.stage == "start"] == [
+        ("start", "small", 1)
+    ]
+    assert server.count <= sum(part.calls for part in parts)
+
+
+def limited(**limits: int) -> dict[str, object]:
+    endpoint = {"base_url": "http://127.0.0.1:9/v1", "limits": limits, "logprobs": False}
+    return {"endpoints": {"server": endpoint}}
+
+
+def reckoned(folder: Path, **changes: object) -> Estimate:
+    return Team(load(write_scenario(folder, scenario_data("http://127.0.0.1:9/v1", **changes)))).estimate()
+
+
+def test_time_is_what_the_narrowest_limit_lets_through(tmp_path: Path):
+    (searched, tested) = (
+        part for part in reckoned(tmp_path, strategy="original").parts if part.role == "target" and part.calls
+    )
+    calls = searched.calls + tested.calls
+    tokens = sum(part.prompt_tokens + part.completion_tokens for part in (searched, tested))
+    for limits, seconds, by in (
+        ({"concurrency": 8}, calls / 8, "the concurrency of small"),
+        ({"concurrency": 8, "requests_per_minute": 60}, calls, "the requests/minute of small"),
+        ({"concurrency": 8, "tokens_per_minute": 600}, tokens / 10, "the tokens/minute of small"),
+    ):
+        estimate = reckoned(tmp_path, strategy="original", **limited(**limits))
+        assert (estimate.seconds, estimate.slowest) == (pytest.approx(seconds), by)
+
+
+def test_two_entries_of_one_model_share_its_limits_and_pay_their_own_prices(tmp_path: Path):
+    one = {"endpoint": "server", "model": "small-1"}
+    twins = {"small": {**one, "price": {"input_per_million": 1e6}}, "same": one}
+    models = {"writer": {"endpoint": "server", "model": "writer-1"}}
+    alone = reckoned(tmp_path, models={**models, "small": one}, targets=["small"])
+    both = reckoned(tmp_path, models={**models, **twins}, targets=["small", "same"])
+    assert both.seconds > 1.9 * alone.seconds
+    dear = sum(part.prompt_tokens for part in both.parts if part.model == "small")
+    assert both.usd == pytest.approx(dear)
+
+
+def test_it_says_what_it_rests_on(tmp_path: Path):
+    rests = reckoned(tmp_path).assumptions
+    assert any("upper bound" in each and "retried" in each for each in rests)
+    assert any("characters a token" in each for each in rests)
+    assert any("no prices given" in each for each in rests)
