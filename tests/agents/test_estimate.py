@@ -52,7 +52,7 @@ TWO = {
 async def test_no_run_makes_more_calls_than_were_reckoned_in_all_by_role_or_by_model(
     tmp_path: Path, changes: dict[str, object]
 ):
-    async with simulated(tmp_path, **changes) as (scenario, world, server):
+    async with simulated(tmp_path, None, **changes) as (scenario, world, server):
         judge = rating(lambda name, seen: 3)
 
         def behaviour(body: Body) -> str:
