@@ -9,14 +9,15 @@ import sqlite3
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
 
+from transfer_prompting.runtime.report.results import read
+
 from support.chat_server import Body, ChatServer, Fault, Reply, Reset, Truncated
 from support.commands import started, tprompt
-from support.runs import AT_ONCE, simulated
+from support.runs import AT_ONCE, lasting, simulated
 from support.world import World
 
 KILLS = 10
@@ -45,17 +46,6 @@ def recorded(out: Path, scratch: Path) -> int:
     with closing(sqlite3.connect(scratch / "ledger.sqlite")) as ledger:
         (calls,) = ledger.execute("SELECT coalesce(sum(attempts), 0) FROM calls").fetchone()
     return calls
-
-
-def lasting(value: Any) -> Any:
-    """Results without what a run used and how long calls took."""
-    if isinstance(value, dict):
-        return {key: lasting(part) for key, part in value.items() if key not in ("usage", "seconds")}
-    return [lasting(part) for part in value] if isinstance(value, list) else value
-
-
-def results(out: Path) -> dict[str, Any]:
-    return json.loads((out / "results.json").read_text(encoding="utf-8"))
 
 
 def bodies(server: ChatServer) -> Counter[str]:
@@ -89,7 +79,7 @@ async def test_a_run_killed_at_ten_moments_pays_no_finished_call_twice_and_ends_
         assert done.returncode == 0, done.stderr
         assert server.count == total + lost
         assert (bodies(server) - once).total() == lost
-    assert lasting(results(out)) == lasting(results(whole))
+    assert lasting(read(out / "results.json")) == lasting(read(whole / "results.json"))
 
 
 async def test_a_budget_holds_over_faults_retries_and_invocations_and_can_be_raised(tmp_path: Path):

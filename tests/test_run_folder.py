@@ -7,10 +7,12 @@ import anyio
 import pytest
 from anyio import to_thread
 
+from transfer_prompting.runtime.report.results import read
+
 from support.chat_server import Body
 from support.commands import started, told, tprompt
 from support.ledgers import foreign, holed, newer, torn
-from support.runs import AT_ONCE, simulated
+from support.runs import AT_ONCE, lasting, simulated
 
 
 async def test_a_second_process_on_one_folder_ends_with_2_and_the_first_goes_on(tmp_path: Path):
@@ -65,3 +67,25 @@ async def test_a_folder_with_an_unsound_ledger_ends_with_2_and_nothing_is_lost_o
     assert "nothing was changed in it" in message
     assert str(Path("out", "ledger.sqlite")) in message
     assert ledger.read_bytes() == before
+
+
+async def test_runs_at_the_same_time_share_a_cache_and_the_next_one_pays_nothing(tmp_path: Path):
+    shared = ("run", "scenario.yaml", "-q", "--set", "cache=calls.sqlite")
+    async with simulated(tmp_path) as (_, _, server):
+        ends: list[int | None] = []
+
+        async def one(out: str) -> None:
+            ends.append((await tprompt(*shared, "--out", out, cwd=tmp_path)).returncode)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one, "a")
+            tasks.start_soon(one, "b")
+        before = server.count
+        await one("c")
+        assert server.count == before
+    assert ends == [0, 0, 0]
+    first, second, third = (read(tmp_path / out / "results.json") for out in "abc")
+    assert lasting(first) == lasting(second) == lasting(third)
+    assert third.usage.calls == 0
+    assert first.usage.calls + second.usage.calls == before
+    assert third.usage.replayed == first.usage.calls + first.usage.replayed

@@ -143,6 +143,30 @@ async def test_two_entries_of_one_model_share_calls_and_limits_but_are_counted_a
     assert now["small"].limits.in_flight == 0
 
 
+async def test_a_model_that_hangs_holds_back_no_other_of_its_endpoint(path: Path) -> None:
+    go_on = anyio.Event()
+
+    async def reply(body: dict[str, object]) -> str:
+        if body["model"] == "little":
+            await go_on.wait()
+        return "ok"
+
+    endpoint = {"limits": {"concurrency": 4}}
+    with anyio.fail_after(20):
+        async with chat_server(reply) as server:
+            whole = scenario("", endpoints={"here": {**endpoint, "base_url": server.base_url}})
+            async with opened(whole, path) as (models, _), anyio.create_task_group() as tasks:
+                slow, fast = models.client("small", "target"), models.client("writer", "reference")
+                for number in range(20):
+                    tasks.start_soon(slow.chat, asked(number))
+                for number in range(20):
+                    assert (await fast.chat(asked(number, "big"))).text == "ok"
+                assert models.snapshots()["small"].limits.in_flight == 4
+                assert models.usage().by_model["small"].calls == 0
+                go_on.set()
+            assert server.count == 40
+
+
 async def test_retries_are_counted_as_http_calls(path: Path) -> None:
     fault = Fault(429, headers={"Retry-After": "0"})
     async with (

@@ -82,7 +82,10 @@ def test_what_cannot_pass_is_not_tried_again(error: Exception):
     [
         (Fault(429), 2),
         (Fault(500), 2),
+        (Fault(502), 2),
         (Fault(503), 2),
+        (Fault(503, headers={"Retry-After": "3"}), 2),
+        (Fault(408), 2),
         (Reset(), 2),
         (Truncated(), 2),
         (Malformed(), 2),
@@ -90,6 +93,10 @@ def test_what_cannot_pass_is_not_tried_again(error: Exception):
         (Fault(401), 1),
         (Fault(403), 1),
         (Fault(404), 1),
+        (Fault(413), 1),
+        (Fault(422), 1),
+        (Fault(307, headers={"Location": "/elsewhere"}), 1),
+        (Fault(429, code="insufficient_quota"), 1),
         (Fault(400, code="context_length_exceeded"), 1),
     ],
 )
