@@ -1,5 +1,6 @@
 """Scenario files: their schema, how they are loaded, and the bundled ones."""
 
+from .bus import Bus
 from .endpoints import Endpoint, Limits, Model, Price, Retry
 from .errors import InputError, TransferPromptingError
 from .load import load
@@ -9,6 +10,7 @@ from .tasks import Fields, Split, SplitFiles, Task
 
 __all__ = [
     "Budget",
+    "Bus",
     "Endpoint",
     "Fields",
     "InputError",

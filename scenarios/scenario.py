@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
+from .bus import BusAddress
 from .endpoints import Endpoint, Model
 from .nearest import nearest
 from .search import Comparison, Race, StrategyName
@@ -71,6 +72,12 @@ class Scenario(Strict):
         examples=[{"variants": {"whole": {}, "target only": {"stages.source.tasks": []}}}],
     )
     budget: Budget = Field(default_factory=Budget, description="Caps that nothing passes.")
+    bus: BusAddress | None = Field(
+        default=None,
+        description="The nats-server where workers (`tprompt worker`) host the targets; left out means: all "
+        "agents run in this process.",
+        examples=["nats://127.0.0.1:4222"],
+    )
     cache: str | None = Field(
         default=None,
         description="A call ledger shared between runs, beside the run's own.",
@@ -113,6 +120,12 @@ class Scenario(Strict):
         from .load import build
 
         return build(Document("scenario", dict(data)), folder or Path.cwd())
+
+    @model_validator(mode="after")
+    def _one_scenario_a_bus(self) -> Self:
+        if self.bus is not None and self.compare is not None:
+            raise ValueError("bus: the runs of `compare` take place in one process; leave out one of the two")
+        return self
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:

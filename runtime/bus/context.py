@@ -4,7 +4,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from .message import Header
+import anyio
+
+from ..errors import CycleRefused
+from .message import Header, Route, route_name
 
 _header: ContextVar[Header | None] = ContextVar("transfer_prompting_header", default=None)
 
@@ -23,3 +26,18 @@ def headed(header: Header | None) -> Generator[None]:
         yield
     finally:
         _header.reset(token)
+
+
+def header_of_ask(id: int, to: Route, timeout: float | None) -> Header:
+    """The header of an ask that is made here: what waits for it is known from the request handled here.
+
+    `timeout` is in seconds. Raises CycleRefused.
+    """
+    above = current_header() or Header(0)
+    if to in above.chain:
+        path = " -> ".join(route_name(step) for step in (*above.chain, to))
+        raise CycleRefused(f"asks must not come back to a route that waits for them: {path}")
+    ends = [] if timeout is None else [anyio.current_time() + timeout]
+    if above.deadline is not None:
+        ends.append(above.deadline)
+    return Header(id, (*above.chain, to), min(ends, default=None), above.run, above.trace)

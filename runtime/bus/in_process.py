@@ -11,8 +11,8 @@ from anyio.abc import TaskGroup, TaskStatus
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from ..concurrency import unwrapped
-from ..errors import AskTimeout, BusError, CycleRefused, NoServer, ServerClosed
-from .context import current_header, headed
+from ..errors import AskTimeout, BusError, NoServer, ServerClosed
+from .context import headed, header_of_ask
 from .interception import Interception, Interceptor
 from .message import Event, Header, Request, Route, reply_type, route, route_name
 from .observer import BufferedObserver
@@ -82,7 +82,7 @@ class InProcessBus:
             self._tasks = None
 
     async def ask(self, request: Request[R], *, timeout: float | None = None) -> R:
-        header = self._head(route(request), timeout)
+        header = header_of_ask(next(self._ids), route(request), timeout)
         if timeout is None:
             return await self._asked(header, request)
         with anyio.move_on_after(timeout):
@@ -167,17 +167,6 @@ class InProcessBus:
             await observer.each(callback)
         finally:
             self._observers.discard(observer)
-
-    def _head(self, to: Route, timeout: float | None) -> Header:
-        above = current_header() or Header(0)
-        if to in above.chain:
-            path = " -> ".join(route_name(step) for step in (*above.chain, to))
-            raise CycleRefused(f"asks must not come back to a route that waits for them: {path}")
-        ends = [] if timeout is None else [anyio.current_time() + timeout]
-        if above.deadline is not None:
-            ends.append(above.deadline)
-        chain = (*above.chain, to)
-        return Header(next(self._ids), chain, min(ends, default=None), above.run, above.trace)
 
     def _carried(self, value: V, kind: type[V]) -> V:
         """What arrives when `value` of this kind is sent: here, the value itself, for it is frozen."""

@@ -1,6 +1,6 @@
 """The two kinds of message: a request has exactly one answer, an event is a fact that nobody answers."""
 
-from typing import Generic, TypeVar, cast, get_args
+from typing import ClassVar, Generic, TypeVar, cast, get_args
 
 import msgspec
 
@@ -8,7 +8,13 @@ R = TypeVar("R")
 
 
 class Request(msgspec.Struct, Generic[R], frozen=True, tag=True, forbid_unknown_fields=True):
-    """A pure value that asks for one `R`. Its type is its route, with `route_key` beside it."""
+    """A pure value that asks for one `R`. Its type is its route, with `route_key` beside it.
+
+    A bus that loses a server while it works asks another one, unless the kind is not `repeatable`: then the
+    asker gets ServerClosed.
+    """
+
+    repeatable: ClassVar[bool] = True
 
     @property
     def route_key(self) -> str:

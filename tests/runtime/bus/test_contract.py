@@ -23,6 +23,8 @@ from transfer_prompting.runtime.bus import (
 )
 from transfer_prompting.runtime.errors import AskTimeout, BusError, CycleRefused, NoServer, ServerClosed
 
+from support.nats import needs_nats
+
 
 class Echoed(Event, frozen=True):
     text: str
@@ -56,9 +58,11 @@ async def echo(request: Echo) -> Echoed:
     return Echoed(request.text)
 
 
-@pytest.fixture(params=[InProcessBus, EncodingBus])
+@pytest.fixture(params=["in process", "encoding", pytest.param("nats", marks=needs_nats)])
 def make_bus(request: pytest.FixtureRequest) -> type[InProcessBus]:
-    return request.param
+    if request.param == "nats":
+        return request.getfixturevalue("nats_bus")
+    return {"in process": InProcessBus, "encoding": EncodingBus}[request.param]
 
 
 @asynccontextmanager

@@ -1,0 +1,27 @@
+"""Buses over one real nats-server for all tests here."""
+
+from collections.abc import Generator
+
+import pytest
+
+from transfer_prompting.runtime.bus import InProcessBus
+
+from support.nats import NatsProcess, nats_process
+
+
+@pytest.fixture(scope="session")
+def nats(tmp_path_factory: pytest.TempPathFactory) -> Generator[NatsProcess]:
+    with nats_process(tmp_path_factory.mktemp("nats")) as server:
+        yield server
+
+
+@pytest.fixture
+def nats_bus(nats: NatsProcess) -> type[InProcessBus]:
+    """Each bus is alone in a session of its own."""
+    from transfer_prompting.runtime.bus.nats import NatsBus, NatsServer
+
+    class Alone(NatsBus):
+        def __init__(self) -> None:
+            super().__init__(NatsServer(url=nats.url), beat=0.2)
+
+    return Alone
