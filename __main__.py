@@ -33,6 +33,7 @@ from .scenarios.schema import json_schema
 from .scenarios.starter import GROUNDS, PLACES, Place, Starter
 from .starting import ask, choose, name_of, starter_tasks, write_starter
 from .views import estimate_view, peek_view, presets_view
+from .working import run_worker
 
 
 def _say_version(wanted: bool) -> None:
@@ -278,6 +279,36 @@ def init(
 
 
 @app.command()
+def worker(
+    scenario: ScenarioName,
+    host: Annotated[
+        list[str], typer.Option("--host", metavar="AGENTS", help="target:MODEL or scorer; comma-separated.")
+    ],
+    bus: Annotated[
+        str | None, typer.Option(help="Address of the nats-server.", show_default="the scenario's bus")
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Host agents of a scenario for a run that is led elsewhere, until SIGTERM or Ctrl-C.
+
+    SIGTERM lets what is in hand finish. The scenario file and its data must be those of the run; keys are
+    read from this machine's environment.
+
+    Example: tprompt worker my.yaml --bus nats://10.0.0.5:4222 --host target:small,scorer
+    """
+    console = Console(soft_wrap=True, emoji=False)
+    try:
+        run_worker(
+            load(scenario, overrides or ()),
+            [name.strip() for names in host for name in names.split(",") if name.strip()],
+            url=bus,
+            say=lambda line: console.print(line, markup=False, highlight=False),
+        )
+    except KeyboardInterrupt:
+        raise typer.Exit(Exit.INTERRUPTED) from None
+
+
+@app.command()
 def scenarios() -> None:
     """List the bundled scenarios.
 
@@ -315,7 +346,7 @@ def main() -> None:
     """Run the command line; what the user can mend is one message, without a traceback."""
     # SIGTERM ends a run as Ctrl-C does, also before the run listens to it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    errors = Console(stderr=True)
+    errors = Console(stderr=True, emoji=False)
     try:
         app(standalone_mode=True)
     except InputError as error:

@@ -1,10 +1,11 @@
 """Every message the agents exchange.
 
-Requests flow downward only: Coordinator -> Reference, Scorer, Judge; Scorer -> Target, Judge. Events are
-facts in the past tense. All are frozen values that encode to MessagePack; a request has exactly one answer.
+Requests flow downward only: Coordinator -> Reference, Scorer, Judge; Scorer -> Target, Judge; and where
+targets run on workers, Target -> Switchboard -> Sender. Events are facts in the past tense. All are frozen
+values that encode to MessagePack; a request has exactly one answer.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -15,8 +16,12 @@ from ..runtime.evaluation.outcomes import Outcomes
 from ..runtime.evaluation.ratings import Rated
 from ..runtime.evaluation.response import Failed, Graded, Reply, worst
 from ..runtime.evaluation.scorecard import Scorecard
+from ..runtime.llm.budget.usage import AgentRole
+from ..runtime.llm.http.headers import RateSheet
+from ..runtime.llm.protocol import ChatRequest, ChatResponse
 from ..runtime.prompt import Prompt
 from ..runtime.tasks.example import Example, Question
+from ..runtime.tasks.task import Reading
 
 Stage = Literal["source", "target"]
 Split = Literal["train", "validation", "test"]
@@ -211,6 +216,44 @@ class Answer(Request[Answered], frozen=True, kw_only=True):
     @property
     def route_key(self) -> str:
         return self.model
+
+
+class Call(Request[ChatResponse], frozen=True, kw_only=True):
+    """Make one call of an entry of `models`, through the one stack that the run has for it."""
+
+    model: str
+    role: AgentRole
+    request: ChatRequest
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """What one HTTP call came to, and what its headers told of limits where they did."""
+
+    response: ChatResponse
+    limits: RateSheet | None = None
+
+
+class Send(Request[Sent], frozen=True, kw_only=True):
+    """Make one HTTP call to an endpoint. It is paid for when it is made, so it is not repeated unasked."""
+
+    repeatable: ClassVar[bool] = False
+
+    endpoint: str
+    request: ChatRequest
+
+    @property
+    def route_key(self) -> str:
+        return f"{self.endpoint}/{self.request.model}"
+
+
+class Enlisted(msgspec.Struct, frozen=True):
+    """How each task is read from each model: (task, model, reading)."""
+
+    readings: tuple[tuple[str, str, Reading], ...]
+
+
+class Enlist(Request[Enlisted], frozen=True):
+    """A worker joins the run."""
 
 
 class RunStarted(Event, frozen=True):

@@ -6,7 +6,7 @@ import msgspec
 
 from ..runtime.bus import Bus
 from ..runtime.concurrency import Done, settle
-from ..runtime.errors import BudgetReached, EndpointError
+from ..runtime.errors import BudgetReached, EndpointError, NoServer, PoisonRequest, ServerClosed
 from ..runtime.evaluation.evaluate import evaluate
 from ..runtime.evaluation.objective import Objective
 from ..runtime.evaluation.outcomes import Outcomes
@@ -18,6 +18,9 @@ from ..runtime.tasks.example import Example, Splits
 from .judging import Judging
 from .messages import Compare, JudgePrompt, ProblemMet, Score, Scored, Split
 from .record import Record
+
+UNUSABLE = (EndpointError, NoServer, ServerClosed, PoisonRequest)
+"""Errors that say a target cannot be used: its endpoint, or whoever hosted it."""
 
 Pair = tuple[str, str]
 """A task and a model."""
@@ -138,7 +141,7 @@ class Panel:
                 )
             )
 
-        ends = await settle(pairs, one, limit=max(1, len(pairs)), catch=(BudgetReached, EndpointError))
+        ends = await settle(pairs, one, limit=max(1, len(pairs)), catch=(BudgetReached, *UNUSABLE))
         scored: dict[Pair, Scored] = {}
         spent: BudgetReached | None = None
         for pair, end in zip(pairs, ends, strict=True):

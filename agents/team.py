@@ -1,10 +1,10 @@
 """A team: the bus, the agents and all they stand on, for one scenario."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import anyio
 import anyio.to_thread
@@ -47,6 +47,9 @@ from .reference import Reference, Writing
 from .scorer import Readings, Scorer
 from .strategies import STRATEGIES, Strategy
 
+if TYPE_CHECKING:
+    from .fleet import Fleet
+
 DEFAULT_OPERATORS = ("improve",)
 
 
@@ -58,8 +61,8 @@ class Team:
             results = await team.run()
 
     With `out`, the run is durable: model calls are recorded there and a run of the same scenario resumes.
-    Without it nothing is kept. `bus`, `clients` (chat clients by endpoint name) and `strategy` (in place of
-    the scenario's) may be the host's.
+    Without it nothing is kept. A scenario with `bus` has its targets hosted by workers. `bus`, `clients`
+    (chat clients by endpoint name) and `strategy` (in place of the scenario's) may be the host's.
     Leaving the context ends every agent, connection and child process. Raises InputError on entering when
     the scenario's data or settings are wrong, EndpointError when a model cannot be started or reached.
     """
@@ -74,9 +77,10 @@ class Team:
         strategy: Strategy | None = None,
     ) -> None:
         self.scenario = scenario
-        self.bus = bus or InProcessBus()
+        self._fleet = _fleet(scenario, clients or {}) if bus is None else None
+        self.bus = bus or (self._fleet.bus if self._fleet else InProcessBus())
         self._out = out
-        self._clients = dict(clients or {})
+        self._clients = {**(self._fleet.clients if self._fleet else {}), **(clients or {})}
         self._strategy = strategy or STRATEGIES[scenario.strategy]
         self._context: AbstractAsyncContextManager[None] | None = None
         self._coordinator: Coordinator | None = None
@@ -192,7 +196,13 @@ class Team:
             async with (
                 ungrouped(),
                 open_ledger(out / "ledger.sqlite" if out else None) as ledger,
-                open_models(scenario, ledger=ledger, budget=budget, clients=self._clients) as models,
+                open_models(
+                    scenario,
+                    ledger=ledger,
+                    budget=budget,
+                    clients=self._clients,
+                    relays=self._fleet.relays if self._fleet else None,
+                ) as models,
                 self.bus,
                 anyio.create_task_group() as tasks,
             ):
@@ -204,8 +214,12 @@ class Team:
                     self.bus.subscribe(Event, log_events(files.enter_context(open_log(out / "log.jsonl"))))
                 known = {name: task.task for name, task in loaded.items()}
                 lost = await self._unreachable()
+                if self._fleet is not None:
+                    lost |= await self._fleet.gather(loaded)
                 readings = await self._readings(known, models, lost)
                 await self._start(tasks, known, readings, models)
+                if self._fleet is not None:
+                    lost |= await self._fleet.start(tasks, models, readings, lost)
                 splits = {name: task.splits for name, task in loaded.items()}
                 record = Record(history, self.bus)
                 panel = Panel(
@@ -284,16 +298,17 @@ class Team:
             await self._start_judge(tasks, judging, models)
         scorer = Scorer(self.bus, tasks=known, readings=readings, judging=judging)
         for name in hosted(self.scenario):
-            target = target_agent(
-                self.bus,
-                self.scenario,
-                name,
-                client=models.client(name, "target"),
-                tasks=known,
-                readings=readings,
-            )
             workers = batches_at_once(self.scenario, name)
-            await target.start(tasks, workers=workers)
+            if self._fleet is None:
+                target = target_agent(
+                    self.bus,
+                    self.scenario,
+                    name,
+                    client=models.client(name, "target"),
+                    tasks=known,
+                    readings=readings,
+                )
+                await target.start(tasks, workers=workers)
             await scorer.start(tasks, model=name, workers=workers)
         writer = self.scenario.reference.model
         reference = Reference(
@@ -336,6 +351,18 @@ class Team:
             seed=scenario.seed,
             seeded=endpoint.local is not None if endpoint.seeded is None else endpoint.seeded,
         )
+
+
+def _fleet(scenario: Scenario, given: Collection[str]) -> "Fleet | None":
+    if scenario.bus is None:
+        return None
+    try:
+        from .fleet import Fleet
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"bus: needs the extra nats: pip install 'transfer-prompting[nats]' ({error})"
+        ) from None
+    return Fleet(scenario, scenario.bus, given)
 
 
 def _prepared(scenario: Scenario, name: str) -> LoadedTask:

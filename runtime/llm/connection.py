@@ -9,7 +9,7 @@ from pathlib import Path
 from ...scenarios.endpoints import Endpoint
 from ..errors import InputError
 from .embedded import find_model, serve_embedded
-from .http.aiohttp_client import AiohttpClient
+from .http.aiohttp_client import AiohttpClient, OnLimits
 from .http.openai_client import OpenAIClient
 from .limits.limiter import Limiters
 from .protocol import ChatClient
@@ -28,12 +28,18 @@ class Connection:
 
 @asynccontextmanager
 async def connected(
-    name: str, endpoint: Endpoint, *, folder: Path, client: ChatClient | None = None
+    name: str,
+    endpoint: Endpoint,
+    *,
+    folder: Path,
+    client: ChatClient | None = None,
+    on_limits: OnLimits | None = None,
 ) -> AsyncGenerator[Connection]:
     """The endpoint `name` of a scenario in `folder`, with one HTTP session, or with the host's `client`.
 
-    A `local` endpoint runs its model in a child process until the scope ends. Raises InputError when its
-    key or its model file is missing, EndpointError when its model does not start.
+    `on_limits` is told of the limits in answers' headers in the place of the connection's own limiters. A
+    `local` endpoint runs its model in a child process until the scope ends. Raises InputError when its key
+    or its model file is missing, EndpointError when its model does not start.
     """
     limiters = Limiters(endpoint.limits)
     breaker = Breaker(name)
@@ -43,7 +49,7 @@ async def connected(
     key = api_key(name, endpoint)
     async with (
         _base_url(name, endpoint, folder) as url,
-        _client(name, endpoint, url, key, limiters) as own,
+        _client(name, endpoint, url, key, on_limits or limiters.told) as own,
     ):
         yield Connection(endpoint, own, limiters, breaker)
 
@@ -80,8 +86,8 @@ async def _base_url(name: str, endpoint: Endpoint, folder: Path) -> AsyncGenerat
 
 
 def _client(
-    name: str, endpoint: Endpoint, url: str, key: str | None, limiters: Limiters
+    name: str, endpoint: Endpoint, url: str, key: str | None, told: OnLimits
 ) -> AbstractAsyncContextManager[ChatClient]:
     if endpoint.client == "openai":
-        return OpenAIClient(url, api_key=key, timeout=endpoint.timeout, name=name, on_limits=limiters.told)
-    return AiohttpClient(url, api_key=key, timeout=endpoint.timeout, name=name, on_limits=limiters.told)
+        return OpenAIClient(url, api_key=key, timeout=endpoint.timeout, name=name, on_limits=told)
+    return AiohttpClient(url, api_key=key, timeout=endpoint.timeout, name=name, on_limits=told)

@@ -1,6 +1,6 @@
 """The models of a scenario, each behind one stack: budget ( ledger ( retries ( limits ( client ))))."""
 
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
@@ -16,6 +16,7 @@ from .budget.earlier_spending import count_earlier
 from .budget.usage import AgentRole, Meter, UsageReport, Used
 from .connection import Connection, check_endpoint, connected
 from .gate import Gate, GatedClient
+from .http.aiohttp_client import OnLimits
 from .ledger.client import LedgeredClient
 from .ledger.key import endpoint_identity
 from .ledger.ledger import open_ledger
@@ -25,7 +26,12 @@ from .logprobs_probe import probe_logprobs
 from .protocol import ChatClient
 from .retries.client import RetryingClient
 
-__all__ = ["ModelNow", "Models", "SpendingNow", "open_models", "probe_logprobs"]
+Relays = Mapping[tuple[str, str], Callable[[OnLimits], ChatClient]]
+"""Who makes the HTTP calls of a model in the place of its endpoint's client, by endpoint and model name.
+
+It is made with whom to tell of limits in headers."""
+
+__all__ = ["ModelNow", "Models", "Relays", "SpendingNow", "open_models", "probe_logprobs"]
 
 
 class ModelNow(msgspec.Struct, frozen=True):
@@ -55,8 +61,10 @@ class Models:
         ledger: CallLedger,
         shared: CallLedger | None,
         budget: Budget,
+        relays: Relays,
     ) -> None:
         self._scenario = scenario
+        self._relays = relays
         self._connections = connections
         self._ledger = ledger
         self._shared = shared
@@ -110,7 +118,9 @@ class Models:
 
     def _assembled(self, spec: Model) -> LedgeredClient:
         connection = self._connections[spec.endpoint]
-        gated = GatedClient(CountingClient(connection.client), self._gate)
+        relay = self._relays.get((spec.endpoint, spec.model))
+        client = connection.client if relay is None else relay(connection.limiters.told)
+        gated = GatedClient(CountingClient(client), self._gate)
         limited = LimitedClient(gated, connection.limiters.of(spec.model))
         retrying = RetryingClient(
             limited,
@@ -134,13 +144,14 @@ async def open_models(
     ledger: CallLedger,
     budget: Budget,
     clients: Mapping[str, ChatClient] | None = None,
+    relays: Relays | None = None,
 ) -> AsyncGenerator[Models]:
     """Open the endpoints of the models that the scenario uses, and its shared ledger if it has one.
 
     `budget` is told what earlier invocations spent, as `ledger` knows it. `clients` are the host's own chat
-    clients by endpoint name; they take the innermost place, and all else (limits, retries, ledger, budget)
-    stays around them. Raises InputError for a missing key, model file or a damaged ledger before anything
-    is started, and EndpointError when a local model does not start.
+    clients by endpoint name, `relays` those of single models; they take the innermost place, and all else
+    (limits, retries, ledger, budget) stays around them. Raises InputError for a missing key, model file or a
+    damaged ledger before anything is started, and EndpointError when a local model does not start.
     """
     given = dict(clients or {})
     endpoints = check_endpoints(scenario, given)
@@ -157,7 +168,7 @@ async def open_models(
                 name, scenario.endpoints[name], folder=scenario.folder, client=given.get(name)
             )
             connections[name] = await opened.enter_async_context(connection)
-        yield Models(scenario, connections, ledger=ledger, shared=shared, budget=budget)
+        yield Models(scenario, connections, ledger=ledger, shared=shared, budget=budget, relays=relays or {})
 
 
 def check_endpoints(scenario: Scenario, given: Collection[str]) -> list[str]:
