@@ -20,20 +20,34 @@ class Bus(Strict):
         description="nats://host:port, or tls://host:port for a server that asks for TLS.",
         examples=["nats://127.0.0.1:4222"],
     )
-    user_env: Variable | None = Field(default=None, description="Names the variable with the user's name.")
-    password_env: Variable | None = Field(default=None, description="Names the variable with the password.")
-    token_env: Variable | None = Field(default=None, description="Names the variable with the token.")
+    user_env: Variable | None = Field(
+        default=None, description="Names the variable with the user's name.", examples=["NATS_USER"]
+    )
+    password_env: Variable | None = Field(
+        default=None, description="Names the variable with the password.", examples=["NATS_PASSWORD"]
+    )
+    token_env: Variable | None = Field(
+        default=None, description="Names the variable with the token.", examples=["NATS_TOKEN"]
+    )
     credentials_env: Variable | None = Field(
-        default=None, description="Names the variable with the path of a .creds file."
+        default=None,
+        description="Names the variable with the path of a .creds file.",
+        examples=["NATS_CREDS"],
     )
     ca_env: Variable | None = Field(
-        default=None, description="Names the variable with the path of the authority's certificate."
+        default=None,
+        description="Names the variable with the path of the authority's certificate.",
+        examples=["NATS_CA"],
     )
     certificate_env: Variable | None = Field(
-        default=None, description="Names the variable with the path of this client's certificate."
+        default=None,
+        description="Names the variable with the path of this client's certificate.",
+        examples=["NATS_CERT"],
     )
     key_env: Variable | None = Field(
-        default=None, description="Names the variable with the path of this client's key."
+        default=None,
+        description="Names the variable with the path of this client's key.",
+        examples=["NATS_KEY"],
     )
     patience: PositiveFloat = Field(
         default=60, description="Seconds to wait for a worker that hosts what is needed."

@@ -16,6 +16,7 @@ from transfer_prompting.scenarios import Scenario
 
 from support.chat_server import Body, ChatServer, chat_server
 from support.nats import NatsProcess, nats_process, needs_nats
+from support.processes import tprompt
 from support.runs import helpful_world, scenario_data, write_scenario
 from support.workers import coordinator, lasting, results_in, worker
 
@@ -227,3 +228,20 @@ async def test_a_target_that_nobody_hosts_is_said(tmp_path: Path, nats: NatsProc
     async with simulated(tmp_path, bus=bus) as (scenario, _):
         with pytest.raises(EndpointError, match=r"small.*no worker hosts it.*--host target:small"):
             await in_process(scenario)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--host", "target:small"), "--bus: give the address"),
+        (("--bus", "nats://h:1", "--host", "target:big"), "known are target:small, scorer"),
+        (("--bus", "nats://me:secret@h:1", "--host", "scorer"), "expected nats://host:port"),
+    ],
+)
+async def test_what_a_worker_cannot_do_is_said_with_exit_code_2(
+    tmp_path: Path, arguments: tuple[str, ...], said: str
+):
+    scenario = write_scenario(tmp_path, scenario_data("http://127.0.0.1:9/v1"))
+    async with tprompt("worker", str(scenario), *arguments) as told:
+        assert await told.ends() == 2
+    assert said in " ".join(" ".join(told.said).split())

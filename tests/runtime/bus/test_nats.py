@@ -1,5 +1,7 @@
 """What the bus over NATS keeps beyond the contract of every bus: with processes and servers that are lost."""
 
+import os
+import shutil
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -386,3 +388,25 @@ async def test_a_bus_can_be_left_while_the_nats_server_is_away(tmp_path: Path):
 def _asked() -> bytes:
     """A request as it crosses the network."""
     return encode(Asked(Header(1, (("Echo", ""),)), msgspec.Raw(encode(Echo("x")))))
+
+
+@pytest.mark.skipif(
+    shutil.which("openssl") is None and "CI" not in os.environ, reason="run: apt-get install openssl"
+)
+async def test_tls_takes_the_authority_and_the_certificate_that_are_named(tmp_path: Path):
+    own, key = str(tmp_path / "own.pem"), str(tmp_path / "own.key")
+    made = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test -addext subjectAltName=IP:127.0.0.1"
+    )
+    await anyio.run_process([*made.split(), "-out", own, "-keyout", key])
+    tls = ("--tls", "--tlsverify", "--tlscert", own, "--tlskey", key, "--tlscacert", own)
+    with nats_process(tmp_path, *tls) as server, anyio.fail_after(30):
+        url = server.url.replace("nats://", "tls://")
+        trusted = NatsServer(url=url, ca=own, certificate=own, key=key)
+        async with NatsBus(trusted) as bus, anyio.create_task_group() as tasks:
+            await tasks.start(partial(bus.serve, Echo, echo))
+            assert await bus.ask(Echo("in the dark")) == Echoed("in the dark")
+            tasks.cancel_scope.cancel()
+    with pytest.raises(InputError, match="files for TLS cannot be read"):
+        async with NatsBus(NatsServer(url=url, ca=str(tmp_path / "nothing"))):
+            pass
