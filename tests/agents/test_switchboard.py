@@ -72,10 +72,10 @@ async def test_a_call_from_a_worker_is_counted_and_replayed_like_one_from_here(t
                 ):
                     first = await client.chat(asking("a"))
                     second = await client.chat(asking("a"))
+                    assert (first.text, first.replayed, second.replayed) == ("yes", False, True)
                     usage = models.usage().by_model["small"]
+                    assert (usage.calls, usage.replayed, server.count) == (1, 1, 1)
                 tasks.cancel_scope.cancel()
-    assert (first.text, first.replayed, second.replayed) == ("yes", False, True)
-    assert (usage.calls, usage.replayed, server.count) == (1, 1, 1)
 
 
 async def test_limits_that_a_worker_hears_of_reach_the_runs_limiter(tmp_path: Path):
@@ -88,8 +88,8 @@ async def test_limits_that_a_worker_hears_of_reach_the_runs_limiter(tmp_path: Pa
                 ):
                     await client.chat(asking("a"))
                     rate = models.snapshots()["small"].limits.requests_per_minute
+                    assert rate == pytest.approx(600, rel=0.05)
                 tasks.cancel_scope.cancel()
-    assert rate == pytest.approx(600, rel=0.05)
 
 
 async def test_what_an_endpoint_answers_a_worker_reaches_the_agent_as_its_own_error(tmp_path: Path):
