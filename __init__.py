@@ -1,27 +1,50 @@
 """Prompt optimisation that transfers, as an async agent system (Transfer-Prompting, arXiv 2502.14211).
 
-import transfer_prompting as tp
+    import transfer_prompting as tp
 
-scenario = tp.Scenario.load("scenario.yaml")
-async with tp.Team(scenario) as team:
-    team.bus.subscribe(tp.PromptScored, on_scored)
-    results = await team.run()
+    scenario = tp.Scenario.load("scenario.yaml")
+    async with tp.Team(scenario) as team:
+        team.bus.subscribe(tp.PromptScored, on_scored)
+        results = await team.run()
+
+`Scenario` says what is to be done, `Team` does it, `Results` are what came of it. The rest of these names are
+for hosts: events to observe, messages to serve or intercept, what a host's own chat clients and targets are
+handed and return, and the errors. Importing starts nothing and configures nothing.
 """
 
 from .agents.messages import (
+    Answer,
+    Answered,
     BatchAnswered,
     ProblemMet,
     PromptScored,
     PromptsKept,
     PromptsProposed,
+    Propose,
+    Proposed,
     RunEnded,
     RunStarted,
+    Score,
+    Scored,
     StageStarted,
     StepEnded,
     TargetTested,
 )
+from .agents.strategies import Strategy
 from .agents.team import Team
-from .runtime.bus import Bus, EncodingBus, Event, InProcessBus, Request
+from .runtime import errors
+from .runtime.bus import (
+    Bus,
+    EncodingBus,
+    Event,
+    Header,
+    InProcessBus,
+    Interceptor,
+    Observer,
+    Proceed,
+    Request,
+    current_header,
+)
 from .runtime.errors import (
     BudgetReached,
     BusError,
@@ -30,13 +53,18 @@ from .runtime.errors import (
     InputError,
     TransferPromptingError,
 )
+from .runtime.evaluation.response import Failed, Graded, Reply
 from .runtime.evaluation.scorecard import Scorecard
-from .runtime.llm.protocol import ChatClient, ChatRequest, ChatResponse, Message
+from .runtime.llm.application import Response
+from .runtime.llm.protocol import ChatClient, ChatRequest, ChatResponse, Message, Usage
 from .runtime.prompt import Prompt
 from .runtime.report.results import Results
+from .runtime.tasks.example import Question
 from .scenarios import Scenario
 
 __all__ = [
+    "Answer",
+    "Answered",
     "BatchAnswered",
     "BudgetReached",
     "Bus",
@@ -48,23 +76,40 @@ __all__ = [
     "EncodingBus",
     "EndpointError",
     "Event",
+    "Failed",
+    "Graded",
+    "Header",
     "InProcessBus",
     "InputError",
+    "Interceptor",
     "Message",
+    "Observer",
     "ProblemMet",
+    "Proceed",
     "Prompt",
     "PromptScored",
     "PromptsKept",
     "PromptsProposed",
+    "Propose",
+    "Proposed",
+    "Question",
+    "Reply",
     "Request",
+    "Response",
     "Results",
     "RunEnded",
     "RunStarted",
     "Scenario",
+    "Score",
     "Scorecard",
+    "Scored",
     "StageStarted",
     "StepEnded",
+    "Strategy",
     "TargetTested",
     "Team",
     "TransferPromptingError",
+    "Usage",
+    "current_header",
+    "errors",
 ]

@@ -86,9 +86,11 @@ class Coordinator:
         self._budget.release()
         for sitting in sittings:
             await self._examine(sitting)
-        results = self.results(self._status())
-        await self._record(RunEnded(results.status))
-        return results
+        return self.results(self._status())
+
+    async def end(self, status: Status) -> None:
+        """Put on record how the run ended, last of all."""
+        await self._record(RunEnded(status))
 
     def results(self, status: Status) -> Results:
         """What is known by now, as results with this status."""

@@ -1,4 +1,4 @@
-"""What a process needs to host the agents that answer for a target model."""
+"""What a process needs to host agents: the Targets, and how each model is called."""
 
 from collections.abc import Mapping
 
@@ -6,8 +6,12 @@ from ..runtime.bus import Bus
 from ..runtime.llm.protocol import ChatClient
 from ..runtime.tasks.task import Task
 from ..scenarios import Scenario
+from .operators import known
+from .reference import Writing
 from .scorer import BATCH, Readings
 from .target import Sampling, Target
+
+DEFAULT_OPERATORS = ("improve",)
 
 
 def target_agent(
@@ -18,9 +22,10 @@ def target_agent(
     client: ChatClient,
     tasks: Mapping[str, Task],
     readings: Readings,
+    kind: type[Target] = Target,
 ) -> Target:
     """The Target of the model `name`, as the scenario wants it called."""
-    return Target(
+    return kind(
         bus,
         name=name,
         client=client,
@@ -34,6 +39,27 @@ def sampling(scenario: Scenario, name: str) -> Sampling:
     """How the model `name` is called to answer, or to judge."""
     model = scenario.models[name]
     return Sampling(model.model, model.temperature or 0.0, model.top_p, model.max_tokens)
+
+
+def writing(scenario: Scenario) -> Writing:
+    """How the reference LLM is called. Raises InputError for an operator that does not exist."""
+    settings = scenario.reference
+    model = scenario.models[settings.model]
+    endpoint = scenario.endpoints[model.endpoint]
+    temperature = settings.temperature if model.temperature is None else model.temperature
+    last = settings.final_temperature
+    return Writing(
+        model=model.model,
+        temperature=temperature,
+        final_temperature=temperature if last is None else last,
+        max_tokens=model.max_tokens or settings.max_tokens,
+        max_characters=settings.max_characters,
+        operators=known(settings.operators or DEFAULT_OPERATORS),
+        population=settings.population,
+        positions=tuple(settings.positions),
+        seed=scenario.seed,
+        seeded=endpoint.local is not None if endpoint.seeded is None else endpoint.seeded,
+    )
 
 
 def batches_at_once(scenario: Scenario, model: str) -> int:

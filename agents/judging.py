@@ -34,11 +34,14 @@ class Judging(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, OwnMetric] = {}
 
     @classmethod
-    def of(cls, scorer: Scorer, objective: Objective) -> "Judging":
-        """What a scenario's `scorer` section asks for.
+    def of(
+        cls, scorer: Scorer, objective: Objective, metrics: Mapping[str, OwnMetric] | None = None
+    ) -> "Judging":
+        """What a scenario's `scorer` section asks for; `metrics` are those of its own metrics that are not to
+        be imported.
 
-        Raises InputError when a quality is weighed or required that is not rated, or a metric of one's own
-        cannot be loaded.
+        Raises InputError when a quality is weighed or required that is not rated, a metric of one's own
+        cannot be loaded, or one of `metrics` is not asked for.
         """
         responses = {quality.name: quality.rubric or _rubric(quality.name) for quality in scorer.judge}
         words = {name: _rubric(name) for name in PROMPT_QUALITIES} if scorer.judge_prompt else {}
@@ -52,7 +55,7 @@ class Judging(msgspec.Struct, frozen=True, kw_only=True):
             prompts=words,
             sample=scorer.judge_sample,
             weighed=frozenset(name.removeprefix(JUDGED) for name in needed if name.startswith(JUDGED)),
-            metrics=_loaded({**dict.fromkeys(scorer.metrics, "scorer.metrics"), **own}),
+            metrics=_loaded({**dict.fromkeys(scorer.metrics, "scorer.metrics"), **own}, metrics or {}),
         )
 
     @property
@@ -117,11 +120,16 @@ def _rubric(quality: str) -> str:
     return prompts.template(f"judge_rubric_{quality}")
 
 
-def _loaded(keys: Mapping[str, str]) -> dict[str, OwnMetric]:
+def _loaded(keys: Mapping[str, str], given: Mapping[str, OwnMetric]) -> dict[str, OwnMetric]:
+    if strangers := sorted(given.keys() - keys.keys()):
+        raise InputError(
+            f"metrics: {', '.join(strangers)}: not asked for; name it in scorer.objective, scorer.require or "
+            "scorer.metrics"
+        )
     found: dict[str, OwnMetric] = {}
     for name, key in keys.items():
         try:
-            found[name] = load(name)
+            found[name] = given[name] if name in given else load(name)
         except InputError as error:
             raise InputError(f"{key}: {error}") from error
     return found

@@ -1,6 +1,6 @@
 """How each task is read from each model: `auto` in the scenario, resolved by what the endpoint can do."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from ..runtime.errors import InputError
 from ..runtime.tasks.task import ConfidenceSource, Reading, Task
@@ -16,15 +16,17 @@ def resolve(
     scenario: Scenario,
     tasks: Mapping[str, Task],
     logprobs: Mapping[str, bool],
+    functions: Collection[str] = (),
 ) -> dict[tuple[str, str], Reading]:
     """The reading of every (task, model); `logprobs` says of each model whether its endpoint returns them.
 
-    `read: auto` generates. `confidence: auto` takes token probability where there are log-probabilities,
-    and the verbalised confidence elsewhere. InputError when a scenario asks for what an endpoint or a kind
-    of answer cannot give.
+    `read: auto` generates. `confidence: auto` takes token probability where there are log-probabilities, and
+    the verbalised confidence elsewhere; but none from a function of the application (`functions` names those
+    models), which states one only where the task says so. InputError when a scenario asks for what an
+    endpoint, a function or a kind of answer cannot give.
     """
     return {
-        (name, model): _reading(scenario, name, task, model, able)
+        (name, model): _reading(scenario, name, task, model, able, model in functions)
         for name, task in tasks.items()
         for model, able in logprobs.items()
     }
@@ -41,7 +43,7 @@ def _needs_logprobs(settings: TaskSettings) -> bool:
     return settings.read == "likelihood" or settings.confidence in ("auto", "token_probability")
 
 
-def _reading(scenario: Scenario, name: str, task: Task, model: str, able: bool) -> Reading:
+def _reading(scenario: Scenario, name: str, task: Task, model: str, able: bool, function: bool) -> Reading:
     settings = scenario.tasks[name]
     endpoint = scenario.endpoints[scenario.models[model].endpoint]
     likelihood = settings.read == "likelihood"
@@ -54,7 +56,12 @@ def _reading(scenario: Scenario, name: str, task: Task, model: str, able: bool) 
             f"tasks.{name}: needs log-probabilities, which the endpoint of model {model!r} does not return; "
             "use read: generate with confidence: verbalised or agreement"
         )
-    confidence = _source(settings, likelihood, able)
+    if function and settings.confidence == "top_k":
+        raise InputError(
+            f"tasks.{name}.confidence: top_k asks a model for guesses; of the function for {model!r} use "
+            "verbalised, agreement or none"
+        )
+    confidence = _source(settings, likelihood, able, function)
     return Reading(
         read="likelihood" if likelihood else "generate",
         confidence=confidence,
@@ -64,9 +71,11 @@ def _reading(scenario: Scenario, name: str, task: Task, model: str, able: bool) 
     )
 
 
-def _source(settings: TaskSettings, likelihood: bool, able: bool) -> ConfidenceSource:
+def _source(settings: TaskSettings, likelihood: bool, able: bool, function: bool) -> ConfidenceSource:
     if likelihood:
         return "token_probability"
+    if settings.confidence == "auto" and function:
+        return "none"
     if settings.confidence == "auto":
         return "token_probability" if able else "verbalised"
     return settings.confidence

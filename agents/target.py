@@ -10,7 +10,8 @@ from ..runtime.bus import Bus
 from ..runtime.concurrency import Done, settle
 from ..runtime.errors import BudgetReached, CallFailed, ContextTooLong, EndpointError
 from ..runtime.evaluation.response import Failed, Reply
-from ..runtime.llm.protocol import ChatClient, ChatRequest, ChatResponse
+from ..runtime.llm.application import application_messages
+from ..runtime.llm.protocol import ChatClient, ChatRequest, ChatResponse, Message
 from ..runtime.prompt import Prompt
 from ..runtime.tasks.example import Question
 from ..runtime.tasks.render import framed, turns
@@ -83,7 +84,7 @@ class Target:
 
     async def _reply(self, task: str, prompt: Prompt, question: Question) -> Reply | Failed:
         reading = self._readings[task]
-        request = self._request(prompt, self._framed(task, question), reading)
+        request = self._request(self._messages(task, prompt, question), reading)
         try:
             first = await self._client.chat(request)
             further = [
@@ -99,7 +100,10 @@ class Target:
     def _frame(self, task: str, question: Question) -> tuple[str, str]:
         return framed(self._tasks[task], question, self._readings[task])
 
-    def _request(self, prompt: Prompt, frame: tuple[str, str], reading: Reading) -> ChatRequest:
+    def _messages(self, task: str, prompt: Prompt, question: Question) -> tuple[Message, ...]:
+        return turns(prompt, self._framed(task, question))
+
+    def _request(self, messages: tuple[Message, ...], reading: Reading) -> ChatRequest:
         likelihood = reading.read == "likelihood"
         probabilities = likelihood or reading.confidence == "token_probability"
         temperature = self._sampling.temperature
@@ -107,12 +111,20 @@ class Target:
             temperature = temperature or AGREEMENT_TEMPERATURE
         return ChatRequest(
             model=self._sampling.model,
-            messages=turns(prompt, frame),
+            messages=messages,
             max_tokens=1 if likelihood else self._sampling.max_tokens or reading.max_tokens,
             temperature=temperature,
             top_p=self._sampling.top_p,
             top_logprobs=reading.top_logprobs if probabilities else 0,
         )
+
+
+class ApplicationTarget(Target):
+    """A Target whose client is the application: it is handed prompt and question as they are."""
+
+    def _messages(self, task: str, prompt: Prompt, question: Question) -> tuple[Message, ...]:
+        stated = self._readings[task].confidence == "verbalised"
+        return application_messages(prompt, question, confidence=stated)
 
 
 def _reply(example: str, first: ChatResponse, further: list[ChatResponse]) -> Reply:

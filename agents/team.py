@@ -1,56 +1,64 @@
 """A team: the bus, the agents and all they stand on, for one scenario."""
 
 from collections.abc import AsyncGenerator, Collection, Mapping
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar, overload
+from uuid import uuid4
 
 import anyio
 import anyio.to_thread
 import msgspec
-import yaml
 from anyio.abc import TaskGroup
+from structlog.typing import FilteringBoundLogger
 
-from ..runtime.bus import Event, InProcessBus
+from ..runtime.bus import Bus, Event, Header, InProcessBus, Observer, headed
 from ..runtime.concurrency import ungrouped
-from ..runtime.errors import EndpointError, InputError
-from ..runtime.evaluation.likelihood import distinguishable
+from ..runtime.errors import InputError
+from ..runtime.evaluation.custom import OwnMetric
 from ..runtime.evaluation.objective import Objective
+from ..runtime.llm.application import TargetFunction
 from ..runtime.llm.budget.budget import Budget
+from ..runtime.llm.connection import Client
 from ..runtime.llm.json_probe import probe_json_object
 from ..runtime.llm.ledger.ledger import open_ledger
-from ..runtime.llm.preflight import unreachable
-from ..runtime.llm.protocol import ChatClient
-from ..runtime.llm.stack import Models, SpendingNow, check_endpoints, open_models, probe_logprobs
-from ..runtime.log import open_log
+from ..runtime.llm.stack import Models, SpendingNow, check_endpoints, open_models
 from ..runtime.report.page import write_page
 from ..runtime.report.responses import open_responses
 from ..runtime.report.results import Results, Status, write
 from ..runtime.search.history import open_history
-from ..runtime.tasks.load import LoadedTask, load_task
+from ..runtime.tasks.load import LoadedTask
 from ..runtime.tasks.task import Task
 from ..scenarios import Scenario
 from .calls import Calls
 from .coordinator import Coordinator
 from .estimate import Estimate, estimate
-from .hosting import batches_at_once, sampling, target_agent
+from .folder import refuse_another_run, save
+from .hosting import batches_at_once, sampling, target_agent, writing
 from .judge import Judge
 from .judging import Judging
-from .log import log_events
-from .operators import known
+from .loading import prepared
+from .log import logged
+from .messages import RunEnded
 from .panel import Panel
+from .parts import Parts
 from .plan import hosted
-from .readings import probed, resolve
+from .preflight import logprobs, lost_targets
+from .readings import resolve
 from .record import Record
-from .reference import Reference, Writing
+from .reference import Reference
 from .scorer import Readings, Scorer
 from .strategies import STRATEGIES, Strategy
+from .target import ApplicationTarget, Target
 
 if TYPE_CHECKING:
     from .fleet import Fleet
 
-DEFAULT_OPERATORS = ("improve",)
+LAST_WORD_SECONDS = 5.0
+"""How long the bus may take to carry the event that a run has ended."""
+
+E = TypeVar("E", bound=Event)
 
 
 class Team:
@@ -61,10 +69,22 @@ class Team:
             results = await team.run()
 
     With `out`, the run is durable: model calls are recorded there and a run of the same scenario resumes.
-    Without it nothing is kept. A scenario with `bus` has its targets hosted by workers. `bus`, `clients`
-    (chat clients by endpoint name) and `strategy` (in place of the scenario's) may be the host's.
-    Leaving the context ends every agent, connection and child process. Raises InputError on entering when
-    the scenario's data or settings are wrong, EndpointError when a model cannot be started or reached.
+    Without it nothing is written, and what calls came to is held in memory until the end. Leaving the context
+    ends the run if it goes on, and every agent, connection and child process.
+
+    What may be the host's own: `clients` by endpoint name (a `ChatClient`, or an `AsyncOpenAI`, which is
+    asked without its own retries and left open); `targets`, functions by target model, and `served`, target
+    models for which the host serves `Answer` on the bus; `metrics`, functions under the names that the
+    scenario uses for them (`module:function`), which then are not imported; `strategy`, in place of the
+    scenario's; `bus`, which the host enters and leaves itself; `log`, a structlog logger that is told every
+    event. A scenario with `bus` has its targets hosted by workers, unless the host brings its own bus.
+
+    Calls of `clients` and `targets` are limited, retried, budgeted and recorded like any other: a resumed run
+    replays them, as long as their endpoints keep their `base_url` or `host` name. What is `served` is neither
+    counted nor replayed.
+
+    Raises InputError on entering when the scenario's data or settings are wrong, EndpointError when a model
+    cannot be started or reached.
     """
 
     def __init__(
@@ -72,20 +92,33 @@ class Team:
         scenario: Scenario,
         *,
         out: Path | None = None,
-        bus: InProcessBus | None = None,
-        clients: Mapping[str, ChatClient] | None = None,
+        bus: Bus | None = None,
+        clients: Mapping[str, Client] | None = None,
+        targets: Mapping[str, TargetFunction] | None = None,
+        served: Collection[str] = (),
+        metrics: Mapping[str, OwnMetric] | None = None,
         strategy: Strategy | None = None,
+        log: FilteringBoundLogger | None = None,
     ) -> None:
         self.scenario = scenario
-        self._fleet = _fleet(scenario, clients or {}) if bus is None else None
-        self.bus = bus or (self._fleet.bus if self._fleet else InProcessBus())
+        self.run_id = uuid4().hex[:12]
+        self._fleet = _fleet(scenario, clients or {}, targets or {}) if bus is None else None
+        own = self._fleet.bus if self._fleet else InProcessBus()
+        self.bus: Bus = bus or own
+        self._bus_scope = own if bus is None else nullcontext()
+        self._log = log
         self._out = out
-        self._clients = {**(self._fleet.clients if self._fleet else {}), **(clients or {})}
+        relayed = self._fleet.clients if self._fleet else {}
+        self._parts = Parts({**relayed, **(clients or {})}, targets or {}, frozenset(served))
+        self._metrics = dict(metrics or {})
         self._strategy = strategy or STRATEGIES[scenario.strategy]
         self._context: AbstractAsyncContextManager[None] | None = None
         self._coordinator: Coordinator | None = None
         self._models: Models | None = None
         self._running: anyio.CancelScope | None = None
+        self._begun = False
+        self._ended = anyio.Event()
+        self._watched: list[Observer] = []
         self._started = 0.0
 
     def check(self) -> dict[str, LoadedTask]:
@@ -95,8 +128,9 @@ class Team:
         Returns the tasks as loaded. Raises InputError.
         """
         judging = self._judging()
-        self._writing()
-        check_endpoints(self.scenario, given=self._clients)
+        writing(self.scenario)
+        self._parts.check(self.scenario)
+        check_endpoints(self.scenario, self._parts.clients_for(self.scenario), self._parts.served)
         loaded = self.prepared()
         judging.check({name: task.task for name, task in loaded.items()})
         return loaded
@@ -113,24 +147,61 @@ class Team:
         scenario = self.scenario
         tasks = {name: task.task for name, task in loaded.items()}
         endpoints = {name: scenario.endpoints[scenario.models[name].endpoint] for name in hosted(scenario)}
-        able = {name: endpoint.logprobs is not False for name, endpoint in endpoints.items()}
-        return resolve(scenario, tasks, able)
+        able = {
+            name: endpoint.logprobs is not False and name not in self._parts.targets
+            for name, endpoint in endpoints.items()
+        }
+        return resolve(scenario, tasks, able, self._parts.targets)
 
     def prepared(self) -> dict[str, LoadedTask]:
         """The tasks of the scenario with their rows; InputError when data is missing or wrong."""
-        return {name: _prepared(self.scenario, name) for name in self.scenario.tasks}
+        return {name: prepared(self.scenario, name) for name in self.scenario.tasks}
 
     async def run(self) -> Results:
         """Both stages and the test; with an output folder also writes `results.json` and `report.html` there.
 
         A run that is stopped returns what it has. One that is cancelled or fails writes what it has before
-        the error goes on.
+        the error goes on. A team runs once.
         """
-        assert self._coordinator is not None, "enter the team (async with) before running it"
+        if self._coordinator is None or self._begun:
+            raise RuntimeError("enter the team (async with) before running it; a team runs once")
+        self._begun = True
+        with headed(Header(0, run=self.run_id)):
+            return await self._run(self._coordinator)
+
+    @overload
+    def events(self, *, buffer: int = 1024) -> AsyncGenerator[Event]: ...
+
+    @overload
+    def events(self, *kinds: type[E], buffer: int = 1024) -> AsyncGenerator[E]: ...
+
+    async def events(self, *kinds: type[Event], buffer: int = 1024) -> AsyncGenerator[Event]:
+        """The events of these kinds (all, when none is named), from the first step of the iteration on until
+        the run has ended.
+
+            async with Team(scenario) as team, anyio.create_task_group() as tasks:
+                tasks.start_soon(team.run)
+                async for event in team.events(PromptScored):
+                    ...
+
+        Who lags by more than `buffer` events loses the oldest.
+        """
+        if self._ended.is_set():
+            return
+        wanted = (*kinds, RunEnded) if kinds else ()
+        async with self.bus.events(*wanted, buffer=buffer) as observer:
+            self._watched.append(observer)
+            async for event in observer:
+                if not kinds or isinstance(event, kinds):
+                    yield event
+                if isinstance(event, RunEnded):
+                    return
+
+    async def _run(self, coordinator: Coordinator) -> Results:
         status: Status = "failed"
         try:
             with anyio.CancelScope() as self._running:
-                status = (await self._coordinator.run()).status
+                status = (await coordinator.run()).status
             if self._running.cancelled_caught:
                 status = "interrupted"
         except anyio.get_cancelled_exc_class():
@@ -139,9 +210,12 @@ class Team:
         finally:
             results = self._results(status)
             self._running = None
-            if self._out is not None:
-                with anyio.CancelScope(shield=True):
+            with anyio.CancelScope(shield=True):
+                with anyio.move_on_after(LAST_WORD_SECONDS):
+                    await coordinator.end(status)
+                if self._out is not None:
                     await anyio.to_thread.run_sync(write_page, self._out)
+            self._ended.set()
         return results
 
     async def stop(self, *, patience: float = 30.0) -> None:
@@ -190,7 +264,7 @@ class Team:
         objective, judging = Objective.of(scenario.scorer), self._judging()
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
-            _refuse_another_run(scenario, out)
+            refuse_another_run(scenario, out)
         budget = Budget(scenario.budget)
         with ExitStack() as files:
             async with (
@@ -200,23 +274,25 @@ class Team:
                     scenario,
                     ledger=ledger,
                     budget=budget,
-                    clients=self._clients,
+                    clients=self._parts.clients_for(scenario),
+                    served=self._parts.served,
                     relays=self._fleet.relays if self._fleet else None,
                 ) as models,
-                self.bus,
+                self._bus_scope,
+                logged(self.bus, self._log, out / "log.jsonl" if out else None),
                 anyio.create_task_group() as tasks,
             ):
                 self._models = models
                 history = files.enter_context(open_history(out / "history.jsonl" if out else None))
                 responses = files.enter_context(open_responses(out / "responses.jsonl" if out else None))
                 if out is not None:
-                    _save(scenario, out / "scenario.yaml")
-                    self.bus.subscribe(Event, log_events(files.enter_context(open_log(out / "log.jsonl"))))
+                    save(scenario, out / "scenario.yaml")
                 known = {name: task.task for name, task in loaded.items()}
-                lost = await self._unreachable()
+                lost = await self._lost()
                 if self._fleet is not None:
                     lost |= await self._fleet.gather(loaded)
-                readings = await self._readings(known, models, lost)
+                able = await logprobs(scenario, self._parts, models, lost)
+                readings = resolve(scenario, known, able, self._parts.targets)
                 await self._start(tasks, known, readings, models)
                 if self._fleet is not None:
                     lost |= await self._fleet.start(tasks, models, readings, lost)
@@ -245,50 +321,27 @@ class Team:
                     calls=Calls(loaded, readings, judging),
                     strategy=self._strategy,
                 )
-                yield
+                async with self._until_ended():
+                    yield
                 tasks.cancel_scope.cancel()
 
-    async def _unreachable(self) -> dict[str, str]:
-        """The target models whose endpoint accepts no connection, with the reason.
+    @asynccontextmanager
+    async def _until_ended(self) -> AsyncGenerator[None]:
+        """A run that goes on when this scope is left, in a task outside it, is ended first."""
+        try:
+            yield
+            if self._running is not None:
+                self._running.cancel()
+                await self._ended.wait()
+        finally:
+            for observer in self._watched:
+                observer.close()
 
-        EndpointError when it is the reference LLM's or the judge's, or when no target is left.
-        """
-        scenario = self.scenario
-        found: dict[str, str | None] = {}
-        for name in dict.fromkeys(model.endpoint for model in scenario.models.values()):
-            endpoint = scenario.endpoints[name]
-            if endpoint.base_url is not None and name not in self._clients:
-                found[name] = await unreachable(str(endpoint.base_url))
-        reasons = {name: reason for name, reason in found.items() if reason is not None}
-        lost = {
-            model: f"endpoint {scenario.models[model].endpoint!r}: {reason}"
-            for model in hosted(scenario)
-            if (reason := reasons.get(scenario.models[model].endpoint)) is not None
-        }
-        roles = {"reference LLM": scenario.reference.model}
-        if scenario.scorer.model is not None and self._judging().rates:
-            roles["scorer LLM"] = scenario.scorer.model
-        for role, model in roles.items():
-            endpoint = scenario.models[model].endpoint
-            if endpoint in reasons:
-                raise EndpointError(f"endpoint {endpoint!r} of the {role}: {reasons[endpoint]}")
-        if len(lost) == len(hosted(scenario)):
-            raise EndpointError("no target can be reached: " + "; ".join(sorted(set(lost.values()))))
-        return lost
-
-    async def _readings(self, tasks: Mapping[str, Task], models: Models, lost: Mapping[str, str]) -> Readings:
-        able = {
-            name: name in lost or await self._has_logprobs(name, models) for name in hosted(self.scenario)
-        }
-        return resolve(self.scenario, tasks, able)
-
-    async def _has_logprobs(self, model: str, models: Models) -> bool:
-        scenario = self.scenario
-        endpoint = scenario.endpoints[scenario.models[model].endpoint]
-        if not probed(scenario, model):
-            return bool(endpoint.logprobs)
-        name = scenario.models[model].model
-        return await probe_logprobs(models.client(model, "target"), name, endpoint.top_logprobs)
+    async def _lost(self) -> dict[str, str]:
+        scenario, parts = self.scenario, self._parts
+        given = parts.clients_for(scenario)
+        ours = [name for name in check_endpoints(scenario, given, parts.served) if name not in given]
+        return await lost_targets(scenario, ours, judges=self._judging().rates)
 
     async def _start(
         self, tasks: TaskGroup, known: Mapping[str, Task], readings: Readings, models: Models
@@ -299,22 +352,24 @@ class Team:
         scorer = Scorer(self.bus, tasks=known, readings=readings, judging=judging)
         for name in hosted(self.scenario):
             workers = batches_at_once(self.scenario, name)
-            if self._fleet is None:
-                target = target_agent(
-                    self.bus,
-                    self.scenario,
-                    name,
-                    client=models.client(name, "target"),
-                    tasks=known,
-                    readings=readings,
-                )
-                await target.start(tasks, workers=workers)
             await scorer.start(tasks, model=name, workers=workers)
+            if self._fleet is not None or name in self._parts.served:
+                continue
+            target = target_agent(
+                self.bus,
+                self.scenario,
+                name,
+                client=models.client(name, "target"),
+                tasks=known,
+                readings=readings,
+                kind=ApplicationTarget if name in self._parts.targets else Target,
+            )
+            await target.start(tasks, workers=workers)
         writer = self.scenario.reference.model
         reference = Reference(
             self.bus,
             client=models.client(writer, "reference"),
-            writing=self._writing(),
+            writing=writing(self.scenario),
             strategy=self._strategy,
         )
         await reference.start(tasks)
@@ -330,66 +385,19 @@ class Team:
         await judge.start(tasks, workers=batches_at_once(self.scenario, name))
 
     def _judging(self) -> Judging:
-        return Judging.of(self.scenario.scorer, Objective.of(self.scenario.scorer))
-
-    def _writing(self) -> Writing:
-        scenario = self.scenario
-        settings = scenario.reference
-        model = scenario.models[settings.model]
-        endpoint = scenario.endpoints[model.endpoint]
-        temperature = settings.temperature if model.temperature is None else model.temperature
-        last = settings.final_temperature
-        return Writing(
-            model=model.model,
-            temperature=temperature,
-            final_temperature=temperature if last is None else last,
-            max_tokens=model.max_tokens or settings.max_tokens,
-            max_characters=settings.max_characters,
-            operators=known(settings.operators or DEFAULT_OPERATORS),
-            population=settings.population,
-            positions=tuple(settings.positions),
-            seed=scenario.seed,
-            seeded=endpoint.local is not None if endpoint.seeded is None else endpoint.seeded,
-        )
+        scorer = self.scenario.scorer
+        return Judging.of(scorer, Objective.of(scorer), self._metrics)
 
 
-def _fleet(scenario: Scenario, given: Collection[str]) -> "Fleet | None":
+def _fleet(scenario: Scenario, clients: Collection[str], targets: Collection[str]) -> "Fleet | None":
     if scenario.bus is None:
         return None
+    if targets:
+        raise InputError("targets: workers host the targets of a scenario with bus; leave one of them out")
     try:
         from .fleet import Fleet
     except ModuleNotFoundError as error:
         raise InputError(
             f"bus: needs the extra nats: pip install 'transfer-prompting[nats]' ({error})"
         ) from None
-    return Fleet(scenario, scenario.bus, given)
-
-
-def _prepared(scenario: Scenario, name: str) -> LoadedTask:
-    settings = scenario.tasks[name]
-    first_seed = scenario.stages.source.seed_prompts[0]
-    loaded = load_task(name, settings, folder=scenario.folder, seed=scenario.seed, seed_prompt=first_seed)
-    if settings.read != "likelihood":
-        return loaded
-    row = loaded.splits.train[0].asked()
-    alike = distinguishable(loaded.task.answers.allowed(row)) if loaded.task.closed else []
-    said = (
-        f"labels {one!r} and {other!r} begin alike: one token may not tell them apart" for one, other in alike
-    )
-    return msgspec.structs.replace(loaded, warnings=(*loaded.warnings, *said))
-
-
-def _refuse_another_run(scenario: Scenario, out: Path) -> None:
-    path = out / "scenario.yaml"
-    if not path.is_file():
-        return
-    held = yaml.safe_load(path.read_text(encoding="utf-8"))
-    name = held.get("name") if isinstance(held, dict) else None
-    if name != scenario.name:
-        raise InputError(f"{out} holds a run of {name!r}, not of {scenario.name!r}; choose another --out")
-
-
-def _save(scenario: Scenario, path: Path) -> None:
-    """The scenario as resolved, runnable from any folder."""
-    data = scenario.absolute().model_dump(mode="json", exclude_none=True)
-    path.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return Fleet(scenario, scenario.bus, clients)

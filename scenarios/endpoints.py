@@ -32,7 +32,8 @@ class Retry(Strict):
 
 
 class Endpoint(Strict):
-    """An OpenAI-compatible endpoint, or a model this package runs itself (`local`)."""
+    """An OpenAI-compatible endpoint, a model this package runs itself (`local`), or what the application that
+    runs the team hands over (`host`)."""
 
     base_url: HttpUrl | None = Field(
         default=None,
@@ -43,6 +44,13 @@ class Endpoint(Strict):
         default=None,
         description="Run this model as a child process: smollm2-135m-instruct, or the path of a GGUF file.",
         examples=["smollm2-135m-instruct"],
+    )
+    host: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Answered by the application that runs the team: a name for what answers. Change it when "
+        "the application changes, since finished calls are replayed under it.",
+        examples=["support-agent-3"],
     )
     api_key_env: str | None = Field(
         default=None, description="Environment variable that holds the key.", examples=["OPENAI_API_KEY"]
@@ -77,8 +85,10 @@ class Endpoint(Strict):
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
-        if (self.base_url is None) == (self.local is None):
-            raise ValueError("give exactly one of base_url (a server) and local (a model run here)")
+        if [self.base_url, self.local, self.host].count(None) != 2:
+            raise ValueError(
+                "give exactly one of base_url (a server), local (a model run here) and host (the application)"
+            )
         return self
 
 

@@ -88,6 +88,7 @@ class Scenario(Strict):
 
     @property
     def folder(self) -> Path:
+        """Where relative paths start."""
         return self._folder
 
     def at(self, folder: Path) -> Self:

@@ -1,26 +1,32 @@
 """Hooks around asks: what sees, changes or refuses a request before it is handled, and its reply."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import BusError
 from .message import Request, route, route_name
 
-Proceed = Callable[[Request[Any]], Awaitable[object]]
-"""Has a request handled and gives the reply, or raises what the asker would get."""
 
-Interceptor = Callable[[Request[Any], Proceed], Awaitable[object]]
-"""Stands around every ask that is made on a bus.
+class Proceed(Protocol):
+    """Has a request handled, and gives the reply or raises what the asker would get."""
 
-    async def only_short(request: Request[Any], proceed: Proceed) -> object:
-        if isinstance(request, Score) and len(request.prompt.text) > 500:
-            raise TooLong(request.prompt.id)        # vetoed: the asker gets this error
-        return await proceed(request)               # or another request of the same kind and key
+    def __call__(self, request: Request[Any], /) -> Awaitable[object]: ...
 
-It runs in the asker's task, within the ask's timeout, before a worker is waited for; `current_header()` is
-the header of the ask. It may call `proceed` several times, or not at all and reply itself.
-"""
+
+class Interceptor(Protocol):
+    """Stands around every ask that is made on a bus.
+
+        async def only_short(request: Request[Any], proceed: Proceed) -> object:
+            if isinstance(request, Score) and len(request.prompt.text) > 500:
+                raise TooLong(request.prompt.id)        # vetoed: the asker gets this error
+            return await proceed(request)               # or another request of the same kind and key
+
+    It runs in the asker's task, within the ask's timeout, before a worker is waited for; `current_header()`
+    is the header of the ask. It may call `proceed` several times, or not at all and reply itself.
+    """
+
+    def __call__(self, request: Request[Any], proceed: Proceed, /) -> Awaitable[object]: ...
 
 
 class Interception:

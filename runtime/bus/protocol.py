@@ -77,7 +77,7 @@ class Bus(Protocol):
         """Observe events of these kinds (all, when none is named) from now on."""
         ...
 
-    def subscribe(self, kind: type[E], callback: Callable[[E], object]) -> None:
+    def subscribe(self, kind: type[E], callback: Callable[[E], object], *, buffer: int = 1024) -> None:
         """Call back for every event of one kind; an awaitable result is awaited.
 
         A callback that raises ends the bus's scope with its exception.

@@ -1,10 +1,14 @@
 """One endpoint, open: its client, and what all its models share."""
 
+from __future__ import annotations
+
 import os
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from ...scenarios.endpoints import Endpoint
 from ..errors import InputError
@@ -14,6 +18,13 @@ from .http.openai_client import OpenAIClient
 from .limits.limiter import Limiters
 from .protocol import ChatClient
 from .retries.breaker import Breaker
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+    from typing_extensions import TypeIs
+
+Client: TypeAlias = "ChatClient | AsyncOpenAI"
+"""What a host may hand over for an endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +43,20 @@ async def connected(
     endpoint: Endpoint,
     *,
     folder: Path,
-    client: ChatClient | None = None,
+    client: Client | None = None,
     on_limits: OnLimits | None = None,
 ) -> AsyncGenerator[Connection]:
     """The endpoint `name` of a scenario in `folder`, with one HTTP session, or with the host's `client`.
 
-    `on_limits` is told of the limits in answers' headers in the place of the connection's own limiters. A
-    `local` endpoint runs its model in a child process until the scope ends. Raises InputError when its key
-    or its model file is missing, EndpointError when its model does not start.
+    An `AsyncOpenAI` of the host is asked without its own retries and left open. `on_limits` is told of the
+    limits in answers' headers in the place of the connection's own limiters. A `local` endpoint runs its
+    model in a child process until the scope ends. Raises InputError when its key or its model file is
+    missing, EndpointError when its model does not start.
     """
     limiters = Limiters(endpoint.limits)
     breaker = Breaker(name)
     if client is not None:
-        yield Connection(endpoint, client, limiters, breaker)
+        yield Connection(endpoint, _adopted(name, client, limiters), limiters, breaker)
         return
     key = api_key(name, endpoint)
     async with (
@@ -55,7 +67,13 @@ async def connected(
 
 
 def check_endpoint(name: str, endpoint: Endpoint, folder: Path) -> None:
-    """Raises InputError when the endpoint's key, its model file or the engine that runs it is missing."""
+    """Raises InputError when the endpoint's key, its model file or the engine that runs it is missing, or
+    nobody but the application that runs the team can answer for it."""
+    if endpoint.host is not None:
+        raise InputError(
+            f"endpoints.{name}.host: {endpoint.host!r} is answered by the application that runs the team; "
+            "it hands over a client for the endpoint, or a target for each of its models"
+        )
     api_key(name, endpoint)
     if endpoint.local is not None:
         find_model(endpoint.local, folder)
@@ -83,6 +101,18 @@ async def _base_url(name: str, endpoint: Endpoint, folder: Path) -> AsyncGenerat
     gguf = find_model(endpoint.local, folder)
     async with serve_embedded(gguf, name=name, parallel=endpoint.limits.concurrency) as url:
         yield url
+
+
+def _adopted(name: str, client: Client, limiters: Limiters) -> ChatClient:
+    if _of_sdk(client):
+        return OpenAIClient(client=client, name=name, on_limits=limiters.told)
+    return client
+
+
+def _of_sdk(client: Client) -> TypeIs[AsyncOpenAI]:
+    # Who hands one over has imported the SDK; nobody else need have it.
+    sdk = sys.modules.get("openai")
+    return sdk is not None and isinstance(client, sdk.AsyncOpenAI)
 
 
 def _client(

@@ -83,4 +83,6 @@ class ChatClient(Protocol):
     response. They are safe to call from many tasks at once and honour cancellation.
     """
 
-    async def chat(self, request: ChatRequest) -> ChatResponse: ...
+    async def chat(self, request: ChatRequest) -> ChatResponse:
+        """The response to one request."""
+        ...

@@ -14,7 +14,7 @@ from .budget.budget import Budget, Remaining
 from .budget.client import BudgetedClient
 from .budget.earlier_spending import count_earlier
 from .budget.usage import AgentRole, Meter, UsageReport, Used
-from .connection import Connection, check_endpoint, connected
+from .connection import Client, Connection, check_endpoint, connected
 from .gate import Gate, GatedClient
 from .http.aiohttp_client import OnLimits
 from .ledger.client import LedgeredClient
@@ -143,18 +143,20 @@ async def open_models(
     *,
     ledger: CallLedger,
     budget: Budget,
-    clients: Mapping[str, ChatClient] | None = None,
+    clients: Mapping[str, Client] | None = None,
+    served: Collection[str] = (),
     relays: Relays | None = None,
 ) -> AsyncGenerator[Models]:
     """Open the endpoints of the models that the scenario uses, and its shared ledger if it has one.
 
     `budget` is told what earlier invocations spent, as `ledger` knows it. `clients` are the host's own chat
     clients by endpoint name, `relays` those of single models; they take the innermost place, and all else
-    (limits, retries, ledger, budget) stays around them. Raises InputError for a missing key, model file or a
-    damaged ledger before anything is started, and EndpointError when a local model does not start.
+    (limits, retries, ledger, budget) stays around them. `served` names targets that others serve. Raises
+    InputError for a missing key, model file or a damaged ledger before anything is started, and EndpointError
+    when a local model does not start.
     """
     given = dict(clients or {})
-    endpoints = check_endpoints(scenario, given)
+    endpoints = check_endpoints(scenario, given, served)
     count_earlier(scenario, ledger, budget)
     async with AsyncExitStack() as opened:
         shared = None
@@ -171,27 +173,28 @@ async def open_models(
         yield Models(scenario, connections, ledger=ledger, shared=shared, budget=budget, relays=relays or {})
 
 
-def check_endpoints(scenario: Scenario, given: Collection[str]) -> list[str]:
+def check_endpoints(scenario: Scenario, given: Collection[str], served: Collection[str] = ()) -> list[str]:
     """The names of the endpoints the scenario uses, sorted, after a look at what each needs to be opened.
 
-    `given` names those for which the host brings a client. Raises InputError for a name in it that the
-    scenario does not have, for a missing key, and for a missing model or engine. No call is made.
+    `given` names those for which the host brings a client, `served` targets that others serve. Raises
+    InputError for a name in `given` that the scenario does not have, for a missing key, and for a missing
+    model or engine. No call is made.
     """
     if strangers := sorted(set(given) - scenario.endpoints.keys()):
         raise InputError(
             f"clients: {', '.join(strangers)}: no such endpoint; the scenario has "
             f"{', '.join(sorted(scenario.endpoints))}"
         )
-    endpoints = sorted({scenario.models[name].endpoint for name in used_models(scenario)})
+    endpoints = sorted({scenario.models[name].endpoint for name in used_models(scenario, served)})
     for name in endpoints:
         if name not in given:
             check_endpoint(name, scenario.endpoints[name], scenario.folder)
     return endpoints
 
 
-def used_models(scenario: Scenario) -> list[str]:
-    """The entries of `models` that have a role, sorted."""
-    names = {scenario.reference.model, *scenario.targets}
+def used_models(scenario: Scenario, served: Collection[str] = ()) -> list[str]:
+    """The entries of `models` that have a role here, sorted; `served` are targets that others serve."""
+    names = {scenario.reference.model, *scenario.targets} - (set(served) - {scenario.reference.model})
     if scenario.scorer.model is not None:
         names.add(scenario.scorer.model)
     return sorted(names)

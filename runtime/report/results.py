@@ -1,7 +1,7 @@
 """The results of a run: `results.json`, schema 1."""
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -16,6 +16,9 @@ from ..llm.budget.usage import Meter, UsageReport
 from ..prompt import Position, Prompt
 from ..search.front import Merits
 from ..search.pool import Scores
+
+if TYPE_CHECKING:
+    import pandas
 
 SCHEMA = 1
 
@@ -145,6 +148,23 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
     strategy: str = "transfer"
     usage: UsageReport = msgspec.field(default_factory=lambda: Meter().report())
+
+    def best(self, task: str, model: str) -> Prompt:
+        """The prompt to use for a target task and model. InputError when the run has none for them."""
+        for target in self.targets:
+            if (target.task, target.model) == (task, model):
+                return target.best.prompt.prompt()
+        there = ", ".join(f"{target.task} with {target.model}" for target in self.targets) or "none"
+        raise InputError(f"no prompt for {task} with {model}; there is {there}")
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """A row for each prompt, task and model that was scored, as `table.rows` describes them.
+
+        Raises InputError when pandas is not installed.
+        """
+        from .table import dataframe  # it is made of results, so it imports this module
+
+        return dataframe(self)
 
 
 def write(results: Results, path: Path) -> None:

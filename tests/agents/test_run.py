@@ -39,8 +39,9 @@ from support.world import World
 async def test_the_loop_climbs_and_the_best_prompt_beats_the_original_on_test(
     tmp_path: Path, bus: type[InProcessBus]
 ):
-    async with simulated(tmp_path) as (scenario, world, _):
-        results = await finished(scenario, bus=bus())
+    with anyio.fail_after(60):
+        async with simulated(tmp_path) as (scenario, world, _), bus() as own, Team(scenario, bus=own) as team:
+            results = await team.run()
     (target,) = results.targets
     assert results.status == "complete"
     assert target.baseline.prompt.text == "Decide."

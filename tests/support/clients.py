@@ -2,7 +2,12 @@
 
 from collections.abc import Callable
 
+import msgspec
+
+from transfer_prompting.runtime.llm.http.wire import encode
 from transfer_prompting.runtime.llm.protocol import ChatRequest, ChatResponse
+
+from support.world import World
 
 
 class FunctionClient:
@@ -16,3 +21,8 @@ class FunctionClient:
         self.requests.append(request)
         reply = self._function(request)
         return reply if isinstance(reply, ChatResponse) else ChatResponse(text=reply)
+
+
+def world_client(world: World) -> FunctionClient:
+    """The simulated world without a server."""
+    return FunctionClient(lambda request: world(msgspec.json.decode(encode(request))))

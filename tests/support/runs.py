@@ -10,7 +10,6 @@ import msgspec
 import yaml
 
 from transfer_prompting.agents.team import Team
-from transfer_prompting.runtime.bus import InProcessBus
 from transfer_prompting.runtime.report.results import Results
 from transfer_prompting.scenarios import Scenario, load
 
@@ -95,10 +94,10 @@ async def simulated(
         yield load(write_scenario(folder, scenario_data(server.base_url, **changes))), world, server
 
 
-async def finished(scenario: Scenario, out: Path | None = None, bus: InProcessBus | None = None) -> Results:
+async def finished(scenario: Scenario, out: Path | None = None) -> Results:
     """The results of a whole run."""
     with anyio.fail_after(60):
-        async with Team(scenario, out=out, bus=bus) as team:
+        async with Team(scenario, out=out) as team:
             return await team.run()
 
 

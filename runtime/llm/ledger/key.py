@@ -34,13 +34,16 @@ def call_key(endpoint: str, request: ChatRequest) -> bytes:
 
 
 def endpoint_identity(endpoint: Endpoint) -> str:
-    """Which endpoint answered, the same in every run: its base URL, or `local:` and the model's name.
+    """Which endpoint answered, the same in every run: its base URL, `local:` and the model's name, or `host:`
+    and the application's name for what answers.
 
     The URL loses credentials, query, fragment and the last slash; a local model loses its folder. The port
     of a child server is no part of it.
     """
     if endpoint.local is not None:
         return f"local:{PurePath(endpoint.local).name}"
+    if endpoint.host is not None:
+        return f"host:{endpoint.host}"
     url = urlsplit(str(endpoint.base_url))
     host = url.netloc.rpartition("@")[2].lower()
     return urlunsplit((url.scheme, host, url.path.rstrip("/"), "", ""))

@@ -125,6 +125,7 @@ def test_keys_stay_the_same_between_versions() -> None:
         ({"base_url": "http://me:secret@localhost:8000/v1?x=1"}, "http://localhost:8000/v1"),
         ({"local": "smollm2-135m-instruct"}, "local:smollm2-135m-instruct"),
         ({"local": "models/deep/tiny.gguf"}, "local:tiny.gguf"),
+        ({"host": "support-agent-3"}, "host:support-agent-3"),
     ],
 )
 def test_an_endpoint_is_the_same_however_it_is_written(endpoint: dict[str, str], identity: str) -> None:

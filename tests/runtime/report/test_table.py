@@ -1,0 +1,57 @@
+"""Results as a flat table."""
+
+import subprocess
+import sys
+
+import anyio
+import pytest
+
+import transfer_prompting as tp
+from transfer_prompting.runtime.report.table import rows
+
+from support.brief import brief_clients, brief_scenario
+
+
+async def brief_results() -> tp.Results:
+    with anyio.fail_after(60):
+        async with tp.Team(brief_scenario(), clients=brief_clients()) as team:
+            return await team.run()
+
+
+async def test_each_scored_prompt_task_and_model_has_a_row_with_its_metrics():
+    results = await brief_results()
+    table = list(rows(results))
+    assert [row["role"] for row in table] == ["source", "baseline", "best", "transfer"]
+    best = table[2]
+    card = results.targets[0].best.scorecard
+    assert (best["task"], best["model"], best["split"]) == ("tickets", "small", "test")
+    assert best["text"] == results.targets[0].best.prompt.text
+    assert (best["n"], best["accuracy"], best["objective"]) == (card.n, card.accuracy, card.objective)
+    assert (best["objective_low"], best["objective_high"]) == card.intervals["objective"]
+    assert table[3]["prompt_id"] == results.transfer[0].prompt_id
+
+
+async def test_the_dataframe_holds_the_rows():
+    results = await brief_results()
+    frame = results.to_dataframe()
+    assert list(frame["role"]) == [row["role"] for row in rows(results)]
+    assert frame["accuracy"].dtype == float
+
+
+async def test_the_best_prompt_is_found_by_task_and_model():
+    results = await brief_results()
+    assert results.best("tickets", "small") == results.targets[0].best.prompt.prompt()
+    with pytest.raises(tp.InputError, match="no prompt for tickets with large; there is tickets with small"):
+        results.best("tickets", "large")
+
+
+def test_without_pandas_the_message_says_what_to_install():
+    code = (
+        "import sys; sys.modules['pandas'] = None\n"
+        "import transfer_prompting as tp\n"
+        "results = tp.Results(name='x', status='complete', seed=0)\n"
+        "try: results.to_dataframe()\n"
+        "except tp.InputError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pip install 'transfer-prompting[pandas]'" in done.stdout
