@@ -60,6 +60,7 @@ from .runtime.llm.protocol import ChatClient, ChatRequest, ChatResponse, Message
 from .runtime.prompt import Prompt
 from .runtime.report.results import Results
 from .runtime.tasks.example import Question
+from .runtime.telemetry import Telemetry
 from .scenarios import Scenario
 
 __all__ = [
@@ -108,6 +109,7 @@ __all__ = [
     "Strategy",
     "TargetTested",
     "Team",
+    "Telemetry",
     "TransferPromptingError",
     "Usage",
     "current_header",

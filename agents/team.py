@@ -30,6 +30,7 @@ from ..runtime.report.results import Results, Status, write
 from ..runtime.search.history import open_history
 from ..runtime.tasks.load import LoadedTask
 from ..runtime.tasks.task import Task
+from ..runtime.telemetry import Telemetry
 from ..scenarios import Scenario
 from .calls import Calls
 from .coordinator import Coordinator
@@ -77,7 +78,8 @@ class Team:
     models for which the host serves `Answer` on the bus; `metrics`, functions under the names that the
     scenario uses for them (`module:function`), which then are not imported; `strategy`, in place of the
     scenario's; `bus`, which the host enters and leaves itself; `log`, a structlog logger that is told every
-    event. A scenario with `bus` has its targets hosted by workers, unless the host brings its own bus.
+    event; `telemetry`, for spans and metrics in the host's OpenTelemetry providers. A scenario with `bus` has
+    its targets hosted by workers, unless the host brings its own bus.
 
     Calls of `clients` and `targets` are limited, retried, budgeted and recorded like any other: a resumed run
     replays them, as long as their endpoints keep their `base_url` or `host` name. What is `served` is neither
@@ -99,6 +101,7 @@ class Team:
         metrics: Mapping[str, OwnMetric] | None = None,
         strategy: Strategy | None = None,
         log: FilteringBoundLogger | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self.scenario = scenario
         self.run_id = uuid4().hex[:12]
@@ -107,6 +110,9 @@ class Team:
         self.bus: Bus = bus or own
         self._bus_scope = own if bus is None else nullcontext()
         self._log = log
+        self._telemetry = telemetry
+        if telemetry is not None:
+            self.bus.intercept(telemetry.asks(self.run_id))
         self._out = out
         relayed = self._fleet.clients if self._fleet else {}
         self._parts = Parts({**relayed, **(clients or {})}, targets or {}, frozenset(served))
@@ -166,8 +172,13 @@ class Team:
         if self._coordinator is None or self._begun:
             raise RuntimeError("enter the team (async with) before running it; a team runs once")
         self._begun = True
-        with headed(Header(0, run=self.run_id)):
-            return await self._run(self._coordinator)
+        if self._telemetry is None:
+            with headed(Header(0, run=self.run_id)):
+                return await self._run(self._coordinator)
+        with self._telemetry.run(self.scenario.name, self.run_id) as ended:
+            results = await self._run(self._coordinator)
+            ended(results.status)
+        return results
 
     @overload
     def events(self, *, buffer: int = 1024) -> AsyncGenerator[Event]: ...
@@ -277,6 +288,7 @@ class Team:
                     clients=self._parts.clients_for(scenario),
                     served=self._parts.served,
                     relays=self._fleet.relays if self._fleet else None,
+                    telemetry=self._telemetry,
                 ) as models,
                 self._bus_scope,
                 logged(self.bus, self._log, out / "log.jsonl" if out else None),

@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 import msgspec
 
 from ...scenarios.endpoints import Model
 from ...scenarios.scenario import Scenario
 from ..errors import InputError
+from ..telemetry import Telemetry
 from .budget.account import Cap
 from .budget.attempts import CountingClient
 from .budget.budget import Budget, Remaining
@@ -146,6 +148,7 @@ async def open_models(
     clients: Mapping[str, Client] | None = None,
     served: Collection[str] = (),
     relays: Relays | None = None,
+    telemetry: Telemetry | None = None,
 ) -> AsyncGenerator[Models]:
     """Open the endpoints of the models that the scenario uses, and its shared ledger if it has one.
 
@@ -169,8 +172,14 @@ async def open_models(
             connection = connected(
                 name, scenario.endpoints[name], folder=scenario.folder, client=given.get(name)
             )
-            connections[name] = await opened.enter_async_context(connection)
+            connections[name] = _traced(name, await opened.enter_async_context(connection), telemetry)
         yield Models(scenario, connections, ledger=ledger, shared=shared, budget=budget, relays=relays or {})
+
+
+def _traced(name: str, connection: Connection, telemetry: Telemetry | None) -> Connection:
+    if telemetry is None:
+        return connection
+    return replace(connection, client=telemetry.model(connection.client, name, connection.endpoint))
 
 
 def check_endpoints(scenario: Scenario, given: Collection[str], served: Collection[str] = ()) -> list[str]:
