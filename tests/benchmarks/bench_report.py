@@ -2,7 +2,8 @@
 responses to held-out rows. Goals: under 15 MB, and ready in Chromium in under 3 s.
 
 Times are from the request: `words_s` until the answer can be read, `ready_s` until what is in view is drawn
-and the page can be used, `all_s` until every plot below is drawn and all responses are unpacked.
+and the page can be used, `all_s` until every plot below is drawn and all responses are unpacked. `cpu_s` is
+the processor time of the page's main thread until then: on a busy machine it tells more than the clock.
 Run with `python tests/benchmarks/bench_report.py`; the last line is `RESULT {json}`.
 """
 
@@ -49,6 +50,7 @@ from support.browser import DRAWN, FLAGS, NAMES, READY
 PROMPTS, TASKS, MODELS, ROWS = 50, 10, 10, 10
 GOAL_MB, GOAL_SECONDS = 15.0, 3.0
 REPEATS = 5
+PATIENCE = 600.0
 
 WORDS = Path(__file__).read_text(encoding="utf-8").split()
 """Something to write texts with: this file's own words."""
@@ -142,20 +144,24 @@ def events(
     yield RunEnded("complete")
 
 
-def seconds_to_open(chromium: Browser, page: Path) -> tuple[float, float, float]:
-    """Until the answer can be read, the page is ready, and all is there; in a fresh tab."""
+def seconds_to_open(chromium: Browser, page: Path) -> tuple[float, float, float, float]:
+    """Until the answer can be read, the page is ready, and all is there in a fresh tab; and its CPU time."""
     tab = chromium.new_page()
+    tab.set_default_timeout(1000 * PATIENCE)
+    session = tab.context.new_cdp_session(tab)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
     start = time.perf_counter()
     tab.goto(page.as_uri(), wait_until="commit")
     tab.wait_for_selector("#words", state="attached")
     words = time.perf_counter() - start
-    tab.wait_for_selector(READY, state="attached", timeout=60_000)
+    tab.wait_for_selector(READY, state="attached")
     ready = time.perf_counter() - start
-    tab.wait_for_selector(DRAWN, state="attached", timeout=60_000)
+    tab.wait_for_selector(DRAWN, state="attached")
     complete = time.perf_counter() - start
+    metrics = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
     assert tab.locator("#listing tbody tr").count()
     tab.close()
-    return words, ready, complete
+    return words, ready, complete, metrics["ThreadTime"]
 
 
 def main() -> None:
@@ -177,10 +183,10 @@ def main() -> None:
         shown = msgspec.json.decode(
             page.read_text(encoding="utf-8").split('id="view">')[1].split("</script>")[0]
         )
-    words, ready, complete = (statistics.median(column) for column in zip(*taken, strict=True))
+    words, ready, complete, cpu = (statistics.median(column) for column in zip(*taken, strict=True))
     print(
         f"built in {built:.2f} s, {size:.1f} MB, answer after {words:.2f} s, "
-        f"ready after {ready:.2f} s, complete after {complete:.2f} s"
+        f"ready after {ready:.2f} s, complete after {complete:.2f} s ({cpu:.2f} s of CPU)"
     )
     result = {
         "benchmark": "report",
@@ -189,11 +195,11 @@ def main() -> None:
         "words_s": round(words, 2),
         "ready_s": round(ready, 2),
         "all_s": round(complete, 2),
-        "fastest_all_s": round(min(one[2] for one in taken), 2),
+        "cpu_s": round(cpu, 2),
         "responses": shown["responses"],
         "goal_mb": GOAL_MB,
         "goal_s": GOAL_SECONDS,
-        "met": size < GOAL_MB and complete < GOAL_SECONDS,
+        "met": size < GOAL_MB and ready < GOAL_SECONDS,
     }
     print("RESULT " + json.dumps(result))
 
