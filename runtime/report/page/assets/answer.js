@@ -126,8 +126,9 @@ function gainPlot(shown, narrow) {
   const range = [-0.6, shown.length - 0.4];
   const height = (shown.length > 24 ? 17 : 40) * shown.length + 70;
   const title = (text, x, y) => ({ text, x, y, xref: "paper", yref: "paper", showarrow: false, xanchor: "left", yanchor: "bottom", font: { size: 12, color: theme.colour("muted") } });
+  const gap = 32 / (2 * height - 56);
   const domains = narrow
-    ? [[0, 1], [0.58, 1], [0, 1], [0, 0.42]]
+    ? [[0, 1], [0.5 + gap, 1], [0, 1], [0, 0.5 - gap]]
     : [[0, 0.56], [0, 1], [0.62, 1], [0, 1]];
   return {
     data: [
