@@ -4,18 +4,25 @@
 
 Contenders take turns, round after round, in one process: an anyio stream that hands a value to a worker and
 one back; the in-process bus; the encoding bus; nats-py's request and reply over a real nats-server on the
-loopback, between two connections; the NATS bus between two buses of one session. Each round asks from 64
-tasks at once for a while, then one ask after the other. `added_ms` is the median of the latter. The best
-round counts: others share the machine.
+loopback, between two connections; a JetStream work queue between the same (each request is stored, pulled,
+answered and acknowledged, nothing else); the NATS bus between two buses of one session. Each round asks from
+64 tasks at once for a while, then one ask after the other: their median is what is added to the work itself,
+which is none here. The best round counts: others share the machine.
+
+The NATS bus does not queue its requests on the server: an asker that goes away takes the use of its request
+with it, so whoever asks keeps it, and asks again where it was lost. The queue stands here for comparison.
 """
 
 import argparse
 import asyncio
 import json
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
+from itertools import count
 from pathlib import Path
+from secrets import token_hex
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -24,10 +31,12 @@ import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, RetentionPolicy
 
 from transfer_prompting.runtime.bus import EncodingBus, Event, InProcessBus, Request
 from transfer_prompting.runtime.bus.nats import NatsBus, NatsServer
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
 from support.nats import nats_process
 
 TASKS, OBSERVERS, BURST = 64, 10, 2000
@@ -95,31 +104,79 @@ async def bare_nats(url: str) -> AsyncGenerator[Ask]:
     async def answer(message: Msg) -> None:
         await message.respond(message.data)
 
-    await host.subscribe("echo", queue="servers", cb=answer)
+    subject = f"echo.{token_hex(4)}"
+    await host.subscribe(subject, queue="servers", cb=answer)
     await host.flush()
     body = TEXT.encode()
     try:
-        yield lambda: asker.request("echo", body, timeout=10)
+        yield lambda: asker.request(subject, body, timeout=10)
     finally:
+        await asker.close()
+        await host.close()
+
+
+@asynccontextmanager
+async def jetstream(url: str) -> AsyncGenerator[Ask]:
+    asker, host = Client(), Client()
+    await asker.connect(url)
+    await host.connect(url)
+    stream = f"BENCH_{token_hex(4)}"
+    manager = asker.jsm()
+    await manager.add_stream(name=stream, subjects=[f"{stream}.ask"], retention=RetentionPolicy.WORK_QUEUE)
+    await manager.add_consumer(
+        stream, durable_name="workers", ack_policy=AckPolicy.EXPLICIT, max_ack_pending=-1
+    )
+    inbox, pulled = asker.new_inbox(), host.new_inbox()
+    waiting: dict[str, asyncio.Future[bytes]] = {}
+    numbers = count()
+
+    async def on_reply(message: Msg) -> None:
+        waiting.pop(message.subject).set_result(message.data)
+
+    async def ignore(message: Msg) -> None:
+        del message
+
+    async def answer(message: Msg) -> None:
+        if message.reply:
+            reply, _, body = message.data.partition(b" ")
+            await host.publish(reply.decode(), body)
+            await host.publish(message.reply, b"+NXT", reply=pulled)  # acknowledges, and pulls the next
+
+    async def ask() -> bytes:
+        reply = f"{inbox}.reply.{next(numbers)}"
+        waiting[reply] = answered = asyncio.get_running_loop().create_future()
+        await asker.publish(f"{stream}.ask", f"{reply} {TEXT}".encode(), reply=f"{inbox}.stored")
+        return await answered
+
+    await asker.subscribe(f"{inbox}.reply.*", cb=on_reply)
+    await asker.subscribe(f"{inbox}.stored", cb=ignore)
+    await host.subscribe(pulled, cb=answer)
+    pull = json.dumps({"batch": TASKS}).encode()
+    await host.publish(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.workers", pull, reply=pulled)
+    await host.flush()
+    try:
+        yield ask
+    finally:
+        await manager.delete_stream(stream)
         await asker.close()
         await host.close()
 
 
 async def rate(ask: Ask, seconds: float) -> float:
     """Asks a second from many tasks."""
-    count, end = 0, perf_counter() + seconds
+    asked, end = 0, perf_counter() + seconds
 
     async def work() -> None:
-        nonlocal count
+        nonlocal asked
         while perf_counter() < end:
             await ask()
-            count += 1
+            asked += 1
 
     start = perf_counter()
     async with anyio.create_task_group() as tasks:
         for _ in range(TASKS):
             tasks.start_soon(work)
-    return count / (perf_counter() - start)
+    return asked / (perf_counter() - start)
 
 
 async def latency(ask: Ask, asks: int = 300) -> float:
@@ -171,6 +228,7 @@ async def main(rounds: int, seconds: float) -> None:
             "in_process": lambda: over(InProcessBus()),
             "encoding": lambda: over(EncodingBus()),
             "nats_py": lambda: bare_nats(server.url),
+            "jetstream": lambda: jetstream(server.url),
             "nats": lambda: over(nats_bus("bench"), nats_bus("bench")),
         }
         rates: dict[str, list[float]] = {name: [] for name in contenders}
@@ -192,8 +250,15 @@ async def main(rounds: int, seconds: float) -> None:
     for name, value in told.items():
         print(f"{name:<12} {value:>9,.0f} events/s to {OBSERVERS} observers")
     share = best["nats"] / best["nats_py"]
-    print(f"the NATS bus makes {share:.2f} of bare nats-py's requests and replies")
-    result = {"asks_per_s": best, "median_ms": quick, "events_per_s": told, "nats_share": share}
+    queue = best["jetstream"] / best["nats_py"]
+    print(f"of bare nats-py's requests and replies: the NATS bus {share:.2f}, a JetStream queue {queue:.2f}")
+    result = {
+        "asks_per_s": best,
+        "median_added_ms": quick,
+        "events_per_s": told,
+        "nats_share": share,
+        "queue_share": queue,
+    }
     print("RESULT", json.dumps(result))
 
 
