@@ -92,17 +92,17 @@ class Progress:
             case StageStarted():
                 self._searches[event.scope] = Searching(event.stage, event.steps)
             case PromptsProposed():
-                search = self._searches[event.scope]
+                search = self._search(event.scope)
                 search.step, search.candidates, search.scored = event.step, len(event.prompts), 0
             case PromptScored(split="train"):
-                self._searches[event.scope].scored += 1
+                self._search(event.scope).scored += 1
             case PromptScored():
-                self._searches[event.scope].validated += 1
+                self._search(event.scope).validated += 1
             case StepEnded():
-                search = self._searches[event.scope]
+                search = self._search(event.scope)
                 search.taken, search.best = event.step, event.objective
             case PromptsKept():
-                self._searches[event.scope].kept = True
+                self._search(event.scope).kept = True
             case TargetTested():
                 self._tested += 1
             case _:
@@ -123,6 +123,10 @@ class Progress:
         doing = [f"{scope}, {search.doing()}" for scope, search in self._shown() if not search.kept]
         rate = sum(self._rate(name, model) for name, model in now.models.items())
         return f"{doing[0] if doing else 'test'}; {rate:.1f} calls/s; {self._spent(now)}"
+
+    def _search(self, scope: str) -> Searching:
+        """The search of this name; an observer that lagged may have missed its beginning."""
+        return self._searches.setdefault(scope, Searching("target", 0))
 
     def _shown(self) -> list[tuple[str, Searching]]:
         """Searches that go on come first where not all have room."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 
 from support.chat_server import chat_server
-from support.pages import ANY, Block, blocks
+from support.pages import ANY, Block, alike, blocks
 from support.stand_in import StandIn
 from support.trial import PAGES, Trial, recorded_output
 
@@ -30,7 +30,7 @@ async def refreshed(text: str) -> str:
 async def _again(trial: Trial, block: Block) -> str:
     lines: list[str] = []
     for step, printed in await trial.printed(block):
-        if any(line.strip() == ANY for line in step.shown):
+        if alike(step.shown, printed) or any(line.strip() == ANY for line in step.shown):
             told = step.shown
         elif block.recorded is not None:
             told = recorded_output(block.recorded)

@@ -3,6 +3,8 @@
 import importlib.util
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -35,16 +37,19 @@ async def test_everything_shown_on_a_page_runs_and_prints_what_is_shown(name: st
                 raise
 
 
-def generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+def module(name: str) -> ModuleType:
+    """A script of `docs/`, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
 
 
-@pytest.mark.parametrize(("path", "text"), generator().files().items(), ids=lambda value: str(value)[-12:])
+@pytest.mark.parametrize(
+    ("path", "text"), module("generate").files().items(), ids=lambda value: str(value)[-12:]
+)
 def test_what_follows_from_the_code_is_up_to_date(path: Path, text: str):
     assert path.read_text("utf-8") == text, "run: make schema"
 
@@ -59,3 +64,22 @@ def links(text: str) -> Iterator[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_to_a_file_leads_somewhere(page: Path):
     assert [link for link in links(page.read_text("utf-8")) if not (page.parent / link).exists()] == []
+
+
+def test_the_site_builds_and_fetches_nothing(tmp_path: Path):
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    done = subprocess.run(build, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = (tmp_path / "method" / "index.html").read_text("utf-8")
+    assert "<math" in page
+    fetched = re.findall(
+        r"<(?:script|img|link rel=.stylesheet)[^>]*(?:src|href)=\W?(?:https?:)?//[^>]*>", page
+    )
+    assert fetched == []
+
+
+def test_formulas_are_converted_outside_code_only():
+    converted = module("formulas").on_page_markdown("Cost $x$ and `$HOME`.\n\n```sh\n$ echo $A $B\n```\n")
+    assert converted.count("<math") == 1
+    assert "`$HOME`" in converted
+    assert "$ echo $A $B" in converted

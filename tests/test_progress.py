@@ -96,6 +96,13 @@ def test_a_search_tells_its_step_its_scored_candidates_and_the_best_so_far():
     assert "tested" not in moment.panel()
 
 
+def test_a_search_whose_beginning_was_missed_is_shown_all_the_same():
+    moment = Moment()
+    moment.progress.note(scored(2, scope="target tickets small"))
+    moment.progress.note(PromptsProposed("target tickets small", 3, (ASK,), {}))
+    assert "target tickets small" in moment.panel()
+
+
 def test_the_test_is_shown_once_every_target_search_is_done():
     moment = Moment()
     moment.progress.note(started("target tickets small"))
