@@ -1,8 +1,10 @@
 """What a process needs to host agents: the Targets, and how each model is called."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
 from ..runtime.bus import Bus
+from ..runtime.errors import InputError
 from ..runtime.llm.protocol import ChatClient
 from ..runtime.tasks.task import Task
 from ..scenarios import Scenario
@@ -10,6 +12,9 @@ from .operators import known
 from .reference import Writing
 from .scorer import BATCH, Readings
 from .target import Sampling, Target
+
+if TYPE_CHECKING:
+    from .fleet import Fleet
 
 DEFAULT_OPERATORS = ("improve",)
 
@@ -66,3 +71,21 @@ def batches_at_once(scenario: Scenario, model: str) -> int:
     """Batches at once: half again as many as fill the endpoint, so that it never waits for the next."""
     concurrency = scenario.endpoints[scenario.models[model].endpoint].limits.concurrency
     return -(-3 * concurrency // (2 * BATCH)) + 1
+
+
+def fleet_of(scenario: Scenario, clients: Collection[str], targets: Collection[str]) -> "Fleet | None":
+    """The workers of a scenario with a bus; `clients` and `targets` are handed over by the application.
+
+    Raises InputError where there are targets too, or the extra is missing.
+    """
+    if scenario.bus is None:
+        return None
+    if targets:
+        raise InputError("targets: workers host the targets of a scenario with bus; leave one of them out")
+    try:
+        from .fleet import Fleet
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"bus: needs the extra nats: pip install 'transfer-prompting[nats]' ({error})"
+        ) from None
+    return Fleet(scenario, scenario.bus, clients)

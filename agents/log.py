@@ -1,39 +1,12 @@
 """The log's view of a run: one line an event, without the bulk that the history holds."""
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, nullcontext
-from pathlib import Path
+from collections.abc import Callable
 
-import anyio
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
-from ..runtime.bus import Bus, Event, current_header, route_name
-from ..runtime.log import open_log
+from ..runtime.bus import Event, current_header, route_name
 from .messages import BatchAnswered, ProblemMet, PromptScored, PromptsKept, PromptsProposed, TargetTested
-
-
-@asynccontextmanager
-async def logged(bus: Bus, log: FilteringBoundLogger | None, path: Path | None) -> AsyncGenerator[None]:
-    """Log every event that is published inside to `log` and to the file at `path`, where they are given; also
-    the last events of a run that fails or is cancelled."""
-    with open_log(path) if path is not None else nullcontext() as file:
-        writers = [log_events(each) for each in (log, file) if each is not None]
-
-        def write(event: Event) -> None:
-            for writer in writers:
-                writer(event)
-
-        async def follow() -> None:
-            with anyio.CancelScope(shield=True):
-                await observer.each(write)
-
-        async with bus.events() as observer, anyio.create_task_group() as tasks:
-            tasks.start_soon(follow)
-            try:
-                yield
-            finally:
-                observer.close()
 
 
 def log_events(log: FilteringBoundLogger) -> Callable[[Event], None]:

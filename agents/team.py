@@ -1,10 +1,10 @@
 """A team: the bus, the agents and all they stand on, for one scenario."""
 
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar, overload
+from typing import Self, TypeVar, overload
 from uuid import uuid4
 
 import anyio
@@ -13,9 +13,8 @@ import msgspec
 from anyio.abc import TaskGroup
 from structlog.typing import FilteringBoundLogger
 
-from ..runtime.bus import Bus, Event, Header, InProcessBus, Observer, headed
+from ..runtime.bus import Bus, Event, Header, InProcessBus, headed
 from ..runtime.concurrency import ungrouped
-from ..runtime.errors import InputError
 from ..runtime.evaluation.custom import OwnMetric
 from ..runtime.evaluation.objective import Objective
 from ..runtime.llm.application import TargetFunction
@@ -24,6 +23,7 @@ from ..runtime.llm.connection import Client
 from ..runtime.llm.json_probe import probe_json_object
 from ..runtime.llm.ledger.ledger import open_ledger
 from ..runtime.llm.stack import Models, SpendingNow, check_endpoints, open_models
+from ..runtime.log import open_log
 from ..runtime.report.page import write_page
 from ..runtime.report.responses import open_responses
 from ..runtime.report.results import Results, Status, write
@@ -36,12 +36,12 @@ from .calls import Calls
 from .coordinator import Coordinator
 from .estimate import Estimate, estimate
 from .folder import refuse_another_run, save
-from .hosting import batches_at_once, sampling, target_agent, writing
+from .following import Following
+from .hosting import batches_at_once, fleet_of, sampling, target_agent, writing
 from .judge import Judge
 from .judging import Judging
 from .loading import prepared
-from .log import logged
-from .messages import RunEnded
+from .log import log_events
 from .panel import Panel
 from .parts import Parts
 from .plan import hosted
@@ -53,11 +53,8 @@ from .scorer import Readings, Scorer
 from .strategies import STRATEGIES, Strategy
 from .target import ApplicationTarget, Target
 
-if TYPE_CHECKING:
-    from .fleet import Fleet
-
 LAST_WORD_SECONDS = 5.0
-"""How long the bus may take to carry the event that a run has ended."""
+"""How long the bus may take to tell that a run has ended."""
 
 E = TypeVar("E", bound=Event)
 
@@ -105,11 +102,13 @@ class Team:
     ) -> None:
         self.scenario = scenario
         self.run_id = uuid4().hex[:12]
-        self._fleet = _fleet(scenario, clients or {}, targets or {}) if bus is None else None
+        self._fleet = fleet_of(scenario, clients or {}, targets or {}) if bus is None else None
         own = self._fleet.bus if self._fleet else InProcessBus()
         self.bus: Bus = bus or own
         self._bus_scope = own if bus is None else nullcontext()
-        self._log = log
+        self._following = Following()
+        if log is not None:
+            self._following.call(log_events(log))
         self._telemetry = telemetry
         if telemetry is not None:
             self.bus.intercept(telemetry.asks(self.run_id))
@@ -124,7 +123,6 @@ class Team:
         self._running: anyio.CancelScope | None = None
         self._begun = False
         self._ended = anyio.Event()
-        self._watched: list[Observer] = []
         self._started = 0.0
 
     def check(self) -> dict[str, LoadedTask]:
@@ -181,14 +179,13 @@ class Team:
         return results
 
     @overload
-    def events(self, *, buffer: int = 1024) -> AsyncGenerator[Event]: ...
+    def events(self, *, buffer: int = 1024) -> AsyncIterator[Event]: ...
 
     @overload
-    def events(self, *kinds: type[E], buffer: int = 1024) -> AsyncGenerator[E]: ...
+    def events(self, *kinds: type[E], buffer: int = 1024) -> AsyncIterator[E]: ...
 
-    async def events(self, *kinds: type[Event], buffer: int = 1024) -> AsyncGenerator[Event]:
-        """The events of these kinds (all, when none is named), from the first step of the iteration on until
-        the run has ended.
+    def events(self, *kinds: type[Event], buffer: int = 1024) -> AsyncIterator[Event]:
+        """The events of these kinds (of all, when none is named), from now on until the run has ended.
 
             async with Team(scenario) as team, anyio.create_task_group() as tasks:
                 tasks.start_soon(team.run)
@@ -197,16 +194,7 @@ class Team:
 
         Who lags by more than `buffer` events loses the oldest.
         """
-        if self._ended.is_set():
-            return
-        wanted = (*kinds, RunEnded) if kinds else ()
-        async with self.bus.events(*wanted, buffer=buffer) as observer:
-            self._watched.append(observer)
-            async for event in observer:
-                if not kinds or isinstance(event, kinds):
-                    yield event
-                if isinstance(event, RunEnded):
-                    return
+        return self._following.stream(kinds, buffer)
 
     async def _run(self, coordinator: Coordinator) -> Results:
         status: Status = "failed"
@@ -224,6 +212,7 @@ class Team:
             with anyio.CancelScope(shield=True):
                 with anyio.move_on_after(LAST_WORD_SECONDS):
                     await coordinator.end(status)
+                    await self._following.over.wait()
                 if self._out is not None:
                     await anyio.to_thread.run_sync(write_page, self._out)
             self._ended.set()
@@ -278,6 +267,8 @@ class Team:
             refuse_another_run(scenario, out)
         budget = Budget(scenario.budget)
         with ExitStack() as files:
+            if out is not None:
+                self._following.call(log_events(files.enter_context(open_log(out / "log.jsonl"))))
             async with (
                 ungrouped(),
                 open_ledger(out / "ledger.sqlite" if out else None) as ledger,
@@ -291,7 +282,7 @@ class Team:
                     telemetry=self._telemetry,
                 ) as models,
                 self._bus_scope,
-                logged(self.bus, self._log, out / "log.jsonl" if out else None),
+                self._following.of(self.bus),
                 anyio.create_task_group() as tasks,
             ):
                 self._models = models
@@ -340,14 +331,10 @@ class Team:
     @asynccontextmanager
     async def _until_ended(self) -> AsyncGenerator[None]:
         """A run that goes on when this scope is left, in a task outside it, is ended first."""
-        try:
-            yield
-            if self._running is not None:
-                self._running.cancel()
-                await self._ended.wait()
-        finally:
-            for observer in self._watched:
-                observer.close()
+        yield
+        if self._running is not None:
+            self._running.cancel()
+            await self._ended.wait()
 
     async def _lost(self) -> dict[str, str]:
         scenario, parts = self.scenario, self._parts
@@ -399,17 +386,3 @@ class Team:
     def _judging(self) -> Judging:
         scorer = self.scenario.scorer
         return Judging.of(scorer, Objective.of(scorer), self._metrics)
-
-
-def _fleet(scenario: Scenario, clients: Collection[str], targets: Collection[str]) -> "Fleet | None":
-    if scenario.bus is None:
-        return None
-    if targets:
-        raise InputError("targets: workers host the targets of a scenario with bus; leave one of them out")
-    try:
-        from .fleet import Fleet
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"bus: needs the extra nats: pip install 'transfer-prompting[nats]' ({error})"
-        ) from None
-    return Fleet(scenario, scenario.bus, clients)

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 
 import msgspec
 
@@ -64,9 +63,11 @@ class Models:
         shared: CallLedger | None,
         budget: Budget,
         relays: Relays,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._scenario = scenario
         self._relays = relays
+        self._telemetry = telemetry
         self._connections = connections
         self._ledger = ledger
         self._shared = shared
@@ -122,6 +123,8 @@ class Models:
         connection = self._connections[spec.endpoint]
         relay = self._relays.get((spec.endpoint, spec.model))
         client = connection.client if relay is None else relay(connection.limiters.told)
+        if self._telemetry is not None:
+            client = self._telemetry.model(client, spec.endpoint, connection.endpoint)
         gated = GatedClient(CountingClient(client), self._gate)
         limited = LimitedClient(gated, connection.limiters.of(spec.model))
         retrying = RetryingClient(
@@ -172,14 +175,16 @@ async def open_models(
             connection = connected(
                 name, scenario.endpoints[name], folder=scenario.folder, client=given.get(name)
             )
-            connections[name] = _traced(name, await opened.enter_async_context(connection), telemetry)
-        yield Models(scenario, connections, ledger=ledger, shared=shared, budget=budget, relays=relays or {})
-
-
-def _traced(name: str, connection: Connection, telemetry: Telemetry | None) -> Connection:
-    if telemetry is None:
-        return connection
-    return replace(connection, client=telemetry.model(connection.client, name, connection.endpoint))
+            connections[name] = await opened.enter_async_context(connection)
+        yield Models(
+            scenario,
+            connections,
+            ledger=ledger,
+            shared=shared,
+            budget=budget,
+            relays=relays or {},
+            telemetry=telemetry,
+        )
 
 
 def check_endpoints(scenario: Scenario, given: Collection[str], served: Collection[str] = ()) -> list[str]:

@@ -102,6 +102,16 @@ async def test_events_are_iterated_until_the_run_has_ended():
     assert scored
 
 
+async def test_events_are_kept_from_the_moment_they_are_asked_for():
+    with anyio.fail_after(60):
+        async with team() as own:
+            events = own.events()
+            await own.run()
+            seen = [event async for event in events]
+    assert isinstance(seen[0], tp.RunStarted)
+    assert seen[-1] == tp.RunEnded("complete")
+
+
 async def test_events_end_with_a_run_that_is_cancelled():
     seen: list[tp.Event] = []
     scope = anyio.CancelScope()
