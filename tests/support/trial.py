@@ -50,11 +50,10 @@ class Trial:
         elif block.kind == "console":
             await self._compare(block)
         elif block.kind == "python":
-            out, code = await self._run([sys.executable, "-c", block.text])
+            out, code = await self._run([sys.executable, "-c", self._local(block.text)])
             assert code == 0, out
         elif block.kind == "yaml" and block.title is not None:
-            text = block.text.replace(PROVIDER, self._server.base_url)
-            (self._folder / block.title).write_text(text, encoding="utf-8")
+            (self._folder / block.title).write_text(self._local(block.text), encoding="utf-8")
         elif block.kind == "yaml":
             check_keys(block)
 
@@ -77,9 +76,14 @@ class Trial:
             same = alike if block.recorded is None else alike_but_for_cost
             assert same(step.shown, printed), "\n".join([f"$ {step.command}", *printed])
 
+    def _local(self, text: str) -> str:
+        """The text with the stand-in's address for the provider's."""
+        return text.replace(PROVIDER, self._server.base_url)
+
     async def _run(self, command: list[str]) -> tuple[str, int]:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        settings = {"PATH": path, "COLUMNS": "100", "NO_COLOR": "1", "OPENAI_API_KEY": "none"}
+        provider = {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": self._server.base_url}
+        settings = {"PATH": path, "COLUMNS": "100", "NO_COLOR": "1", **provider}
         with anyio.fail_after(300):
             done = await anyio.run_process(
                 command, cwd=self._folder, env={**os.environ, **settings}, check=False, stderr=-2
