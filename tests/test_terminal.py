@@ -9,13 +9,16 @@ from support.commands import COMMAND
 from support.runs import simulated
 from support.terminal import at_terminal
 
+MIDST = 20
+"""Requests after which the original prompt has more rows left than the endpoint takes at once."""
+
 
 async def test_a_terminal_shows_stages_models_limits_and_the_budget_while_the_run_goes_on(tmp_path: Path):
     go_on = anyio.Event()
     async with simulated(tmp_path, budget={"calls": 5000}) as (_, world, server):
 
         async def behaviour(body: Mapping[str, object]) -> str:
-            if server.count >= 300:
+            if server.count >= MIDST:
                 await go_on.wait()
             return world(body)
 
@@ -36,7 +39,7 @@ async def test_ctrl_c_typed_at_a_terminal_stops_the_run_and_says_how_to_go_on(tm
     async with simulated(tmp_path) as (_, world, server):
 
         async def behaviour(body: Mapping[str, object]) -> str:
-            if server.count >= 300:
+            if server.count >= MIDST:
                 await go_on.wait()
             return world(body)
 
