@@ -10,10 +10,8 @@ from ..runtime.search.pool import Candidate, Scores
 from .messages import PromptScored
 from .panel import Panel, Verdict
 from .plan import Plan
+from .race import AT_ONCE
 from .record import Record
-
-AT_ONCE = 64
-"""Prompts being scored at once; what runs at once is the endpoints' business, this bounds memory."""
 
 
 class Finalist(msgspec.Struct, frozen=True):

@@ -5,9 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..evaluation.outcomes import Outcomes
-
-Pair = tuple[str, str]
-"""A task and a model."""
+from .contest import Pair
 
 
 def leads(outcomes: Mapping[str, Mapping[Pair, Outcomes]]) -> dict[str, float]:
