@@ -21,6 +21,8 @@ const plots = (() => {
       zerolinecolor: theme.colour("strong-line"),
       tickcolor: theme.colour("line"),
       fixedrange: true,
+      // The margins are measured; looking for labels that stick out costs plotly half of its time.
+      ticklabeloverflow: "allow",
       ...extra,
     };
   }
