@@ -7,9 +7,9 @@ import msgspec
 
 from ..runtime.search.blocks import block_sizes
 from ..runtime.search.ladder import ladder, racing
+from ..runtime.search.pool import Pair
 from ..runtime.tasks.load import LoadedTask
 from .judging import READINGS, Judging
-from .panel import Pair
 from .plan import Plan
 from .scorer import Readings
 

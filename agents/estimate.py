@@ -10,13 +10,13 @@ from .. import prompts
 from ..runtime.llm.budget.usage import AgentRole
 from ..runtime.llm.logprobs_probe import PROBE
 from ..runtime.llm.protocol import Message
+from ..runtime.search.pool import Pair
 from ..runtime.tasks.load import LoadedTask
 from ..runtime.tasks.render import messages
 from ..runtime.tasks.task import Reading
 from ..scenarios import Scenario
 from .calls import Asked, Calls
 from .judging import Judging
-from .panel import Pair
 from .plan import Plan, hosted, original, originals, source_plan, target_plans, tested_beside
 from .readings import probed
 from .scorer import Readings

@@ -16,10 +16,11 @@ from ..runtime.evaluation.scorecard import Scorecard
 from ..runtime.prompt import Prompt
 from ..runtime.report.responses import Responses
 from ..runtime.report.results import Part, PromptEntry, TargetResult, Transfer
+from ..runtime.search.pool import Pair
 from ..runtime.tasks.task import Task
 from .finals import Finalist
 from .messages import ProblemMet, TargetTested
-from .panel import Pair, Panel, Verdict
+from .panel import Panel, Verdict
 from .record import Record
 
 

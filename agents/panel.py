@@ -13,7 +13,7 @@ from ..runtime.evaluation.outcomes import Outcomes
 from ..runtime.evaluation.ratings import Preference, Rated, Reliability, preference
 from ..runtime.evaluation.scorecard import Scorecard
 from ..runtime.prompt import Prompt
-from ..runtime.search.pool import Scores, feasible, mean_objective
+from ..runtime.search.pool import Pair, Scores, feasible, mean_objective
 from ..runtime.tasks.example import Example, Splits
 from .judging import Judging
 from .messages import Compare, JudgePrompt, ProblemMet, Score, Scored, Split
@@ -21,9 +21,6 @@ from .record import Record
 
 UNUSABLE = (EndpointError, NoServer, ServerClosed, PoisonRequest)
 """Errors that say a target cannot be used: its endpoint, or whoever hosted it."""
-
-Pair = tuple[str, str]
-"""A task and a model."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -100,6 +97,10 @@ class Panel:
     def feasible(self, scores: Scores) -> bool:
         """Whether every required bound is met on every task, with every model that is not lost."""
         return feasible(scores, without=self.lost)
+
+    def able(self, verdict: Verdict) -> bool:
+        """Whether every required bound is met on the rows answered so far."""
+        return not self._objective.require or self.feasible(self.cards(verdict))
 
     def rows(self, task: str, split: Split) -> tuple[Example, ...]:
         splits = self._splits[task]

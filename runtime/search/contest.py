@@ -13,10 +13,9 @@ from ..evaluation.objective import Objective
 from ..evaluation.outcomes import Outcomes
 from ..evaluation.sampling import gathered, leave_outs
 from ..evaluation.significance import holm
+from .pool import Pair
 
 Vector = NDArray[np.float64]
-Pair = tuple[str, str]
-"""A task and a model."""
 
 
 class Racer(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..evaluation.outcomes import Outcomes
-from .contest import Pair
+from .pool import Pair
 
 
 def leads(outcomes: Mapping[str, Mapping[Pair, Outcomes]]) -> dict[str, float]:

@@ -8,6 +8,9 @@ from ..evaluation.outcomes import Outcomes
 from ..evaluation.scorecard import Scorecard
 from ..prompt import Prompt
 
+Pair = tuple[str, str]
+"""A task and a model."""
+
 Scores = dict[str, dict[str, Scorecard]]
 """Scorecards by task, then by model."""
 
@@ -53,7 +56,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     prompt: Prompt
     step: int
     scores: Scores
-    outcomes: Mapping[tuple[str, str], Outcomes] = {}
+    outcomes: Mapping[Pair, Outcomes] = {}
     complete: bool = True
     behind: Behind | None = None
 
