@@ -6,6 +6,7 @@ from ..runtime.errors import InputError
 from ..runtime.tasks.task import ConfidenceSource, Reading, Task
 from ..scenarios import Scenario
 from ..scenarios import Task as TaskSettings
+from ..scenarios.endpoints import Confidence
 
 CLOSED_TOKENS = 64
 OPEN_TOKENS = 512
@@ -20,10 +21,10 @@ def resolve(
 ) -> dict[tuple[str, str], Reading]:
     """The reading of every (task, model); `logprobs` says of each model whether its endpoint returns them.
 
-    `read: auto` generates. `confidence: auto` takes token probability where there are log-probabilities, and
-    the verbalised confidence elsewhere; but none from a function of the application (`functions` names those
-    models), which states one only where the task says so. InputError when a scenario asks for what an
-    endpoint, a function or a kind of answer cannot give.
+    `read: auto` generates. A task that says `confidence: auto` leaves the choice to the model; `auto` there
+    too takes token probability where there are log-probabilities, and the verbalised confidence elsewhere,
+    but none from a function of the application (`functions` names those models). InputError when a scenario
+    asks for what an endpoint, a function or a kind of answer cannot give.
     """
     return {
         (name, model): _reading(scenario, name, task, model, able, model in functions)
@@ -36,11 +37,21 @@ def probed(scenario: Scenario, model: str) -> bool:
     """Whether the model's endpoint is asked once for log-probabilities: the scenario does not say whether it
     returns them, and how a task is read turns on it."""
     endpoint = scenario.endpoints[scenario.models[model].endpoint]
-    return endpoint.logprobs is None and any(_needs_logprobs(task) for task in scenario.tasks.values())
+    return endpoint.logprobs is None and any(
+        _needs_logprobs(scenario, task, model) for task in scenario.tasks.values()
+    )
 
 
-def _needs_logprobs(settings: TaskSettings) -> bool:
-    return settings.read == "likelihood" or settings.confidence in ("auto", "token_probability")
+def _needs_logprobs(scenario: Scenario, settings: TaskSettings, model: str) -> bool:
+    return settings.read == "likelihood" or _chosen(scenario, settings, model) in (
+        "auto",
+        "token_probability",
+    )
+
+
+def _chosen(scenario: Scenario, settings: TaskSettings, model: str) -> Confidence:
+    own = settings.confidence
+    return scenario.models[model].confidence if own == "auto" else own
 
 
 def _reading(scenario: Scenario, name: str, task: Task, model: str, able: bool, function: bool) -> Reading:
@@ -51,17 +62,18 @@ def _reading(scenario: Scenario, name: str, task: Task, model: str, able: bool, 
         raise InputError(
             f"tasks.{name}.read: likelihood needs a closed set of answers, not {task.answers.kind}"
         )
-    if (likelihood or settings.confidence == "token_probability") and not able:
+    chosen = _chosen(scenario, settings, model)
+    if (likelihood or chosen == "token_probability") and not able:
         raise InputError(
             f"tasks.{name}: needs log-probabilities, which the endpoint of model {model!r} does not return; "
             "use read: generate with confidence: verbalised or agreement"
         )
-    if function and settings.confidence == "top_k":
+    if function and chosen == "top_k":
         raise InputError(
-            f"tasks.{name}.confidence: top_k asks a model for guesses; of the function for {model!r} use "
+            f"tasks.{name}: confidence: top_k asks a model for guesses; of the function for {model!r} use "
             "verbalised, agreement or none"
         )
-    confidence = _source(settings, likelihood, able, function)
+    confidence = _source(chosen, likelihood, able, function)
     return Reading(
         read="likelihood" if likelihood else "generate",
         confidence=confidence,
@@ -71,11 +83,11 @@ def _reading(scenario: Scenario, name: str, task: Task, model: str, able: bool, 
     )
 
 
-def _source(settings: TaskSettings, likelihood: bool, able: bool, function: bool) -> ConfidenceSource:
+def _source(chosen: Confidence, likelihood: bool, able: bool, function: bool) -> ConfidenceSource:
     if likelihood:
         return "token_probability"
-    if settings.confidence == "auto" and function:
+    if chosen == "auto" and function:
         return "none"
-    if settings.confidence == "auto":
+    if chosen == "auto":
         return "token_probability" if able else "verbalised"
-    return settings.confidence
+    return chosen

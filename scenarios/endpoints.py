@@ -8,6 +8,7 @@ from pydantic import Field, HttpUrl, PositiveInt, model_validator
 from .strict import Strict
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Confidence = Literal["auto", "verbalised", "token_probability", "agreement", "top_k", "none"]
 
 
 class Limits(Strict):
@@ -120,5 +121,10 @@ class Model(Strict):
     )
     max_tokens: PositiveInt | None = Field(
         default=None, description="Most tokens of one reply, in any role.", examples=[256]
+    )
+    confidence: Confidence = Field(
+        default="auto",
+        description="Where the confidence in its answers comes from, in tasks that say `auto`.",
+        examples=["verbalised"],
     )
     price: Price = Field(default_factory=Price, description="USD per million tokens; left out: free.")

@@ -5,11 +5,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, NonNegativeInt, PositiveInt, model_validator
 
+from .endpoints import Confidence
 from .strict import Strict
 
 Kind = Literal["multiple_choice", "classification", "yes_no", "yes_no_maybe", "numeric", "text", "judged"]
 Read = Literal["auto", "generate", "likelihood"]
-Confidence = Literal["auto", "verbalised", "token_probability", "agreement", "top_k", "none"]
 Size = Annotated[int | float, Field(ge=0)]
 Rows = Annotated[list[dict[str, JsonValue]], Field(min_length=1)]
 
@@ -143,7 +143,8 @@ class Task(Strict):
         default="auto", description="How answers are read: generated and parsed, or by label likelihood."
     )
     confidence: Confidence = Field(
-        default="auto", description="Where the confidence in an answer comes from."
+        default="auto",
+        description="Where the confidence in an answer comes from; `auto`: as the model says.",
     )
     samples: PositiveInt = Field(default=5, description="Draws per row where confidence is `agreement`.")
     max_tokens: PositiveInt | None = Field(

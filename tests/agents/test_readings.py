@@ -1,0 +1,52 @@
+"""Where a confidence comes from: said of a task, of a model, or found out."""
+
+from pathlib import Path
+
+import pytest
+
+from transfer_prompting.agents.team import Team
+from transfer_prompting.runtime.errors import InputError
+from transfer_prompting.scenarios import load
+
+from support.runs import scenario_data, write_scenario
+
+URL = "http://127.0.0.1:9/v1"
+
+
+def read_as(folder: Path, model: str, *overrides: str) -> dict[str, str]:
+    """By task, where the confidence of a model's answers comes from in a scenario with these overrides."""
+    team = Team(load(write_scenario(folder, scenario_data(URL)), list(overrides)))
+    readings = team.readings(team.prepared())
+    return {task: reading.confidence for (task, name), reading in readings.items() if name == model}
+
+
+def test_a_models_choice_holds_where_the_task_leaves_it_open(tmp_path: Path):
+    found = read_as(tmp_path, "small", "tasks.tickets.confidence=auto", "models.small.confidence=agreement")
+    assert found == {"reviews": "verbalised", "mails": "verbalised", "tickets": "agreement"}
+
+
+@pytest.mark.parametrize(("logprobs", "source"), [("true", "token_probability"), ("false", "verbalised")])
+def test_where_nobody_chooses_the_endpoint_decides(tmp_path: Path, logprobs: str, source: str):
+    found = read_as(
+        tmp_path, "small", "tasks.tickets.confidence=auto", f"endpoints.server.logprobs={logprobs}"
+    )
+    assert found["tickets"] == source
+
+
+def test_models_of_one_run_may_differ(tmp_path: Path):
+    both = (
+        "targets=[small, writer]",
+        "tasks.tickets.confidence=auto",
+        "models.writer.confidence=top_k",
+    )
+    assert [read_as(tmp_path, model, *both)["tickets"] for model in ("small", "writer")] == [
+        "verbalised",
+        "top_k",
+    ]
+
+
+def test_what_a_models_endpoint_cannot_give_is_refused(tmp_path: Path):
+    with pytest.raises(InputError, match="needs log-probabilities, which the endpoint of model 'small'"):
+        read_as(
+            tmp_path, "small", "tasks.tickets.confidence=auto", "models.small.confidence=token_probability"
+        )
