@@ -14,7 +14,7 @@ from ..runtime.search.pool import Pair
 from ..runtime.tasks.load import LoadedTask
 from ..runtime.tasks.render import messages
 from ..runtime.tasks.task import Reading
-from ..scenarios import Scenario
+from ..scenarios import Budget, Scenario
 from .calls import Asked, Calls
 from .judging import Judging
 from .plan import Plan, hosted, original, originals, source_plan, target_plans, tested_beside
@@ -71,14 +71,21 @@ def estimate(
     """Upper bounds on calls, and from them tokens, USD and seconds; no call is made."""
     parts = tuple(_Reckoning(scenario, strategy, loaded, readings, judging).parts())
     seconds, slowest = _time(scenario, parts)
+    calls = sum(part.calls for part in parts)
+    tokens = sum(part.prompt_tokens + part.completion_tokens for part in parts)
+    usd = sum(part.usd for part in parts)
     return Estimate(
         parts=parts,
-        calls=sum(part.calls for part in parts),
-        tokens=sum(part.prompt_tokens + part.completion_tokens for part in parts),
-        usd=sum(part.usd for part in parts),
+        calls=calls,
+        tokens=tokens,
+        usd=usd,
         seconds=seconds,
         slowest=slowest,
-        assumptions=_assumptions(scenario, judging),
+        assumptions=(
+            *_compared(scenario),
+            *_capped(scenario.budget, calls=calls, tokens=tokens, usd=usd, minutes=seconds / 60),
+            *_assumptions(scenario, judging),
+        ),
     )
 
 
@@ -204,6 +211,23 @@ def _time(scenario: Scenario, parts: Iterable[Part]) -> tuple[float, str]:
         if limits.tokens_per_minute:
             times.append((60 * tokens[shared] / limits.tokens_per_minute, f"the tokens/minute of {name}"))
     return max(times, default=(0.0, "nothing"))
+
+
+def _compared(scenario: Scenario) -> Iterable[str]:
+    if scenario.compare is not None:
+        variants, seeds = len(scenario.compare.variants), len(scenario.compare.seeds)
+        yield (
+            f"one run, as the scenario stands; compare takes {variants * seeds} ({variants} variants, "
+            f"{seeds} seeds), which share a call ledger"
+        )
+
+
+def _capped(budget: Budget, **reckoned: float) -> Iterable[str]:
+    """Which caps would end a run before it took all this."""
+    for unit, most in reckoned.items():
+        cap = getattr(budget, unit)
+        if cap is not None and cap < most:
+            yield f"the budget ends the run at {cap:,} {'USD' if unit == 'usd' else unit}"
 
 
 def _assumptions(scenario: Scenario, judging: Judging) -> tuple[str, ...]:

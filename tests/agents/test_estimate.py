@@ -130,3 +130,15 @@ def test_it_says_what_it_rests_on(tmp_path: Path):
     assert any("upper bound" in each and "retried" in each for each in rests)
     assert any("characters a token" in each for each in rests)
     assert any("no prices given" in each for each in rests)
+
+
+def test_it_names_the_caps_that_would_end_the_run_and_the_runs_of_a_comparison(tmp_path: Path):
+    most = reckoned(tmp_path).calls
+    told = reckoned(
+        tmp_path,
+        budget={"calls": most - 1, "tokens": 10**9},
+        compare={"seeds": [1, 2], "variants": {"plain": {}, "opro": {"strategy": "opro"}}},
+    ).assumptions
+    assert f"the budget ends the run at {most - 1:,} calls" in told
+    assert not any("tokens" in each and "budget" in each for each in told)
+    assert any("compare takes 4 (2 variants, 2 seeds)" in each for each in told)
