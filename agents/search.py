@@ -164,7 +164,7 @@ class Search:
                 return f"objective {best:.3f} on train reaches {plan.pace.until:g} after step {step}"
             if plan.pace.patience is not None and stalled >= plan.pace.patience and step < plan.pace.steps:
                 return f"no progress in {stalled} steps, the last was step {step}"
-        return f"all {plan.pace.steps} steps taken"
+        return "all steps taken"
 
     async def _step(self, step: int, fresh: Sequence[Prompt]) -> list[Prompt]:
         """Race a step's candidates; returns those of the next step, if there is one."""

@@ -91,7 +91,7 @@ def test_a_search_tells_its_step_its_scored_candidates_and_the_best_so_far():
     assert "best so far 0.625" in shown
     note(scored(2, "validation"))
     assert "validation: 1 scored" in moment.panel()
-    note(PromptsKept("source", "source", (ASK,), "all 4 steps taken"))
+    note(PromptsKept("source", "source", (ASK,), "all steps taken"))
     assert "done" in moment.panel()
     assert "tested" not in moment.panel()
 

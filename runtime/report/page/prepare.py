@@ -111,7 +111,7 @@ def _targets(
             baseline=story.prompts.place(target.baseline.prompt.prompt()),
             best=story.prompts.place(target.best.prompt.prompt()),
             rows=best.n,
-            verdict=verdict(target.gain.get("objective")),
+            verdict=verdict(target),
             words=told(target),
             notes=notes(target),
             metrics=tuple(_metrics(target)),

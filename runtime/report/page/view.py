@@ -65,7 +65,7 @@ class TargetView(msgspec.Struct, frozen=True, kw_only=True):
     baseline: int
     best: int
     rows: int
-    verdict: Literal["better", "worse", "unclear"]
+    verdict: Literal["better", "worse", "unclear", "kept"]
     words: str
     notes: tuple[str, ...] = ()
     metrics: tuple[MetricView, ...] = ()

@@ -1,18 +1,25 @@
 """The answer in words: what came out for each target, and over all."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from ...evaluation.paired import Gain
 from ...evaluation.ratings import Preference, Reliability
 from ..results import Results, TargetResult
 from .labels import number
 
-Verdict = Literal["better", "worse", "unclear"]
+Verdict = Literal["better", "worse", "unclear", "kept"]
 
 
-def verdict(gain: Gain | None) -> Verdict:
-    """Better or worse where the 95 % interval of the gain in the objective leaves out 0; else unclear."""
+def verdict(target: TargetResult) -> Verdict:
+    """Kept where the original was chosen; better or worse where the 95 % interval of the best prompt's gain
+    in the objective leaves out 0; else unclear."""
+    if target.baseline.prompt.id == target.best.prompt.id:
+        return "kept"
+    return _clear(target.gain.get("objective"))
+
+
+def _clear(gain: Gain | None) -> Literal["better", "worse", "unclear"]:
     if gain is None or gain.low is None or gain.high is None:
         return "unclear"
     if gain.low > 0:
@@ -23,7 +30,7 @@ def verdict(gain: Gain | None) -> Verdict:
 def told(target: TargetResult) -> str:
     """One target in a sentence or two."""
     base, best = target.baseline.scorecard, target.best.scorecard
-    if target.baseline.prompt.id == target.best.prompt.id:
+    if verdict(target) == "kept":
         return (
             f"No prompt was better on validation than the original, which scores {number(base.objective)} "
             f"on {base.n} held-out rows."
@@ -39,7 +46,7 @@ def told(target: TargetResult) -> str:
         "better": "a gain that chance does not explain",
         "worse": "a loss that chance does not explain",
         "unclear": "a difference that chance may explain",
-    }[verdict(gain)]
+    }[_clear(gain)]
     interval = f"95 % interval {number(gain.low, sign=True)} to {number(gain.high, sign=True)}"
     return f"{scores}: {said}, {number(gain.difference, sign=True)} ({interval})."
 
@@ -97,7 +104,7 @@ def in_all(results: Results | None, status: str) -> str:
     """What came out over all targets."""
     if results is None or not results.targets:
         return _ended(status)
-    counts = _counts([verdict(target.gain.get("objective")) for target in results.targets])
+    counts = _counts([verdict(target) for target in results.targets])
     ending = "" if results.status == "complete" else f" {_ended(results.status)}"
     return f"{counts}{ending}"
 
@@ -108,16 +115,22 @@ def _counts(verdicts: Sequence[Verdict]) -> str:
             "better": "Yes: on held-out rows the best prompt beats the original.",
             "worse": "No: on held-out rows the best prompt is worse than the original.",
             "unclear": "Not clearly: on held-out rows the best prompt and the original cannot be told apart.",
+            "kept": "No: no prompt was better than the original on validation; the original is kept.",
         }[verdicts[0]]
     total = len(verdicts)
-    better, worse, unclear = (verdicts.count(kind) for kind in ("better", "worse", "unclear"))
+    better, worse, unclear, kept = (verdicts.count(kind) for kind in get_args(Verdict))
+    if kept == total:
+        return (
+            "No: no prompt was better than the original of any target on validation; the originals are kept."
+        )
     parts = [f"clearly better than the original on {better} of {total} targets"]
     if unclear:
         parts.append(f"not to be told apart on {unclear}")
     if worse:
         parts.append(f"clearly worse on {worse}")
     lead = "Yes" if better == total else "No" if not better else "In part"
-    return f"{lead}: on held-out rows the best prompts are {', '.join(parts)}."
+    ending = f"; on {kept} the original was kept" if kept else ""
+    return f"{lead}: on held-out rows the best prompts are {', '.join(parts)}{ending}."
 
 
 def _ended(status: str) -> str:

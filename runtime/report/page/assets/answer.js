@@ -2,7 +2,7 @@
 
 const answerChoice = { metric: "objective", target: 0 };
 
-const VERDICTS = { better: "▲ better", worse: "▼ worse", unclear: "≈ unclear" };
+const VERDICTS = { better: "▲ better", worse: "▼ worse", unclear: "≈ unclear", kept: "= original kept" };
 
 function verdictChip(verdict) {
   return el("span", { class: `chip ${verdict}` }, VERDICTS[verdict]);
@@ -120,6 +120,8 @@ function gainPlot(shown, narrow) {
   };
   gains.error_x.color = gains.marker.color = gains.marker.line.color = theme.colour("ink");
   gains.marker.size = 8;
+  const reach = Math.max(...shown.flatMap(({ metric }) => gain(metric).map((value) => Math.abs(value || 0))));
+  const unmoved = reach < 0.005 ? { range: [-0.05, 0.05] } : {};
   const size = shown.length > 24 ? 11 : 13;
   const texts = shown.map(({ target }) => plain(pairName(target), narrow ? 18 : 26, 3));
   const names = { tickvals: rows, ticktext: texts, tickfont: { size } };
@@ -141,7 +143,7 @@ function gainPlot(shown, narrow) {
       margin: { l: plots.widest(texts, size) + 14, r: 12, t: 26, b: 30 },
       xaxis: plots.axis({ domain: domains[0] }),
       yaxis: plots.axis({ domain: domains[1], range, ...names, showgrid: false, zeroline: false }),
-      xaxis2: plots.axis({ domain: domains[2], anchor: "y2", zerolinewidth: 1.5, tickformat: ".2~f", rangemode: "tozero" }),
+      xaxis2: plots.axis({ domain: domains[2], anchor: "y2", zerolinewidth: 1.5, tickformat: ".2~f", rangemode: "tozero", ...unmoved }),
       yaxis2: plots.axis({ domain: domains[3], anchor: "x2", range, ...names, showticklabels: narrow, showgrid: false, zeroline: false }),
       annotations: [title("score on test", domains[0][0], domains[1][1]), title("gain, best minus original", domains[2][0], domains[3][1])],
     }),

@@ -53,7 +53,7 @@ def results(*gains: Gain, status: Status = "complete") -> Results:
     ],
 )
 def test_a_verdict_is_clear_only_where_the_interval_leaves_out_zero(gain: Gain | None, said: str):
-    assert verdict(gain) == said
+    assert verdict(target(gain)) == said
 
 
 def test_a_target_is_told_with_scores_rows_difference_and_interval():
@@ -64,7 +64,19 @@ def test_a_target_is_told_with_scores_rows_difference_and_interval():
 
 
 def test_keeping_the_original_is_said_plainly():
-    assert told(target(UNCLEAR, words="Decide.")).startswith("No prompt was better on validation")
+    kept = target(Gain(0.0, 0.0, 0.0, 1.0), words="Decide.")
+    assert verdict(kept) == "kept"
+    assert told(kept).startswith("No prompt was better on validation")
+    for targets, said in (
+        ((kept,), "No: no prompt was better than the original on validation; the original is kept."),
+        ((kept, kept), "No: no prompt was better than the original of any target on validation"),
+        ((kept, target(BETTER)), "In part: on held-out rows the best prompts are clearly better than the "),
+    ):
+        assert in_all(Results(name="run", status="complete", seed=1, targets=targets), "complete").startswith(
+            said
+        )
+    mixed = Results(name="run", status="complete", seed=1, targets=(kept, target(BETTER), target(UNCLEAR)))
+    assert in_all(mixed, "complete").endswith("not to be told apart on 1; on 1 the original was kept.")
 
 
 @pytest.mark.parametrize(
