@@ -4,9 +4,9 @@ from collections.abc import Generator
 
 import pytest
 
-from transfer_prompting.runtime.bus import InProcessBus
+from transfer_prompting.runtime.bus import EncodingBus, InProcessBus
 
-from support.nats import NatsProcess, nats_process
+from support.nats import NatsProcess, nats_process, needs_nats
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +25,10 @@ def nats_bus(nats: NatsProcess) -> type[InProcessBus]:
             super().__init__(NatsServer(url=nats.url), beat=0.2)
 
     return Alone
+
+
+@pytest.fixture(params=["in process", "encoding", pytest.param("nats", marks=needs_nats)])
+def make_bus(request: pytest.FixtureRequest) -> type[InProcessBus]:
+    if request.param == "nats":
+        return request.getfixturevalue("nats_bus")
+    return {"in process": InProcessBus, "encoding": EncodingBus}[request.param]
