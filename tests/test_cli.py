@@ -192,9 +192,9 @@ async def test_a_comparison_runs_every_variant_and_lines_them_up(tmp_path: Path)
     folders = {path.parent.name for path in (tmp_path / "out").glob("*/results.json")}
     assert folders == {"transfer-1", "transfer-2", "original-1", "original-2"}
     for shown in (done.stdout, again.stdout):
-        rows = [line for line in shown.splitlines() if "simulated-" in line]
-        assert len(rows) >= 3
-        assert "original prompt" in shown
+        head = next(line for line in shown.splitlines() if "metric" in line)
+        assert head.replace("┃", " ").split() == ["metric", "transfer", "original", "original", "prompt"]
+        assert "objective" in shown
 
 
 async def test_comparing_a_folder_without_runs_is_bad_input(tmp_path: Path):

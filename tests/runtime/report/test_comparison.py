@@ -1,12 +1,14 @@
 """Comparisons: means over cells, differences cell by cell, and intervals over seeds alone."""
 
 import pytest
+from rich.console import Console
 
 from transfer_prompting.runtime.evaluation.baselines import Chance
 from transfer_prompting.runtime.evaluation.scorecard import Scorecard
 from transfer_prompting.runtime.llm.budget.usage import UsageReport
 from transfer_prompting.runtime.prompt import Prompt
 from transfer_prompting.runtime.report.comparison import ORIGINAL, line_up
+from transfer_prompting.runtime.report.comparison_table import comparison_table
 from transfer_prompting.runtime.report.results import Part, PromptEntry, Results, TargetResult
 
 PROMPT = PromptEntry.of(Prompt(text="Decide."))
@@ -89,3 +91,21 @@ def test_replayed_calls_count_like_paid_ones():
 
 def test_nothing_to_compare_gives_no_rows():
     assert line_up([]).rows == ()
+
+
+def test_the_table_has_a_column_for_each_scenario_and_leaves_out_what_their_names_share():
+    runs = [
+        run(name, seed, {"t": 0.5 + seed / 10})
+        for name in ("abl-transfer", "abl-target-only")
+        for seed in (1, 2)
+    ]
+    console = Console(width=80, record=True)
+    console.print(comparison_table(line_up(runs)))
+    lines = console.export_text().splitlines()
+    heads = [line.split() for line in lines if "metric" in line]
+    assert [[word for word in head if word not in "┃│"] for head in heads] == [
+        ["metric", "transfer", "target-only", *ORIGINAL.split()],
+        ["metric", "target-only", *ORIGINAL.split()],
+    ]
+    assert any("0.650" in line for line in lines)
+    assert any("difference from transfer" in line for line in lines)
