@@ -1,5 +1,6 @@
 """The results of a run: `results.json`, schema 1."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -15,6 +16,7 @@ from ..evaluation.scorecard import Scorecard
 from ..llm.budget.usage import Meter, UsageReport
 from ..prompt import Position, Prompt
 from ..search.front import Merits
+from ..search.history import begun
 from ..search.pool import Scores
 
 if TYPE_CHECKING:
@@ -187,13 +189,16 @@ def in_folder(folder: Path) -> Results:
 
 
 def run_folders(folder: Path) -> list[Path]:
-    """The folder of a run itself, or those of all runs of a comparison; InputError when there are none."""
+    """The folder of a run itself, or those of all runs of a comparison, in the order in which they began;
+    InputError when there are none."""
     if (folder / "results.json").is_file():
         return [folder]
-    found = sorted(path.parent for path in folder.glob("*/results.json"))
+    found = [path.parent for path in folder.glob("*/results.json")]
     if not found:
         raise InputError(f"{folder}: no results here; {_where(folder)}")
-    return found
+    return sorted(
+        found, key=lambda run: (begun(run / "history.jsonl") or datetime.max.replace(tzinfo=UTC), run)
+    )
 
 
 def _where(folder: Path) -> str:

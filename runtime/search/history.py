@@ -17,6 +17,22 @@ class _Line(msgspec.Struct):
     event: Event
 
 
+class _Begun(msgspec.Struct):
+    at: datetime
+
+
+def begun(path: Path) -> datetime | None:
+    """When the run with this history began; None where it holds no event."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        first = file.readline()
+    try:
+        return msgspec.json.decode(first, type=_Begun).at
+    except msgspec.DecodeError:
+        return None
+
+
 class History:
     """An append-only file of numbered events. What has been appended has left the process.
 
