@@ -32,6 +32,7 @@ from ..runtime.tasks.load import LoadedTask
 from ..runtime.tasks.task import Task
 from ..runtime.telemetry import Telemetry
 from ..scenarios import Scenario
+from ..scenarios.variants import variants
 from .calls import Calls
 from .coordinator import Coordinator
 from .estimate import Estimate, estimate
@@ -127,10 +128,11 @@ class Team:
 
     def check(self) -> dict[str, LoadedTask]:
         """Everything that can be wrong before a call is made: data, objective, judge, metrics of one's own,
-        operators, keys, model files.
+        operators, keys, model files, keys and values of variants.
 
         Returns the tasks as loaded. Raises InputError.
         """
+        variants(self.scenario, self.scenario.folder)
         judging = self._judging()
         writing(self.scenario)
         self._parts.check(self.scenario)

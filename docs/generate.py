@@ -98,7 +98,7 @@ def _kind(value: Part, places: dict[str, str]) -> str:
         case "array":
             return f"list: {_kind(value['items'], places)}"
         case "object":
-            inner = value.get("additionalProperties")
+            inner = next(iter(value.get("patternProperties", {}).values()), value.get("additionalProperties"))
             return f"by name: {_kind(inner, places)}" if isinstance(inner, dict) else "mapping"
         case None:
             return "anything"

@@ -98,6 +98,9 @@ def _problem(document: Document, error: Mapping[str, object]) -> str:
             return f"{where}: missing; this key is required"
         case "value_error":
             return f"{where}: {message}"
+        case "string_pattern_mismatch" if path[-1] == "[key]":
+            pattern = cast("Mapping[str, object]", error["ctx"])["pattern"]
+            return f"{document.place(path[:-1])}: this name must match {pattern}"
         case _:
             return f"{where}: {message}, got {error['input']!r}"
 

@@ -9,7 +9,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from .bus import BusAddress
 from .endpoints import Endpoint, Model
 from .nearest import nearest
-from .search import Comparison, Race, StrategyName
+from .search import Comparison, Race, RunName, StrategyName
 from .stages import Budget, Reference, Scorer, Stages
 from .strict import Strict
 from .tasks import Task
@@ -21,11 +21,7 @@ class Scenario(Strict):
     `folder` is where its relative paths start.
     """
 
-    name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        description="Names the run and its folder.",
-        examples=["reviews-to-tickets"],
-    )
+    name: RunName = Field(description="Names the run and its folder.", examples=["reviews-to-tickets"])
     description: str = Field(
         default="",
         description="One line, shown by `tprompt scenarios`.",
@@ -69,7 +65,7 @@ class Scenario(Strict):
     compare: Comparison | None = Field(
         default=None,
         description="Run the scenario once per variant and seed, and line the results up.",
-        examples=[{"variants": {"whole": {}, "target only": {"stages.source.tasks": []}}}],
+        examples=[{"variants": {"whole": {}, "target-only": {"stages.source.tasks": []}}}],
     )
     budget: Budget = Field(default_factory=Budget, description="Caps that nothing passes.")
     bus: BusAddress | None = Field(

@@ -1,12 +1,14 @@
 """How candidates are proposed, raced and compared."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
 from .strict import Strict
 
 StrategyName = Literal["transfer", "opro", "evolution", "reflect", "ask", "original"]
+RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""Names a run, or ends the name of one; it also names a folder."""
 
 
 class Race(Strict):
@@ -31,10 +33,12 @@ class Race(Strict):
 class Comparison(Strict):
     """Runs of one scenario with different settings and seeds, lined up in a table."""
 
-    variants: dict[str, dict[str, object]] = Field(
+    variants: dict[RunName, dict[str, object]] = Field(
         min_length=1,
-        description="By name: values that differ, by key path. The others are held against the first.",
+        description="By name, which ends the names of its runs: values that differ, by key path. The others "
+        "are held against the first.",
         examples=[{"transfer": {}, "opro": {"strategy": "opro"}}],
+        json_schema_extra={"additionalProperties": False},
     )
     seeds: list[int] = Field(
         default=[1, 2, 3], min_length=1, description="Every variant runs once with each."

@@ -28,7 +28,7 @@ def variants(scenario: Scenario, cache: Path) -> list[Variant]:
         for seed in comparison.seeds:
             data = scenario.model_dump(mode="json", exclude={"compare"}, exclude_defaults=True)
             where = f"compare.variants.{name}"
-            document = Document(where, data, {})
+            document = Document(where, data)
             for key, value in values.items():
                 document.set(tuple(key.split(".")), value, f"{where}.{key}")
             shared = {"name": f"{scenario.name}-{name}", "seed": seed, "cache": str(cache.absolute())}

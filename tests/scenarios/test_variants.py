@@ -45,6 +45,11 @@ def test_a_wrong_value_of_a_variant_is_named(tmp_path: Path):
         variants(scenario, tmp_path / "cache.sqlite")
 
 
+def test_a_variants_name_that_no_run_can_have_is_refused_with_its_line(tmp_path: Path):
+    with pytest.raises(InputError, match=r"yaml:\d+: compare\.variants\.target only: this name must match"):
+        compared(tmp_path, {"target only": {}})
+
+
 def test_a_scenario_without_a_comparison_has_no_variants(tmp_path: Path):
     scenario = load(write_scenario(tmp_path, scenario_data("http://127.0.0.1:9/v1")))
     assert variants(scenario, tmp_path / "cache.sqlite") == []
