@@ -128,10 +128,14 @@ class Team:
 
     def check(self) -> dict[str, LoadedTask]:
         """Everything that can be wrong before a call is made: data, objective, judge, metrics of one's own,
-        operators, keys, model files, keys and values of variants.
+        operators, keys, model files, how answers are read, keys and values of variants.
 
         Returns the tasks as loaded. Raises InputError.
         """
+        loaded, _ = self._checked()
+        return loaded
+
+    def _checked(self) -> tuple[dict[str, LoadedTask], Readings]:
         variants(self.scenario, self.scenario.folder)
         judging = self._judging()
         writing(self.scenario)
@@ -139,12 +143,12 @@ class Team:
         check_endpoints(self.scenario, self._parts.clients_for(self.scenario), self._parts.served)
         loaded = self.prepared()
         judging.check({name: task.task for name, task in loaded.items()})
-        return loaded
+        return loaded, self.readings(loaded)
 
     def estimate(self) -> Estimate:
         """What the run would take; no call is made. Raises InputError as `check` does."""
-        loaded = self.check()
-        return estimate(self.scenario, self._strategy, loaded, self.readings(loaded), self._judging())
+        loaded, readings = self._checked()
+        return estimate(self.scenario, self._strategy, loaded, readings, self._judging())
 
     def readings(self, loaded: Mapping[str, LoadedTask]) -> Readings:
         """How each task is read from each model, before any call: what endpoints can do is taken from the

@@ -91,6 +91,7 @@ WRONG = [
     ("scorer.objective={accurcy: 1}", "accuracy"),
     ("reference.operators=[impruve]", "improve"),
     ("endpoints.server.api_key_env=TPROMPT_NO_SUCH_KEY", "TPROMPT_NO_SUCH_KEY"),
+    ("tasks.tickets.read=likelihood", "tasks.tickets: needs log-probabilities"),
     ("compare={variants: {plain: {}, mine: {stratgy: opro}}}", "compare.variants.mine: stratgy"),
     ("compare={variants: {plain: {}, mine: {race.alpha: 2}}}", "compare.variants.mine: race.alpha"),
 ]
