@@ -11,7 +11,9 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 
+from .agents.estimate import uncounted
 from .agents.team import Team
 from .interrupt import Interrupted
 from .running import Exit, Manner
@@ -137,7 +139,9 @@ def validate(scenario: ScenarioName, overrides: Overrides = None) -> None:
         )
         console.print(f"{name}: {task.task.answers.kind}; {sizes}", highlight=False)
         for warning in task.warnings:
-            console.print(f"  [yellow]! {warning}[/]")
+            console.print(f"  [yellow]! {escape(warning)}[/]", highlight=False)
+    for warning in uncounted(loaded):
+        console.print(f"[yellow]! {escape(warning)}[/]", highlight=False)
     console.print(f"{loaded.name}: valid")
 
 

@@ -10,6 +10,7 @@ from .. import prompts
 from ..runtime.llm.budget.usage import AgentRole
 from ..runtime.llm.logprobs_probe import PROBE
 from ..runtime.llm.protocol import Message
+from ..runtime.llm.stack import used_models
 from ..runtime.search.pool import Pair
 from ..runtime.tasks.load import LoadedTask
 from ..runtime.tasks.render import messages
@@ -87,6 +88,18 @@ def estimate(
             *_assumptions(scenario, judging),
         ),
     )
+
+
+def uncounted(scenario: Scenario) -> Iterable[str]:
+    """A warning for each model in use that costs nothing under `budget.usd` for want of a price; a model run
+    here needs none."""
+    if scenario.budget.usd is None:
+        return
+    for name in used_models(scenario):
+        model = scenario.models[name]
+        here = scenario.endpoints[model.endpoint].local is not None
+        if not here and "price" not in model.model_fields_set:
+            yield f"budget.usd counts nothing for model {name!r}: it has no price"
 
 
 class _Reckoning:
@@ -240,5 +253,6 @@ def _assumptions(scenario: Scenario, judging: Judging) -> tuple[str, ...]:
         f"{ANSWER_TOKENS} tokens a generated answer, half of max_tokens a candidate",
         *([f"{RATING_TOKENS} tokens a rating of the judge"] if judging.rates else []),
         f"{SECONDS_PER_CALL:g} s a call where only concurrency limits",
+        *uncounted(scenario),
         "prices as the scenario gives them" if priced else "no prices given: 0 USD",
     )

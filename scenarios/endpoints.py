@@ -127,4 +127,7 @@ class Model(Strict):
         description="Where the confidence in its answers comes from, in tasks that say `auto`.",
         examples=["verbalised"],
     )
-    price: Price = Field(default_factory=Price, description="USD per million tokens; left out: free.")
+    price: Price = Field(
+        default_factory=Price,
+        description="USD per million tokens; left out: counted as 0 USD, in plans and under budget.usd.",
+    )

@@ -82,6 +82,13 @@ async def test_validate_checks_the_data_and_makes_no_call(tmp_path: Path):
     assert "simulated: valid" in done.stdout
 
 
+async def test_validate_warns_of_a_cap_in_dollars_that_a_model_without_a_price_escapes(tmp_path: Path):
+    path = write_scenario(tmp_path, scenario_data("http://127.0.0.1:9/v1", budget={"usd": 1}))
+    done = await tprompt("validate", path)
+    assert done.returncode == 0, done.stderr
+    assert "! budget.usd counts nothing for model 'writer': it has no price" in done.stdout
+
+
 WRONG = [
     ("endpoints.server.timout=3", "did you mean 'timeout'"),
     ("tasks.tickets.data=none.jsonl", "none.jsonl"),

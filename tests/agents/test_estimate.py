@@ -132,6 +132,19 @@ def test_it_says_what_it_rests_on(tmp_path: Path):
     assert any("no prices given" in each for each in rests)
 
 
+def test_models_without_a_price_are_named_where_dollars_are_capped(tmp_path: Path):
+    priced = {"price": {"input_per_million": 0}}
+    models = {
+        "writer": {"endpoint": "server", "model": "writer-1"},
+        "small": {"endpoint": "server", "model": "small-1", **priced},
+        "unused": {"endpoint": "server", "model": "large-1"},
+    }
+    warning = "budget.usd counts nothing for model 'writer': it has no price"
+    told = reckoned(tmp_path, models=models, budget={"usd": 1}).assumptions
+    assert [each for each in told if "counts nothing" in each] == [warning]
+    assert not any("counts nothing" in each for each in reckoned(tmp_path, models=models).assumptions)
+
+
 def test_it_names_the_caps_that_would_end_the_run_and_the_runs_of_a_comparison(tmp_path: Path):
     most = reckoned(tmp_path).calls
     told = reckoned(
