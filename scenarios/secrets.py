@@ -18,6 +18,11 @@ def refuse_secrets(document: Document) -> None:
     """InputError for the first value that looks like a key, without repeating it."""
     for path, value in _strings(document.data, ()):
         name = next((key for key in reversed(path) if isinstance(key, str)), "")
+        if name == "base_url" and "@" in value:
+            raise InputError(
+                f"{document.place(path)}: holds an @, as a password before the host would; put the key in an "
+                "environment variable, named in api_key_env (an @ of a path is written %40)"
+            )
         environment = name == "api_key_env" and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value)
         if environment or _SECRET_KEYS.match(name) or _LOOKS_SECRET.search(value):
             raise InputError(

@@ -97,6 +97,14 @@ def test_a_secret_is_refused_and_never_repeated(tmp_path: Path, secret: str):
     assert secret.split('"')[1] not in message
 
 
+@pytest.mark.parametrize("url", ["http://me:hunter2@host/v1", "https://me:hunt/er2@host", "me:hunter2@host"])
+def test_a_password_in_an_address_is_refused_and_never_repeated(tmp_path: Path, url: str):
+    message = refused(tmp_path, MINIMAL.replace("http://127.0.0.1:9/v1", url))
+    assert ":3: endpoints.here.base_url: holds an @" in message
+    assert "api_key_env" in message
+    assert "hunt" not in message
+
+
 def test_an_override_replaces_one_value(tmp_path: Path):
     path = written(tmp_path, MINIMAL)
     scenario = load(path, ["budget.calls=500", "seed=3", "targets.0=small", "endpoints.here.timeout=2.5"])
