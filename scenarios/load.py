@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -13,6 +13,7 @@ from .errors import InputError
 from .nearest import nearest
 from .scenario import Scenario
 from .secrets import refuse_secrets
+from .strict import Misplaced
 
 
 def load(scenario: str | Path, overrides: Iterable[str] = ()) -> Scenario:
@@ -89,6 +90,9 @@ def _read(path: Path) -> str:
 
 def _problem(document: Document, error: Mapping[str, object]) -> str:
     path = cast("tuple[Key, ...]", error["loc"])
+    context = cast("Mapping[str, object]", error.get("ctx", {}))
+    if isinstance(found := context.get("error"), Misplaced):
+        return f"{document.place((*path, *found.path))}: {found.problem}"
     where = document.place(path)
     message = str(error["msg"]).removeprefix("Value error, ")
     match error["type"]:
@@ -99,8 +103,7 @@ def _problem(document: Document, error: Mapping[str, object]) -> str:
         case "value_error":
             return f"{where}: {message}"
         case "string_pattern_mismatch" if path[-1] == "[key]":
-            pattern = cast("Mapping[str, object]", error["ctx"])["pattern"]
-            return f"{document.place(path[:-1])}: this name must match {pattern}"
+            return f"{document.place(path[:-1])}: this name must match {context['pattern']}"
         case _:
             return f"{where}: {message}, got {error['input']!r}"
 
@@ -113,11 +116,19 @@ def _nearest(path: tuple[Key, ...]) -> str:
 def _model_at(path: tuple[Key, ...]) -> type[BaseModel]:
     """The pydantic class that validates the mapping at this path."""
     model: type[BaseModel] = Scenario
-    for key in path:
+    keys = iter(path)
+    for key in keys:
         field = model.model_fields.get(str(key))
         if field is not None:
             model = _class_in(field.annotation) or model
+            if _by_name(field.annotation):
+                next(keys, None)
     return model
+
+
+def _by_name(annotation: object) -> bool:
+    """Whether the keys of this value are names of the user's own."""
+    return any(get_origin(kind) is dict for kind in (annotation, *get_args(annotation)))
 
 
 def _class_in(annotation: object) -> type[BaseModel] | None:

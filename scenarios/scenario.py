@@ -7,11 +7,12 @@ from typing import Self
 from pydantic import Field, PrivateAttr, model_validator
 
 from .bus import BusAddress
+from .document import Key
 from .endpoints import Endpoint, Model
 from .nearest import nearest
 from .search import Comparison, Race, RunName, StrategyName
 from .stages import Budget, Reference, Scorer, Stages
-from .strict import Strict
+from .strict import Misplaced, Strict
 from .tasks import Task
 
 
@@ -121,28 +122,30 @@ class Scenario(Strict):
     @model_validator(mode="after")
     def _one_scenario_a_bus(self) -> Self:
         if self.bus is not None and self.compare is not None:
-            raise ValueError("bus: the runs of `compare` take place in one process; leave out one of the two")
+            raise Misplaced(
+                ("bus",), "the runs of `compare` take place in one process; leave out one of the two"
+            )
         return self
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
-        roles = [("reference.model", self.reference.model), ("scorer.model", self.scorer.model)]
-        models = [(f"targets[{i}]", name) for i, name in enumerate(self.targets)]
-        for key, name in [*roles, *models]:
+        for role, name in (("reference", self.reference.model), ("scorer", self.scorer.model)):
             if name is not None:
-                _known(key, name, self.models, "models")
+                _known((role, "model"), name, self.models, "models")
+        for i, name in enumerate(self.targets):
+            _known(("targets", i), name, self.models, "models")
         for key, model in self.models.items():
-            _known(f"models.{key}.endpoint", model.endpoint, self.endpoints, "endpoints")
+            _known(("models", key, "endpoint"), model.endpoint, self.endpoints, "endpoints")
         for stage, tasks in (("source", self.stages.source.tasks), ("target", self.stages.target.tasks)):
             for i, task in enumerate(tasks):
-                _known(f"stages.{stage}.tasks[{i}]", task, self.tasks, "tasks")
+                _known(("stages", stage, "tasks", i), task, self.tasks, "tasks")
         scorer = self.scorer
         judges = bool(scorer.judge) or scorer.judge_prompt
         if scorer.model is None and (judges or scorer.answers == "scorer"):
-            raise ValueError("scorer.model is needed to judge, or to answer for the targets")
+            raise Misplaced(("scorer", "model"), "needed to judge, or to answer for the targets")
         return self
 
 
-def _known(key: str, name: str, names: Mapping[str, object], where: str) -> None:
+def _known(path: tuple[Key, ...], name: str, names: Mapping[str, object], where: str) -> None:
     if name not in names:
-        raise ValueError(f"{key}: {name!r} is not an entry of {where}; {nearest(name, names)}")
+        raise Misplaced(path, f"{name!r} is not an entry of {where}; {nearest(name, names)}")

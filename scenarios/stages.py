@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
-from .strict import Strict
+from .strict import Misplaced, Strict
 
 Weight = Annotated[float, Field(ge=0)]
 Metric = Literal["accuracy", "ifr", "ece", "auroc", "auprc_p", "auprc_n"]
@@ -155,7 +155,7 @@ class Scorer(Strict):
     def _qualities_differ(self) -> Self:
         names = [quality.name for quality in self.judge]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"judge: {', '.join(twice)} is named twice")
+            raise Misplaced(("judge",), f"{', '.join(twice)} is named twice")
         return self
 
 

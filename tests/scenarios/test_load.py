@@ -74,6 +74,34 @@ def test_a_name_that_is_defined_nowhere_is_refused_with_those_that_are(tmp_path:
     assert "targets[0]: 'large' is not an entry of models; there are small" in message
 
 
+WRONG_BELOW = [
+    ("targets: [small]", "targets:\n- small\n- smal", ":9: targets[1]: 'smal' is not an entry of models"),
+    ("{endpoint: here,", "{endpoint: hre,", ":5: models.small.endpoint: 'hre' is not an entry of endpoints"),
+    ("target: {tasks: [reviews]}", "target: {tasks: [review]}", ":12: stages.target.tasks[0]: 'review'"),
+    ("targets:", "scorer: {judge: [relevance]}\ntargets:", ":7: scorer.model: needed to judge"),
+    (
+        "targets:",
+        "scorer: {model: small, judge: [quality, quality]}\ntargets:",
+        ":7: scorer.judge: quality is",
+    ),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "said"), WRONG_BELOW)
+def test_what_does_not_fit_together_is_told_with_its_own_line(
+    tmp_path: Path, right: str, wrong: str, said: str
+):
+    assert said in refused(tmp_path, MINIMAL.replace(right, wrong))
+
+
+def test_a_name_that_is_also_a_key_is_a_name(tmp_path: Path):
+    more = "small-1}\n  price: {input_per_million: 2}"
+    message = refused(tmp_path, MINIMAL.replace("small-1}", more))
+    assert (
+        ":6: models.price.input_per_million: unknown key; known keys here are confidence, endpoint" in message
+    )
+
+
 def test_a_key_given_twice_is_refused_with_both_lines(tmp_path: Path):
     message = refused(tmp_path, MINIMAL + "name: again\n")
     assert ":13: name is given twice (first on line 1)" in message
