@@ -109,7 +109,8 @@ class Model(Strict):
         default=None,
         ge=0,
         le=2,
-        description="Sampling temperature; left out means 1.0 to write and 0 to answer.",
+        description="Sampling temperature; left out means: `reference.temperature` to write, 0 to answer and "
+        "to judge. With confidence `agreement` answers are drawn at 0.7 in place of 0.",
         examples=[0.7],
     )
     top_p: float | None = Field(

@@ -25,7 +25,12 @@ class Reference(Strict):
 
     model: str = Field(description="Name of an entry of `models`.", examples=["writer"])
     candidates_per_step: PositiveInt = Field(default=8, description="Candidates asked for at each step.")
-    temperature: float = Field(default=1.0, ge=0, le=2, description="Sampling temperature of the first step.")
+    temperature: float = Field(
+        default=1.0,
+        ge=0,
+        le=2,
+        description="Sampling temperature of the first step; a model's own `temperature` goes before.",
+    )
     final_temperature: float | None = Field(
         default=None,
         ge=0,
@@ -33,14 +38,18 @@ class Reference(Strict):
         description="Temperature of the last step, in even steps from the first; left out means: the same.",
         examples=[0.5],
     )
-    max_tokens: PositiveInt = Field(default=400, description="Most tokens of one reply of the reference LLM.")
+    max_tokens: PositiveInt = Field(
+        default=400,
+        description="Most tokens of a reply of the reference LLM; a model's own `max_tokens` goes before.",
+    )
     max_characters: PositiveInt = Field(default=2000, description="Longer candidates are refused.")
     history: PositiveInt = Field(default=20, description="Prompt-score pairs shown at most, ascending.")
     exemplars: int = Field(default=3, ge=0, description="Train exemplars shown at each step.")
     failures: int = Field(default=3, ge=0, description="Failure traces shown at each step.")
     operators: list[str] | None = Field(
         default=None,
-        description="Which ways to propose; left out means: the strategy's default.",
+        description="Which ways to propose, used by strategy `transfer` only; left out means: `improve`, "
+        "which stands for every `improve:FOCUS`.",
         examples=[["improve"], ["rephrase", "specify", "shorten"]],
     )
     notes: bool | None = Field(

@@ -120,7 +120,8 @@ class Task(Strict):
     )
     prompt: str | None = Field(
         default=None,
-        description="The original prompt of this task, the baseline; left out means: the first seed prompt.",
+        description="The original prompt of this task, the baseline; left out means: the preset's, else the "
+        "first seed prompt.",
         examples=["Is this ticket urgent?"],
     )
     labels: list[str] | dict[str, str] | None = Field(
