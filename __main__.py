@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from .agents.estimate import uncounted
+from .agents.peeking import peeks
 from .agents.team import Team
 from .interrupt import Interrupted
 from .running import Exit, Manner
@@ -27,7 +28,6 @@ from .runtime.report.page import write_page
 from .runtime.report.promptfoo import as_promptfoo
 from .runtime.report.results import TargetResult, in_folder, run_folders
 from .runtime.report.summary import summary
-from .runtime.tasks.peek import peek as look
 from .runtime.tasks.presets import presets as every_preset
 from .scenarios import load
 from .scenarios.load import bundled, completions
@@ -161,11 +161,11 @@ def peek(
     rows: Annotated[int, typer.Option(min=0, help="Rows of each task.")] = 3,
     overrides: Overrides = None,
 ) -> None:
-    """Show rows as the models will see them: messages, allowed answers, gold, and what was dropped.
+    """Show rows as the first target model will see them: messages, allowed answers, gold, what was dropped.
 
     Example: tprompt peek quickstart --task tickets --rows 1
     """
-    Console().print(peek_view(look(load(scenario, overrides or ()), task, rows)))
+    Console().print(peek_view(peeks(load(scenario, overrides or ()), task, rows)))
 
 
 @app.command()

@@ -63,7 +63,8 @@ def presets_view(presets: Iterable[Preset]) -> RenderableType:
 def _heading(peek: Peek) -> Iterable[RenderableType]:
     sizes = ", ".join(f"{size} {split}" for split, size in peek.sizes.items())
     yield Text(f"{peek.task}: {peek.kind}; {sizes}", style="bold")
-    yield Text(f"read by {peek.reading.read}, confidence by {peek.reading.confidence}")
+    assumed = " (assuming the endpoint returns log-probabilities)" if peek.assumed else ""
+    yield Text(f"{peek.model}: read by {peek.reading.read}, confidence by {peek.reading.confidence}{assumed}")
     for split, counts in peek.counts.items():
         yield Text(f"{split}: {_counts(counts)}")
     if peek.majority is not None:
