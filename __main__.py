@@ -32,8 +32,8 @@ from .runtime.tasks.presets import presets as every_preset
 from .scenarios import load
 from .scenarios.load import bundled, completions
 from .scenarios.schema import json_schema
-from .scenarios.starter import GROUNDS, PLACES, Place, Starter
-from .starting import ask, choose, name_of, starter_tasks, write_starter
+from .scenarios.starter import Place
+from .starting import Answers, at_terminal, interview, starter_of, write_starter
 from .views import estimate_view, peek_view, presets_view
 from .working import run_worker
 
@@ -262,6 +262,8 @@ def init(
 ) -> None:
     """Write a first scenario with comments: by asking at a terminal, or by options.
 
+    Given an option that answers anything it asks nothing, and takes the usual for the rest.
+
     Kind, labels and fields are guessed from the data; read what was written. What is written is valid.
 
     Examples:
@@ -272,13 +274,10 @@ def init(
     """
     if path.exists() and not force:
         raise InputError(f"{path}: is there already; choose another path, or --force to write over it")
-    place = place or choose("Where are your models asked", PLACES)
-    ground = GROUNDS[place]
-    target = target or ask("Model the prompts are for", ground.target)
-    writer = writer or ask("Model that writes candidates", ground.writer)
-    prompt = prompt or ask("The prompt you use today", "Which label fits this text?")
-    sources, targets = starter_tasks(path.parent, data, source)
-    write_starter(Starter(name_of(path), place, writer, target, sources, targets, prompt), path)
+    answers = Answers(place, target, writer, data, prompt, source)
+    if answers == Answers() and at_terminal():
+        answers = interview()
+    write_starter(starter_of(path, answers), path)
     typer.echo(f"wrote {path}; go on with: tprompt peek {shlex.quote(str(path))}")
 
 

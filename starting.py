@@ -6,9 +6,10 @@ import sys
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-from rich.prompt import Prompt
+from rich.markup import escape
+from rich.prompt import InvalidResponse, Prompt, PromptBase
 
 from .agents.team import Team
 from .runtime.errors import InputError
@@ -16,9 +17,11 @@ from .runtime.tasks.guess import guess
 from .runtime.tasks.mapping import ANSWERS, QUESTIONS
 from .scenarios.document import parse
 from .scenarios.load import build
-from .scenarios.starter import Starter, StarterTask
+from .scenarios.starter import GROUNDS, PLACES, Place, Starter, StarterTask
 
 T = TypeVar("T", bound=str)
+
+PROMPT = "Which label fits this text?"
 
 SAMPLES = (
     ("reviews", "Tell whether a review is positive or negative.", ("negative", "positive")),
@@ -26,21 +29,66 @@ SAMPLES = (
 )
 
 
-def ask(question: str, default: str) -> str:
-    """What a person at the terminal answers; the default where there is no terminal."""
-    return Prompt.ask(question, default=default) if _at_terminal() else default
+class Answers(NamedTuple):
+    """What a person says of a first scenario; None is what was left open."""
+
+    place: Place | None = None
+    target: str | None = None
+    writer: str | None = None
+    data: Path | None = None
+    prompt: str | None = None
+    source: Path | None = None
 
 
-def choose(question: str, choices: Sequence[T]) -> T:
-    """What a person at the terminal chooses; the first, where there is no terminal."""
-    if not _at_terminal():
-        return choices[0]
+class _DataFile(PromptBase[Path]):
+    def process_response(self, value: str) -> Path:
+        path = Path(value.strip()).expanduser()
+        if not path.is_file():
+            raise InvalidResponse(f"[prompt.invalid]{escape(value.strip())}: no such data file")
+        return path
+
+
+def at_terminal() -> bool:
+    """Whether there is a person to ask."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def interview() -> Answers:
+    """What the person at the terminal answers."""
+    place = _chosen("Where are your models asked", PLACES)
+    ground = GROUNDS[place]
+    return Answers(
+        place=place,
+        target=Prompt.ask("Model the prompts are for", default=ground.target),
+        writer=Prompt.ask("Model that writes candidates", default=ground.writer),
+        data=_DataFile.ask(
+            "Rows of your task, a JSONL or CSV file (empty: two small samples)",
+            default=None,
+            show_default=False,
+        ),
+        prompt=Prompt.ask("The prompt you use today", default=PROMPT),
+    )
+
+
+def _chosen(question: str, choices: Sequence[T]) -> T:
     answer = Prompt.ask(question, default=choices[0], choices=[*choices])
     return next(choice for choice in choices if choice == answer)
 
 
-def _at_terminal() -> bool:
-    return sys.stdin.isatty() and sys.stdout.isatty()
+def starter_of(path: Path, answers: Answers) -> Starter:
+    """The scenario to write at `path`, with the usual where an answer was left open. Raises InputError."""
+    place = answers.place or PLACES[0]
+    ground = GROUNDS[place]
+    sources, targets = starter_tasks(path.parent, answers.data, answers.source)
+    return Starter(
+        name=name_of(path),
+        place=place,
+        writer=answers.writer or ground.writer,
+        target=answers.target or ground.target,
+        sources=sources,
+        targets=targets,
+        prompt=answers.prompt or PROMPT,
+    )
 
 
 def starter_tasks(

@@ -99,9 +99,8 @@ class Starter(NamedTuple):
             *(f"    {line}" for line in GROUNDS[place].endpoint),
             "",
             "models: # an endpoint and the name it knows; prices make budget.usd count",
-            f"  writer: {{endpoint: {place}, model: {_quoted(self.writer)}}}",
-            f"  target: {{endpoint: {place}, model: {_quoted(self.target)}}}",
-            "  # price: {input_per_million: 2.00, output_per_million: 8.00}",
+            *self._model("writer", self.writer),
+            *self._model("target", self.target),
             "",
             "reference: # the model that writes candidates",
             "  model: writer",
@@ -128,6 +127,12 @@ class Starter(NamedTuple):
             "  calls: 5000",
             "  # usd: 5.00",
         )
+
+    def _model(self, name: str, model: str) -> Iterator[str]:
+        yield f"  {name}:"
+        yield f"    endpoint: {self.place}"
+        yield f"    model: {_quoted(model)}"
+        yield "    # price: {input_per_million: 2.00, output_per_million: 8.00}"
 
     def _task(self, task: StarterTask, role: str) -> Iterator[str]:
         yield f"  {_quoted(task.name)}: # {role}"

@@ -1,6 +1,7 @@
 """A first scenario: what is written is valid as it stands, in every place and for every kind of data."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -17,7 +18,7 @@ from transfer_prompting.runtime.tasks.guess import Guess, guess
 from transfer_prompting.scenarios import load
 from transfer_prompting.scenarios.schema import json_schema
 from transfer_prompting.scenarios.starter import GROUNDS, PLACES, Starter
-from transfer_prompting.starting import starter_tasks, write_starter
+from transfer_prompting.starting import Answers, starter_of, starter_tasks, write_starter
 
 from support.commands import COMMAND, told, tprompt
 from support.terminal import at_terminal
@@ -101,6 +102,15 @@ async def test_without_data_two_small_samples_come_with_it(tmp_path: Path):
     assert "tickets: classification" in shown.stdout
 
 
+def test_every_key_that_is_commented_out_can_be_put_in(tmp_path: Path):
+    path = tmp_path / "scenario.yaml"
+    write_starter(starter_of(path, Answers()), path)
+    path.write_text(re.sub(r"(?m)^(  +)# (?=[a-z_]+: )", r"\1", path.read_text()))
+    scenario = load(path)
+    assert [model.price.input_per_million for model in scenario.models.values()] == [2.0, 2.0]
+    assert scenario.budget.usd == 5.0
+
+
 async def test_options_say_all_that_is_asked(tmp_path: Path):
     written(tmp_path / "bugs.jsonl", KINDS["labels"][0])
     done = await tprompt(
@@ -128,7 +138,28 @@ async def test_data_that_cannot_be_used_leaves_no_file_behind(tmp_path: Path):
     assert not (tmp_path / "scenario.yaml").exists()
 
 
+@pytest.mark.parametrize("option", ["--endpoint=vllm", "--data=bugs.jsonl"])
+async def test_at_a_terminal_too_an_option_leaves_nothing_to_ask(tmp_path: Path, option: str):
+    written(tmp_path / "bugs.jsonl", KINDS["labels"][0])
+    with anyio.fail_after(60):
+        async with at_terminal([*COMMAND, "init", option], tmp_path) as terminal:
+            await terminal.see("wrote scenario.yaml")
+            assert await terminal.end() == 0
+
+
+async def test_at_a_terminal_no_data_means_two_samples(tmp_path: Path):
+    with anyio.fail_after(60):
+        async with at_terminal([*COMMAND, "init"], tmp_path) as terminal:
+            for _ in range(5):
+                await terminal.see(": ")
+                terminal.type("\n")
+            await terminal.see("wrote scenario.yaml")
+            assert await terminal.end() == 0
+    assert list(load(tmp_path / "scenario.yaml").tasks) == ["reviews", "tickets"]
+
+
 async def test_at_a_terminal_it_asks(tmp_path: Path):
+    written(tmp_path / "bugs.jsonl", KINDS["labels"][0])
     with anyio.fail_after(60):
         async with at_terminal([*COMMAND, "init"], tmp_path) as terminal:
             await terminal.see("Where are your models asked")
@@ -139,10 +170,15 @@ async def test_at_a_terminal_it_asks(tmp_path: Path):
             terminal.type("qwen3:0.6b\n")
             await terminal.see("Model that writes candidates")
             terminal.type("\n")
+            await terminal.see("Rows of your task")
+            terminal.type("none.csv\n")
+            await terminal.see("none.csv: no such data file")
+            terminal.type("bugs.jsonl\n")
             await terminal.see("The prompt you use today")
             terminal.type("Urgent or not?\n")
             await terminal.see("wrote scenario.yaml")
             assert await terminal.end() == 0
     scenario = load(tmp_path / "scenario.yaml")
     assert scenario.models["target"].model == "qwen3:0.6b"
+    assert scenario.tasks["bugs"].labels == ["high", "low"]
     assert scenario.stages.source.seed_prompts == ["Urgent or not?"]
