@@ -149,7 +149,7 @@ def validate(scenario: ScenarioName, overrides: Overrides = None) -> None:
 def plan(scenario: ScenarioName, overrides: Overrides = None) -> None:
     """Reckon what a run would take: calls, tokens, cost, time under the limits. No call is made.
 
-    Example: tprompt plan my.yaml --set targets='[small, large]'
+    Example: tprompt plan my.yaml --set targets='\\[small, large]'
     """
     Console().print(estimate_view(Team(load(scenario, overrides or ())).estimate()))
 

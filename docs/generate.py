@@ -9,9 +9,11 @@ import inspect
 import json
 import re
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from rich.text import Text
 from typer.main import get_command
 
 from transfer_prompting.__main__ import app
@@ -60,7 +62,8 @@ def commands() -> Iterator[str]:
     """A section for each command, with its arguments and options."""
     for name, command in getattr(get_command(app), "commands").items():  # noqa: B009 - Typer keeps it untyped
         yield from ("", f"## tprompt {name}", "", *_help(command.help), "")
-        rows = [_parameter(one) for one in command.params if one.name != "help"]
+        hints = get_type_hints(command.callback)
+        rows = [_parameter(one, hints[one.name]) for one in command.params if one.name != "help"]
         if rows:
             yield from ("| | |", "|---|---|", *rows)
 
@@ -132,18 +135,36 @@ def _inline(value: object) -> str:
 
 def _help(text: str) -> Iterator[str]:
     """A docstring as Markdown: its examples, one a paragraph or after `Example:`, as one block."""
-    told, _, shown = inspect.cleandoc(text).partition("Example")
+    told, _, shown = Text.from_markup(inspect.cleandoc(text), emoji=False).plain.partition("Example")
     yield told.strip()
     if shown:
         lines = [line.strip() for line in shown.removeprefix("s").removeprefix(":").splitlines()]
         yield from ("", "```sh", *(line for line in lines if line), "```")
 
 
-def _parameter(parameter: Any) -> str:
+def _parameter(parameter: Any, hint: object) -> str:
     names = ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
     if parameter.param_type_name == "argument":
         names = f"`{parameter.metavar}`"
-    return f"| {names} | {_cell(parameter.help or '')} |"
+    return f"| {names} | {_cell(' '.join(_meaning(parameter, hint)))} |"
+
+
+def _meaning(parameter: Any, hint: object) -> Iterator[str]:
+    """What a parameter is for, what may be said, and what holds where nothing is said."""
+    yield parameter.help or ""
+    if choices := _choices(hint):
+        yield f"One of {', '.join(f'`{choice}`' for choice in choices)}."
+    default = parameter.show_default if isinstance(parameter.show_default, str) else parameter.default
+    if default is not None and default is not False:
+        yield f"Default: {default}." if " " in str(default) else f"Default: `{default}`."
+
+
+def _choices(hint: object) -> list[str]:
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return [*hint]
+    if get_origin(hint) is Literal:
+        return [*get_args(hint)]
+    return [choice for inner in get_args(hint) for choice in _choices(inner)]
 
 
 def _cell(text: str) -> str:

@@ -166,6 +166,11 @@ def test_every_command_shows_an_example_in_its_help(name: str):
     assert f"tprompt {name}" in shown.partition("Example")[2]
 
 
+def test_lists_in_the_examples_of_help_are_shown_whole():
+    shown = CliRunner().invoke(app, ["plan", "--help"]).output
+    assert "--set targets='[small, large]'" in shown
+
+
 async def test_the_version_is_that_of_the_package():
     assert (await tprompt("--version")).stdout == f"tprompt {version('transfer-prompting')}\n"
 

@@ -54,6 +54,13 @@ def test_what_follows_from_the_code_is_up_to_date(path: Path, text: str):
     assert path.read_text("utf-8") == text, "run: make schema"
 
 
+def test_the_reference_of_commands_shows_choices_and_defaults():
+    lines = [*module("generate").commands()]
+    said = "What to write. One of `text`, `json`, `dspy`, `promptfoo`. Default: `text`."
+    assert f"| `--format` | {said} |" in lines
+    assert "tprompt plan my.yaml --set targets='[small, large]'" in lines
+
+
 def links(text: str) -> Iterator[str]:
     """Where a page points to below this repository."""
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
