@@ -1,6 +1,7 @@
 """The Coordinator agent: leads a run through its stages and keeps its history."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -9,6 +10,7 @@ from ..runtime.concurrency import settle
 from ..runtime.errors import BudgetReached
 from ..runtime.evaluation.objective import Objective
 from ..runtime.evaluation.paired import corrected
+from ..runtime.llm.budget.account import Held
 from ..runtime.llm.budget.budget import Budget
 from ..runtime.prompt import Prompt
 from ..runtime.report.responses import Responses
@@ -121,14 +123,17 @@ class Coordinator:
 
     async def _source_stage(self, plan: Plan, plans: Sequence[Plan]) -> Search:
         seeds = self._originals(plan)
-        self._budget.hold(self._held(plans) + self._share(plan, plans, len(seeds)))
+        later = self._later(plan, plans, len(seeds))
+        self._budget.hold(replace(later, calls=later.beside))
         search = self._search(plan)
         await search.climb(seeds)
+        self._budget.hold(replace(later, calls=self._held(plans)))
         await search.choose(always=seeds[:1])
+        await self._say_if_unmeasured(search)
         return search
 
     async def _target_stage(self, plans: Sequence[Plan], source: Search | None) -> list[Sitting]:
-        self._budget.hold(self._held(plans))
+        self._budget.hold(Held(self._held(plans)))
         searches = {plan.scope: self._search(plan) for plan in plans}
         sources = () if source is None else _prompts(source)
         notes = () if source is None else source.notes
@@ -137,10 +142,24 @@ class Coordinator:
             await searches[plan.scope].climb((*self._originals(plan), *sources), notes)
 
         await settle(plans, climb, limit=len(plans), catch=())
-        self._budget.hold(self._tests(plans))
+        self._budget.hold(Held(self._tests(plans)))
         await settle(plans, lambda plan: self._choose(searches[plan.scope]), limit=len(plans), catch=())
-        chosen = [searches[plan.scope] for plan in plans if searches[plan.scope].kept]
+        chosen = [search for search in searches.values() if search.kept]
+        for search in searches.values():
+            await self._say_if_unmeasured(search)
         return [self._sitting(search, sources, chosen) for search in chosen]
+
+    async def _say_if_unmeasured(self, search: Search) -> None:
+        """A search that ends without a prompt, though it had calls and models, has failed."""
+        lost = all(model in self._panel.lost for model in search.plan.models)
+        if search.kept or search.spent or lost:
+            return
+        search.faltered = True
+        await self._problem(
+            search.plan.scope,
+            f"{search.plan.scope}: no prompt could be measured on validation: of each, more calls failed "
+            "than scorer.max_failed allows, or too few ratings could be used",
+        )
 
     async def _choose(self, search: Search) -> None:
         await search.choose(always=[self._original_of(search)])
@@ -202,15 +221,14 @@ class Coordinator:
         others = tested_beside(self._scenario, self._strategy, len(plans))
         return sum(self._calls.test(plan, others).total() for plan in plans)
 
-    def _share(self, plan: Plan, plans: Sequence[Plan], seeds: int) -> int:
-        """The target stage's part of the calls left to search with, in proportion to what is planned."""
-        cap = self._scenario.budget.calls
-        if cap is None:
-            return 0
-        source = self._calls.search(plan, seeds).total() + self._calls.choice(plan).total()
+    def _later(self, plan: Plan, plans: Sequence[Plan], seeds: int) -> Held:
+        """The target stage's part of what is left to search with, in proportion to what is planned; beside it
+        stand the calls that choosing and testing take."""
+        source = self._calls.search(plan, seeds).total()
         keep = self._scenario.stages.source.keep
         target = sum(self._calls.search(one, seeds + keep).total() for one in plans)
-        return max(0, cap - self._held(plans)) * target // max(1, source + target)
+        beside = self._calls.choice(plan).total() + self._held(plans)
+        return Held(beside=beside, share=target / max(1, source + target), most=target)
 
     async def _problem(self, scope: str, problem: str) -> None:
         self._problems.append(problem)

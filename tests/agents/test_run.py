@@ -1,6 +1,7 @@
 """Whole runs: agents over the real bus and real HTTP, against a world whose prompt effects are known."""
 
 import json
+import re
 import tempfile
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from transfer_prompting.runtime.llm.stack import SpendingNow
 from transfer_prompting.runtime.report.results import Results, read
 from transfer_prompting.scenarios import load
 
+from support.replies import Fault
 from support.runs import (
     SPLIT,
     finished,
@@ -139,6 +141,44 @@ async def test_a_failing_target_does_not_sink_the_rest(tmp_path: Path):
     assert results.status == "failed"
     assert "dead" in results.problems[0]
     assert "127.0.0.1:9" in results.problems[0]
+
+
+async def test_a_target_of_which_nothing_could_be_measured_is_said_and_the_run_has_failed(tmp_path: Path):
+    """One in ten ticket rows is refused, under every prompt: more than may fail."""
+    stages = {
+        "source": {"tasks": ["reviews"], "steps": 1, "seed_prompts": ["Decide."]},
+        "target": {"tasks": ["mails", "tickets"], "steps": 1},
+    }
+    async with simulated(tmp_path, stages=stages) as (scenario, world, server):
+        server.behaviour = lambda body: (
+            Fault(400) if re.search(r"Item \d*3 of tickets", str(body)) else world(body)
+        )
+        results = await finished(scenario)
+    assert [target.task for target in results.targets] == ["mails"]
+    assert results.status == "failed"
+    assert "target tickets small: no prompt could be measured" in " ".join(results.problems)
+
+
+async def test_source_prompts_are_chosen_on_validation_also_where_the_budget_ends_their_search(
+    tmp_path: Path,
+):
+    async with simulated(tmp_path, budget={"calls": 700}) as (scenario, _, _):
+        results = await finished(scenario)
+    (source,) = (search for search in results.searches if search.stage == "source")
+    assert source.reason.startswith("budget reached")
+    assert [prompt.split for prompt in results.source_prompts] == ["validation"] * 2
+
+
+@pytest.mark.parametrize("budget", [{"usd": 0.03}, {"tokens": 40_000}, {"minutes": 60}])
+async def test_every_cap_leaves_room_for_both_stages_and_the_test(tmp_path: Path, budget: dict[str, float]):
+    """A call takes some 50 tokens and as many millionths of a dollar; a whole run, a thousand calls."""
+    async with simulated(tmp_path, budget=budget) as (_, _, server):
+        data = scenario_data(server.base_url, budget=budget)
+        dear = "models.small.price={input_per_million: 1, output_per_million: 1}"
+        results = await finished(load(write_scenario(tmp_path, data), [dear]))
+    visited = {search.stage: search.visited for search in results.searches}
+    assert min(visited.values()) > 2
+    assert [target.best.scorecard.n for target in results.targets] == [SPLIT["test"]]
 
 
 async def test_a_reference_llm_that_cannot_be_reached_is_said_at_once(tmp_path: Path):

@@ -89,7 +89,7 @@ def budget_over(ledger: Ledger, caps: Caps) -> Budget:
         tokens=sum(row.prompt_tokens + row.completion_tokens for row in before.paid),
     )
     budget = Budget(caps)
-    budget.resume(paid=paid, failed=before.failed_attempts, seconds=before.seconds)
+    budget.resume(paid=paid, seconds=before.seconds)
     return budget
 
 

@@ -26,6 +26,32 @@ class Amounts:
         self.usd += more.usd
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is kept back for later: the `calls` that must still be made and, of what a cap leaves beside
+    `beside` calls, the part `share` in [0, 1], at most `most` calls."""
+
+    calls: int = 0
+    beside: int = 0
+    share: float = 0.0
+    most: int = 0
+
+    def of(self, cap: float, each: float) -> float:
+        """How much of a cap that is, where a call takes `each` of it."""
+        later = min(self.most * each, self.share * max(0.0, cap - self.beside * each)) if self.most else 0.0
+        return self.calls * each + later
+
+
+NOTHING_HELD = Held()
+
+ENOUGH = 20
+"""Calls from which the cost of one is known well enough to keep back what others will cost."""
+
+
+SLACK = 1.1
+"""Times the mean cost so far: prompts grow longer as they get better, and the last calls need room too."""
+
+
 class Reservation(Attempts):
     """What one model call may cost at most, and which accounts know of it. `calls` grows with each retry."""
 
@@ -50,14 +76,15 @@ class CapReached(Exception):
 class Account:
     """Spent plus reserved passes no cap less what is held.
 
-    `held` calls are kept back, and with them as much of tokens and dollars as so many calls cost at the mean
-    of those spent so far.
+    Of tokens and dollars as much is held as so many calls cost at `SLACK` times the mean of those spent so
+    far; nothing until there are `ENOUGH`.
     """
 
     def __init__(self, caps: Caps) -> None:
         self.spent = Amounts()
         self.reserved = Amounts()
-        self.held = 0
+        self.held = NOTHING_HELD
+        self.held_calls = 0
         self._calls = caps.calls or math.inf
         self._tokens = caps.tokens or math.inf
         self._usd = caps.usd or math.inf
@@ -65,10 +92,10 @@ class Account:
         self._settled = anyio.Event()
         self._waits = False
 
-    @property
-    def held_share(self) -> float:
-        """What is held as a share of what is spent."""
-        return self.held / self.spent.calls if self.held and self.spent.calls else 0.0
+    def hold(self, held: Held) -> None:
+        """Hold so much from now on, in the place of what was held before."""
+        self.held = held
+        self.held_calls = math.floor(held.of(self._calls, 1))
 
     def take(self, call: Reservation) -> bool:
         """Reserve what the call may cost; False while others in flight or in line stand in its way.
@@ -87,7 +114,7 @@ class Account:
 
     def take_retry(self) -> None:
         """Reserve one further HTTP call of a call in flight. Raises CapReached."""
-        if self.spent.calls + self.reserved.calls + 1 > self._calls - self.held:
+        if self.spent.calls + self.reserved.calls + 1 > self._calls - self.held_calls:
             raise CapReached("calls")
         self.reserved.calls += 1
 
@@ -106,10 +133,12 @@ class Account:
 
     def _take(self, call: Reservation) -> bool:
         spent, reserved = self.spent, self.reserved
-        grown = 1 + self.held_share if self.held else 1
-        calls = self._calls - self.held - spent.calls - call.calls
-        tokens = self._tokens - spent.tokens * grown - call.tokens
-        usd = self._usd - spent.usd * grown - call.usd
+        calls = self._calls - self.held_calls - spent.calls - call.calls
+        tokens = self._tokens - spent.tokens - call.tokens
+        usd = self._usd - spent.usd - call.usd
+        if self.held is not NOTHING_HELD and spent.calls >= ENOUGH:
+            tokens -= self.held.of(self._tokens, SLACK * spent.tokens / spent.calls)
+            usd -= self.held.of(self._usd, SLACK * spent.usd / spent.calls)
         if calls < 0:
             raise CapReached("calls")
         if tokens < 0:

@@ -6,12 +6,14 @@ from ..protocol import ChatClient, ChatRequest, ChatResponse
 
 
 class Attempts:
-    """HTTP calls started for one model call, counted where they start."""
+    """HTTP calls started for one model call, counted where they start; and `earlier` ones, of invocations
+    before this one, that gave no response."""
 
-    __slots__ = ("started",)
+    __slots__ = ("earlier", "started")
 
     def __init__(self) -> None:
         self.started = 0
+        self.earlier = 0
 
 
 # The layers between the one that asks and the one that sends know nothing of the count: it travels with the

@@ -9,7 +9,7 @@ import msgspec
 from ....scenarios.stages import Budget as Caps
 from ...errors import BudgetReached
 from ..protocol import ChatRequest
-from .account import Account, Amounts, Cap, CapReached, Reservation
+from .account import ENOUGH, NOTHING_HELD, Account, Amounts, Cap, CapReached, Held, Reservation
 from .attempts import CURRENT
 
 
@@ -38,26 +38,22 @@ class Budget:
         self._started = clock()
         self._quiet = anyio.Event()
 
-    def resume(self, *, paid: Amounts, failed: int, seconds: float) -> None:
-        """Count in what earlier invocations of the run `paid` for, and how many seconds they ran.
-
-        `failed` is how many of the paid HTTP calls gave no response: no replay brings those back, so the
-        path starts with them.
-        """
+    def resume(self, *, paid: Amounts, seconds: float) -> None:
+        """Count in what earlier invocations of the run `paid` for, and how many seconds they ran."""
         self._paid.spent.add(paid)
-        self._path.spent.add(Amounts(calls=failed))
         self._started -= seconds
 
-    def hold(self, calls: int) -> None:
-        """Keep `calls` back, and of tokens, dollars and minutes what so many calls cost on average so far.
+    def hold(self, held: Held) -> None:
+        """Keep calls back for later, and of tokens, dollars and minutes what so many cost on average so far.
 
-        Replaces what was held before. It is there for the final test: a run that reaches a cap can report.
+        Replaces what was held before. A run that reaches a cap while searching can so still choose and test.
         """
-        self._path.held = self._paid.held = calls
+        self._path.hold(held)
+        self._paid.hold(held)
 
     def release(self) -> None:
         """Give back what was held."""
-        self.hold(0)
+        self.hold(NOTHING_HELD)
 
     def take(self, call: Reservation) -> bool:
         """Reserve the call on the path; False when it must `wait_and_take`. Raises BudgetReached."""
@@ -103,7 +99,7 @@ class Budget:
 
     def settle(self, call: Reservation, calls: int, tokens: int, usd: float) -> None:
         """The call ended and cost so much (nothing of tokens and dollars where it gave no response)."""
-        self._path.settle(call, calls, tokens, usd)
+        self._path.settle(call, calls + call.earlier, tokens, usd)
         if call.paid:
             self._paid.settle(call, calls, tokens, usd)
         if not self._path.reserved.calls:
@@ -139,13 +135,19 @@ class Budget:
 
     def _check_clock(self) -> None:
         cap = self._caps.minutes
-        if cap is not None and self._minutes() * (1 + self._paid.held_share) >= cap:
+        if cap is not None and self._minutes() + self._held_minutes(cap) >= cap:
             raise self._reached("minutes", self._paid)
+
+    def _held_minutes(self, cap: float) -> float:
+        """At most half the cap: how long a call takes is known only roughly, least of all at the start."""
+        calls = self._paid.spent.calls
+        return min(self._paid.held.of(cap, self._minutes() / calls), cap / 2) if calls >= ENOUGH else 0.0
 
     def _reached(self, cap: Cap, account: Account) -> BudgetReached:
         most = getattr(self._caps, cap)
         spent = self._minutes() if cap == "minutes" else getattr(account.spent, cap)
-        held = f", {account.held} calls held back for the final test" if account.held else ""
+        kept = account.held_calls
+        held = f", what up to {kept} calls take is held back for what follows" if kept else ""
         return BudgetReached(
             f"budget.{cap} is reached: {spent:g} of {most:g} {cap} spent{held}, the next call might pass it; "
             f"raise budget.{cap} and run the same command again to go on from here"

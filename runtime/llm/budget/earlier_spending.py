@@ -27,4 +27,4 @@ def count_earlier(scenario: Scenario, ledger: CallLedger, budget: Budget) -> Non
         usage = Usage(row.prompt_tokens, row.completion_tokens)
         usd = max(cost(price, usage) for price in prices.get((row.endpoint, row.model), [_FREE]))
         paid.add(Amounts(row.attempts, row.prompt_tokens + row.completion_tokens, usd))
-    budget.resume(paid=paid, failed=before.failed_attempts, seconds=before.seconds)
+    budget.resume(paid=paid, seconds=before.seconds)

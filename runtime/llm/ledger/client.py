@@ -52,6 +52,7 @@ class LedgeredClient:
             response = await flight.landed()
             if response is not None:
                 return response
+        self._charge_earlier(key)
         found = self._ledger.find(key)
         if found is not None:
             return found
@@ -76,6 +77,13 @@ class LedgeredClient:
         response = await self._sent(key, request)
         await self._record(key, request, response, paid=True)
         return response
+
+    def _charge_earlier(self, key: bytes) -> None:
+        """No replay brings back what was tried in vain: on the path of the run it counts where it is asked
+        for again."""
+        asker = CURRENT.get()
+        if asker is not None:
+            asker.earlier += self._ledger.earlier_attempts(key)
 
     async def _admitted(self, request: ChatRequest, known: CallFailed | None) -> None:
         if self._admit is None:

@@ -16,29 +16,29 @@ class Paid(msgspec.Struct, frozen=True):
 
 
 class Earlier(msgspec.Struct, frozen=True):
-    """`seconds` of earlier invocations, `failures` (HTTP calls of model calls that gave no response), and
-    what finished calls cost."""
+    """`seconds` of earlier invocations, the HTTP calls by key of model calls that gave no response, and what
+    finished calls cost."""
 
     seconds: float = 0.0
-    failures: int = 0
-    failed_attempts: int = 0
+    failed: dict[bytes, int] = {}
     paid: tuple[Paid, ...] = ()
+
+    @property
+    def failed_attempts(self) -> int:
+        return sum(self.failed.values())
 
 
 def earlier(connection: sqlite3.Connection) -> Earlier:
     """Read the sums; walks through the whole ledger once."""
     (seconds,) = connection.execute("SELECT total(seconds) FROM invocations").fetchone()
-    failures, attempts = connection.execute(
-        "SELECT count(*), coalesce(sum(attempts), 0) FROM failures"
-    ).fetchone()
+    failed = connection.execute("SELECT key, sum(attempts) FROM failures GROUP BY key")
     paid = connection.execute(
         "SELECT endpoint, model, sum(attempts), sum(prompt_tokens), sum(completion_tokens) "
         "FROM calls WHERE paid GROUP BY endpoint, model ORDER BY endpoint, model"
     )
     return Earlier(
         seconds=seconds,
-        failures=failures,
-        failed_attempts=attempts,
+        failed=dict(failed.fetchall()),
         paid=tuple(Paid(*row) for row in paid),
     )
 

@@ -57,7 +57,8 @@ class Ledger:
         self.flights: dict[bytes, Flight] = {}
         self._reader = reader
         self._writer = writer
-        self._failures = before.failures
+        self._failures = len(before.failed)
+        self._unasked = dict(before.failed)
         # None where other processes write too.
         self._known = known
 
@@ -97,6 +98,10 @@ class Ledger:
             return None
         row: FailureOutcome | None = self._read(SELECT_FAILURE, key)
         return None if row is None else recorded_failure(row)
+
+    def earlier_attempts(self, key: bytes) -> int:
+        """HTTP calls that earlier invocations made for this call in vain; told once."""
+        return self._unasked.pop(key, 0) if self._unasked else 0
 
     async def record(
         self, key: bytes, endpoint: str, model: str, response: ChatResponse, *, paid: bool = True

@@ -31,6 +31,9 @@ class MemoryLedger:
         row = self._failures.get(key)
         return None if row is None else recorded_failure(row)
 
+    def earlier_attempts(self, key: bytes) -> int:
+        return 0
+
     def put(
         self, key: bytes, endpoint: str, model: str, response: ChatResponse, *, paid: bool = True
     ) -> Batch:

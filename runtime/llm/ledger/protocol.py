@@ -30,6 +30,10 @@ class CallLedger(Protocol):
         """How the call last failed for good; None where it did not, or was cut short from outside."""
         ...
 
+    def earlier_attempts(self, key: bytes) -> int:
+        """HTTP calls that earlier invocations made for this call in vain; told once."""
+        ...
+
     def put(
         self, key: bytes, endpoint: str, model: str, response: ChatResponse, *, paid: bool = True
     ) -> Batch:

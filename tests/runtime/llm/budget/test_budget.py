@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from transfer_prompting.runtime.errors import BudgetReached, RateLimited
-from transfer_prompting.runtime.llm.budget.account import Amounts
+from transfer_prompting.runtime.llm.budget.account import Amounts, Held
 from transfer_prompting.runtime.llm.budget.budget import Budget
 from transfer_prompting.runtime.llm.budget.client import BudgetedClient, most_prompt_tokens
 from transfer_prompting.runtime.llm.budget.usage import Tally
@@ -85,6 +85,22 @@ async def test_a_resumed_run_comes_to_the_same_point_and_a_raised_cap_goes_on_fr
     assert await invocation(1000) == (100, 100)
 
 
+async def test_a_resumed_run_comes_to_the_same_point_whatever_failed_later(path: Path) -> None:
+    """Six calls of a first stage come before the attempts that fail; a cap of ten ends the run after them."""
+    server = Counter(fails=lambda number: number in (7, 8, 9))
+
+    async def invocation() -> tuple[int, int]:
+        async with Ledger.open(path) as ledger:
+            client = stack(server, budget_over(ledger, Caps(calls=10)), ledger)
+            first, _, _ = await ask_many(client, range(6), at_once=1)
+            second, _, _ = await ask_many(client, range(6, 20), at_once=1)
+        return first, second
+
+    assert await invocation() == (6, 1)
+    assert await invocation() == (6, 1)
+    assert server.served == 10
+
+
 async def test_failures_of_earlier_invocations_count_from_the_start(path: Path) -> None:
     server = Counter(fails=lambda number: number <= 6)
     async with Ledger.open(path) as ledger:
@@ -152,7 +168,7 @@ async def test_what_is_held_back_is_there_for_the_final_test(path: Path) -> None
     server = Counter(Usage(10, 10))
     async with Ledger.open(path) as ledger:
         budget = Budget(Caps(calls=50))
-        budget.hold(calls=20)
+        budget.hold(Held(20))
         client = stack(server, budget, ledger)
         assert await ask_many(client, range(100), at_once=16) == (30, 70, 0)
         budget.release()
@@ -163,7 +179,7 @@ async def test_tokens_are_held_back_in_proportion(path: Path) -> None:
     server = Counter(Usage(40, 10))
     async with Ledger.open(path) as ledger:
         budget = Budget(Caps(tokens=5_000))
-        budget.hold(calls=50)
+        budget.hold(Held(50))
         client = stack(server, budget, ledger)
         answered, _, _ = await ask_many(client, range(100), at_once=8)
         assert 45 <= answered <= 50
@@ -171,12 +187,62 @@ async def test_tokens_are_held_back_in_proportion(path: Path) -> None:
         assert await ask_many(client, range(100, 140), at_once=8) == (40, 0, 0)
 
 
+@pytest.mark.parametrize("unit", ["tokens", "usd"])
+async def test_a_later_stage_keeps_its_share_of_what_is_left_beside_the_test(path: Path, unit: str) -> None:
+    """A call takes 50 tokens and 60 dollars; 40 calls are for the test, a third of the other 60 is kept."""
+    server = Counter(Usage(40, 10))
+    caps = Caps(tokens=5_000) if unit == "tokens" else Caps(usd=6_000)
+    async with Ledger.open(path) as ledger:
+        budget = Budget(caps)
+        budget.hold(Held(calls=40, beside=40, share=1 / 3, most=10_000))
+        client = stack(server, budget, ledger, price=PRICE)
+        answered, _, _ = await ask_many(client, range(100), at_once=8)
+        assert 35 <= answered <= 40
+
+
+async def test_a_later_stage_is_kept_no_more_than_it_can_use(path: Path) -> None:
+    async with Ledger.open(path) as ledger:
+        budget = Budget(Caps(calls=100))
+        budget.hold(Held(calls=10, beside=10, share=0.9, most=15))
+        assert await ask_many(stack(Counter(), budget, ledger), range(200), at_once=8) == (75, 125, 0)
+
+
+async def test_the_first_calls_of_a_run_do_not_say_what_later_ones_will_cost(path: Path) -> None:
+    """One dear call of the reference LLM, before the many cheap ones, ends no search."""
+    server = Counter(Usage(4_000, 1_000))
+    async with Ledger.open(path) as ledger:
+        budget = Budget(Caps(tokens=100_000))
+        budget.hold(Held(100))
+        client = stack(server, budget, ledger)
+        await client.chat(asked(0))
+        server.usage = Usage(40, 10)
+        assert (await ask_many(client, range(1, 100), at_once=1))[0] == 99
+
+
+async def test_of_minutes_at_most_half_is_held_for_how_long_calls_take_is_known_only_roughly(
+    path: Path,
+) -> None:
+    now = [0.0]
+    async with Ledger.open(path) as ledger:
+        budget = Budget(Caps(minutes=10), clock=lambda: now[0])
+        budget.hold(Held(100_000))
+        client = stack(Counter(), budget, ledger)
+        await ask_many(client, range(40), at_once=8)
+        now[0] = 290
+        await client.chat(asked(50))
+        now[0] = 310
+        with pytest.raises(BudgetReached, match=r"budget\.minutes"):
+            await client.chat(asked(51))
+        budget.release()
+        await client.chat(asked(51))
+
+
 async def test_minutes_count_over_invocations_and_stop_what_would_be_sent_but_no_replay(path: Path) -> None:
     server = Counter()
     now = [0.0]
     async with Ledger.open(path) as ledger:
         budget = Budget(Caps(minutes=2), clock=lambda: now[0])
-        budget.resume(paid=Amounts(), failed=0, seconds=60)
+        budget.resume(paid=Amounts(), seconds=60)
         client = stack(server, budget, ledger)
         await client.chat(asked(1))
         now[0] = 61

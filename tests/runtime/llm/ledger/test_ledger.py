@@ -184,7 +184,7 @@ async def test_what_earlier_invocations_spent_is_counted(path: Path) -> None:
         before = ledger.earlier
         failure, cut = ledger.failure(b"d" * 16), ledger.failure(b"e" * 16)
     assert before.seconds > 0
-    assert (before.failures, before.failed_attempts) == (2, 7)
+    assert (len(before.failed), before.failed_attempts) == (2, 7)
     (paid,) = before.paid
     assert (paid.endpoint, paid.model, paid.attempts) == (HERE, "m", 4)
     assert (paid.prompt_tokens, paid.completion_tokens) == (22, 6)

@@ -141,7 +141,7 @@ async def test_a_failed_call_is_counted_and_tried_again_by_the_next_invocation(p
         with pytest.raises(RateLimited):
             await client.chat(asked())
     async with Ledger.open(path) as ledger:
-        assert (ledger.earlier.failures, ledger.earlier.failed_attempts) == (1, 1)
+        assert (len(ledger.earlier.failed), ledger.earlier.failed_attempts) == (1, 1)
         response = await LedgeredClient(door, ledger, HERE).chat(asked())
     assert not response.replayed
 
