@@ -50,9 +50,9 @@ class Comparison(msgspec.Struct, frozen=True):
 def line_up(runs: Iterable[Results]) -> Comparison:
     """Runs grouped by the name of their scenario; those of one group differ in their seed.
 
-    Intervals take the tasks and models as they are and the seeds as drawn: t intervals over the differences
-    between seeds within each task and model. They say nothing of other tasks. Differences are taken cell by
-    cell, over the cells that both rows have.
+    Intervals take the tasks and models as they are and the seeds as drawn: t intervals over seeds, each of
+    which stands for one mean over all tasks and models, since these share its source prompts and its rows.
+    They say nothing of other tasks. Differences are taken cell by cell, over the cells that both rows have.
     """
     groups: dict[str, list[Results]] = defaultdict(list)
     for run in runs:
@@ -108,20 +108,23 @@ def _differences(cards: Mapping[Cell, Scorecard], base: Mapping[Cell, Scorecard]
 
 def _mean(values: Mapping[Cell, float | None]) -> Mean | None:
     """The mean over tasks and models of their means over seeds."""
-    strata: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for (task, model, _), value in sorted(values.items()):
+    strata: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
+    for (task, model, seed), value in sorted(values.items()):
         if value is not None:
-            strata[task, model].append(value)
+            strata[task, model][seed] = value
     if not strata:
         return None
-    groups = [np.array(group) for group in strata.values()]
-    cells = sum(len(group) for group in groups)
-    value = float(np.mean([group.mean() for group in groups]))
-    freedom = cells - len(groups)
-    if min(len(group) for group in groups) < 2:
+    cells = sum(len(seeds) for seeds in strata.values())
+    means = {stratum: float(np.mean(list(seeds.values()))) for stratum, seeds in strata.items()}
+    value = float(np.mean(list(means.values())))
+    if min(len(seeds) for seeds in strata.values()) < 2:
         return Mean(value, None, None, cells)
-    error = np.sqrt(sum(group.var(ddof=1) / len(group) for group in groups)) / len(groups)
-    half = float(stdtrit(freedom, 0.975) * error)
+    apart: dict[int, list[float]] = defaultdict(list)
+    for stratum, seeds in strata.items():
+        for seed, found in seeds.items():
+            apart[seed].append(found - means[stratum])
+    by_seed = np.array([np.mean(each) for each in apart.values()])
+    half = float(stdtrit(len(by_seed) - 1, 0.975) * by_seed.std(ddof=1) / np.sqrt(len(by_seed)))
     return Mean(value, value - half, value + half, cells)
 
 

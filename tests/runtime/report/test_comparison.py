@@ -64,6 +64,16 @@ def test_tasks_that_differ_widen_no_interval_and_seeds_that_differ_do():
     assert mean.low < mean.value < mean.high
 
 
+def test_tasks_that_a_seed_moves_together_count_once():
+    """Source prompts and rows are shared within a seed: eight tasks that move as one tell what one does."""
+    runs = [run("a", seed, {f"t{i}": 0.5 + (seed - 2) / 10 for i in range(8)}) for seed in (1, 2, 3)]
+    mean = line_up(runs).rows[0].means["objective"]
+    assert mean.low is not None
+    assert mean.value - mean.low == pytest.approx(
+        4.3027 * 0.1 / 3**0.5, rel=1e-3
+    )  # t of 2 degrees of freedom
+
+
 def test_one_seed_has_no_interval():
     mean = line_up([run("a", 1, {"t": 0.5})]).rows[0].means["objective"]
     assert (mean.low, mean.high, mean.cells) == (None, None, 1)
