@@ -25,6 +25,8 @@ def rows(results: Results) -> Iterator[Row]:
     `judged.NAME`, the ends of intervals `METRIC_low` and `METRIC_high`; undefined metrics are None.
     """
     known: dict[str, PromptEntry] = {prompt.id: prompt for prompt in results.source_prompts}
+    for target in results.targets:
+        known |= {part.prompt.id: part.prompt for part in (target.baseline, target.best)}
     for prompt in results.source_prompts:
         for task, cards in prompt.scores.items():
             for model, card in cards.items():

@@ -9,12 +9,12 @@ import pytest
 import transfer_prompting as tp
 from transfer_prompting.runtime.report.table import rows
 
-from support.brief import brief_clients, brief_scenario
+from support.brief import brief_clients, brief_scenario, brief_task
 
 
-async def brief_results() -> tp.Results:
+async def brief_results(**changes: object) -> tp.Results:
     with anyio.fail_after(60):
-        async with tp.Team(brief_scenario(), clients=brief_clients()) as team:
+        async with tp.Team(brief_scenario(**changes), clients=brief_clients()) as team:
             return await team.run()
 
 
@@ -29,6 +29,19 @@ async def test_each_scored_prompt_task_and_model_has_a_row_with_its_metrics():
     assert (best["n"], best["accuracy"], best["objective"]) == (card.n, card.accuracy, card.objective)
     assert (best["objective_low"], best["objective_high"]) == card.intervals["objective"]
     assert table[3]["prompt_id"] == results.transfer[0].prompt_id
+
+
+async def test_prompts_of_other_targets_have_their_rows_too():
+    results = await brief_results(
+        tasks={name: brief_task(name) for name in ("reviews", "tickets", "mails")},
+        stages={
+            "source": {"tasks": ["reviews"], "steps": 1, "keep": 1, "seed_prompts": ["Decide."]},
+            "target": {"tasks": ["tickets", "mails"], "steps": 1, "finalists": 2, "matrix": True},
+        },
+    )
+    tried = [row for row in rows(results) if row["role"] == "transfer"]
+    assert len(tried) == len(results.transfer) > 1
+    assert all(row["text"] for row in tried)
 
 
 async def test_the_dataframe_holds_the_rows():
