@@ -6,7 +6,7 @@ import msgspec
 
 from ..runtime.bus import Bus
 from ..runtime.concurrency import Done, settle
-from ..runtime.errors import BudgetReached, EndpointError, NoServer, PoisonRequest, ServerClosed
+from ..runtime.errors import UNUSABLE, BudgetReached
 from ..runtime.evaluation.evaluate import evaluate
 from ..runtime.evaluation.objective import Objective
 from ..runtime.evaluation.outcomes import Outcomes
@@ -18,9 +18,6 @@ from ..runtime.tasks.example import Example, Splits
 from .judging import Judging
 from .messages import Compare, JudgePrompt, ProblemMet, Score, Scored, Split
 from .record import Record
-
-UNUSABLE = (EndpointError, NoServer, ServerClosed, PoisonRequest)
-"""Errors that say a target cannot be used: its endpoint, or whoever hosted it."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -41,7 +38,7 @@ class Verdict(msgspec.Struct, frozen=True):
         scored = dict(self.scored)
         for pair, more in other.scored.items():
             scored[pair] = scored[pair].merged(more) if pair in scored else more
-        return Verdict(scored, self.rated or other.rated)
+        return Verdict(scored, self.rated if _usable(self.rated) else other.rated)
 
 
 class Panel:
@@ -195,7 +192,7 @@ class Panel:
             return None
         if prompt.id not in self._words:
             rated = await self._bus.ask(JudgePrompt(prompt=prompt))
-            if not (rated.first or rated.second):
+            if not _usable(rated):
                 return rated
             self._words[prompt.id] = rated
         return self._words[prompt.id]
@@ -214,6 +211,10 @@ class Panel:
         if model not in self.lost:
             self.lost[model] = reason
             await self._record(ProblemMet(scope=model, problem=f"target {model} is lost: {reason}"))
+
+
+def _usable(rated: Rated | None) -> bool:
+    return rated is not None and bool(rated.first or rated.second)
 
 
 def _unrated(names: Collection[str], told: Reliability | None) -> str:

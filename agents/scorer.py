@@ -8,7 +8,7 @@ from anyio.abc import TaskGroup
 
 from ..runtime.bus import Bus
 from ..runtime.concurrency import Done, settle
-from ..runtime.errors import BudgetReached, EndpointError
+from ..runtime.errors import UNUSABLE, BudgetReached
 from ..runtime.evaluation.custom import measured
 from ..runtime.evaluation.grading import grade
 from ..runtime.evaluation.outcomes import Outcomes
@@ -64,7 +64,7 @@ class Scorer:
             parts,
             partial(self._batch, request),
             limit=max(1, len(parts)),
-            catch=(BudgetReached, EndpointError),
+            catch=(BudgetReached, *UNUSABLE),
         )
         batches: list[_Batch] = []
         for end in ends:

@@ -34,6 +34,9 @@ from .plan import Plan
 from .race import Finish, Race
 from .record import Record
 
+_Standing = tuple[bool, float]
+"""Whether the best prompt meets every required bound, and its objective."""
+
 
 class _Noted(msgspec.Struct, frozen=True):
     """The notes after a step; None, and why, where the reference LLM could not take them."""
@@ -160,8 +163,8 @@ class Search:
             fresh = await self._step(step, fresh)
             now = self._best()
             best, stalled = now, 0 if _above(now, best) else stalled + 1
-            if plan.pace.until is not None and best is not None and best >= plan.pace.until:
-                return f"objective {best:.3f} on train reaches {plan.pace.until:g} after step {step}"
+            if plan.pace.until is not None and best is not None and best >= (True, plan.pace.until):
+                return f"objective {best[1]:.3f} on train reaches {plan.pace.until:g} after step {step}"
             if plan.pace.patience is not None and stalled >= plan.pace.patience and step < plan.pace.steps:
                 return f"no progress in {stalled} steps, the last was step {step}"
         return "all steps taken"
@@ -261,8 +264,9 @@ class Search:
             behind=finish.behind,
         )
 
-    def _best(self) -> float | None:
-        return next((value for _, value in self.pool.finishers()), None)
+    def _best(self) -> _Standing | None:
+        best = next(iter(self.pool.finishers()), None)
+        return None if best is None else (self._panel.feasible(best[0].scores), best[1])
 
 
 def _leakage(tasks: Sequence[str], panel: Panel) -> Leakage:
@@ -272,5 +276,5 @@ def _leakage(tasks: Sequence[str], panel: Panel) -> Leakage:
     return Leakage(chosen_by + reported_on, shown)
 
 
-def _above(value: float | None, other: float | None) -> bool:
+def _above(value: _Standing | None, other: _Standing | None) -> bool:
     return value is not None and (other is None or value > other)

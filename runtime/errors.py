@@ -132,3 +132,7 @@ class Rejected(CallFailed):
 
 class ContextTooLong(Rejected):
     """The messages do not fit the model's context: the prompt caused it, so it is graded, not failed."""
+
+
+UNUSABLE = (EndpointError, NoServer, ServerClosed, PoisonRequest)
+"""Errors that say a target cannot be used: its endpoint, or whoever hosted it."""

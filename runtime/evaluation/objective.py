@@ -53,8 +53,9 @@ class Objective(msgspec.Struct, frozen=True):
 
     @property
     def by_rows(self) -> bool:
-        """Whether everything it weighs is measured row by row, so that two prompts can be tested on rows."""
-        return all(name in METRICS for name, weight in self.weights.items() if weight > 0)
+        """Whether all it weighs or requires is measured row by row, so that prompts can be tested on rows."""
+        weighed = [name for name, weight in self.weights.items() if weight > 0]
+        return all(name in METRICS or name == "objective" for name in (*weighed, *self.require))
 
     def value(self, values: Mapping[str, float | None]) -> float | None:
         """The objective of one prompt's metrics; None when everything with a weight is undefined.

@@ -1,6 +1,7 @@
 """Two prompts on the same examples: what the one gains over the other, metric by metric."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -58,12 +59,13 @@ def gains(
     comparison = _Comparison(best.select(common), baseline.select(common), objective, judged)
     draws = comparison.resampled(counts, seed)
     left_out = comparison.resampled(leave_outs, seed)
-    permuted = comparison.swapped(seed)
+    permuted = comparison.swapped(partial(swaps, len(common), seed=seed))
+    observed = comparison.observed()
     found: dict[str, Gain] = {}
     for name, difference in comparison.points().items():
         interval = bca(difference, draws[name], left_out[name]) if len(common) > 1 else None
         low, high = interval or (None, None)
-        p = comparison.exact(name, permutation(difference, permuted[name]))
+        p = comparison.exact(name, permutation(observed.get(name, difference), permuted[name]))
         found[name] = Gain(difference, low, high, p, METRICS[name].better if name in METRICS else "higher")
     return found
 
@@ -119,8 +121,16 @@ class _Comparison:
         )
         return {name: one[name] - other[name] for name in shown(one)}
 
-    def swapped(self, seed: int) -> dict[str, Vector]:
-        """The differences where the prompts exchange rows by the toss of a coin."""
+    def observed(self) -> dict[str, float]:
+        """What a permutation is held against where that is not the difference itself: bins of equal mass are
+        those of both prompts' rows together."""
+        if self._objective.binning != "mass":
+            return {}
+        none = np.zeros((1, len(self._tables[0])), dtype=np.int32)
+        return {name: float(values[0]) for name, values in self.swapped(lambda: [none]).items()}
+
+    def swapped(self, exchanged: Callable[[], Iterable[Counts]]) -> dict[str, Vector]:
+        """The differences where the prompts exchange the rows that are marked."""
 
         def best(marks: Counts) -> dict[str, Vector]:
             return self._pooled(np.hstack([1 - marks, marks]))
@@ -129,8 +139,7 @@ class _Comparison:
             return self._pooled(np.hstack([marks, 1 - marks]))
 
         one, other = (
-            with_objective(gathered(side, swaps(len(self._tables[0]), seed=seed)), self._objective, {})
-            for side in (best, baseline)
+            with_objective(gathered(side, exchanged()), self._objective, {}) for side in (best, baseline)
         )
         return {name: one[name] - other[name] for name in shown(one)}
 

@@ -2,10 +2,11 @@
 
 from functools import reduce
 
+import anyio
 import pytest
 
 from transfer_prompting.agents.judging import Judging
-from transfer_prompting.agents.messages import Exhibit, Scored
+from transfer_prompting.agents.messages import Answer, Answered, Exhibit, Scored
 from transfer_prompting.agents.panel import Verdict
 from transfer_prompting.runtime.evaluation.custom import Own
 from transfer_prompting.runtime.evaluation.objective import Objective
@@ -45,6 +46,23 @@ async def test_of_all_blocks_the_worst_responses_are_kept_and_no_more_than_asked
         ]
     kept = first.merged(second).scored["mails", "small"].responses
     assert [response.example for response in kept] == ["000", "004"]
+
+
+async def test_a_server_that_goes_away_with_many_batches_loses_its_target_alone():
+    server, asked = anyio.CancelScope(), 0
+
+    async def leave(request: Answer) -> Answered:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            server.cancel()
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async with panel(right_every(4), answers=leave, within=server) as lonely:
+        lost = await lonely.score(PROMPT, {"mails": rows(60)}, models=["small"])
+    assert lost.scored == {}
+    assert "stopped before it answered" in lonely.lost["small"]
 
 
 async def test_a_row_that_was_answered_before_is_refused():

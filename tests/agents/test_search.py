@@ -164,6 +164,14 @@ async def test_a_search_stops_when_its_target_is_reached_and_says_so(tmp_path: P
     assert all("reaches 0.3 after step 1" in search.reason for search in results.searches)
 
 
+async def test_a_prompt_that_misses_a_bound_is_not_good_enough_to_stop(tmp_path: Path):
+    formless = helpful_world(vocabulary=("stepwise", "carefully", "plainly"))
+    scorer = {"require": {"ifr": 0.99}}
+    async with simulated(tmp_path, formless, stages=_stages(until=0.3), scorer=scorer) as (scenario, _, _):
+        results, _ = await watched(scenario)
+    assert [search.reason for search in results.searches] == ["all steps taken"] * len(results.searches)
+
+
 async def test_a_search_stops_when_nothing_gets_better_and_says_so(tmp_path: Path):
     barren = helpful_world(worth={}, vocabulary=tuple("abcdefgh"))
     stages = _stages(patience=2, steps=6)

@@ -1,10 +1,11 @@
 """A panel over real agents, whose target is a function: questions in, replies out, no model call."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
 import anyio
+from anyio.abc import TaskStatus
 
 from transfer_prompting.agents.judging import Judging
 from transfer_prompting.agents.messages import Answer, Answered, Exhibit, Judged, JudgeResponses
@@ -26,6 +27,8 @@ READING = Reading(read="generate", confidence="verbalised")
 PROMPT = Prompt(text="Decide.")
 
 Target = Callable[[Prompt, Question], Reply | Failed]
+
+Answering = Callable[[Answer], Awaitable[Answered]]
 
 Judge = Callable[[Exhibit], float | None]
 """A rating from 1 to 5, or none that is usable."""
@@ -72,10 +75,13 @@ async def panel(
     objective: Objective | None = None,
     judging: Judging | None = None,
     judge: Judge = fair,
+    answers: Answering | None = None,
+    within: anyio.CancelScope | None = None,
 ) -> AsyncGenerator[Panel]:
     """A panel of one task and one model, `small`, over a bus that encodes every message.
 
-    `judge` rates every quality of a response alike. Nobody serves comparisons.
+    `judge` rates every quality of a response alike. Nobody serves comparisons. `answers` serves the model in
+    the place of `target`; it goes away when the scope `within` is cancelled.
     """
     tasks: Mapping[str, Task] = {task.name: task}
     judging = judging or Judging()
@@ -86,11 +92,15 @@ async def panel(
     async def rate(request: JudgeResponses) -> Judged:
         return Judged(tuple(rated(shown.example, judge(shown), judging) for shown in request.exhibits))
 
+    async def serve(*, task_status: TaskStatus[None]) -> None:
+        with within or anyio.CancelScope():
+            await bus.serve(Answer, answers or answer, key="small", workers=3, task_status=task_status)
+
     with anyio.fail_after(30):
         async with EncodingBus() as bus, anyio.create_task_group() as group:
             scorer = Scorer(bus, tasks=tasks, readings={(task.name, "small"): reading}, judging=judging)
             await scorer.start(group, model="small", workers=2)
-            await group.start(partial(bus.serve, Answer, answer, key="small", workers=2))
+            await group.start(serve)
             await group.start(partial(bus.serve, JudgeResponses, rate, workers=2))
             yield Panel(
                 bus,

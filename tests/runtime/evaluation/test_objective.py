@@ -142,3 +142,9 @@ def test_a_scenario_without_weights_means_the_documented_ones():
     objective = Objective.of(Scorer(require={"ifr": 0.9}))
     assert objective.weights == DEFAULT_OBJECTIVE
     assert objective.require == {"ifr": 0.9}
+
+
+def test_what_no_row_can_tell_is_not_by_rows_whether_weighed_or_required():
+    assert Objective(require={"ifr": 0.9, "objective": 0.5}).by_rows
+    assert not Objective({"accuracy": 1.0, "judged.relevance": 0.5}).by_rows
+    assert not Objective(require={"judged.relevance": 3.0}).by_rows

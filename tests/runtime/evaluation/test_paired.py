@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, kstest
 
+from transfer_prompting.runtime.evaluation.binning import Binning
 from transfer_prompting.runtime.evaluation.evaluate import evaluate
 from transfer_prompting.runtime.evaluation.metrics import METRICS
 from transfer_prompting.runtime.evaluation.objective import Objective
@@ -21,8 +22,10 @@ from support.graded import drawn, graded, responses
 OBJECTIVE = Objective()
 
 
-def compared(best: list[Graded], baseline: list[Graded], seed: int = 7) -> dict[str, Gain]:
-    return gains(Outcomes.of(best), Outcomes.of(baseline), OBJECTIVE, seed=seed)
+def compared(
+    best: list[Graded], baseline: list[Graded], objective: Objective = OBJECTIVE, *, seed: int = 7
+) -> dict[str, Gain]:
+    return gains(Outcomes.of(best), Outcomes.of(baseline), objective, seed=seed)
 
 
 def test_a_gain_is_the_difference_of_the_scorecards():
@@ -102,10 +105,13 @@ def test_labels_that_only_one_prompt_answers_are_aligned():
     assert compared(best, baseline)["balanced_accuracy"].difference == 1.0
 
 
-def test_under_no_difference_p_values_are_uniform():
+@pytest.mark.parametrize("binning", ["width", "mass"])
+def test_under_no_difference_p_values_are_uniform(binning: Binning):
     """120 pairs of equally good prompts; accuracy's p is discrete, so it is held to its level alone."""
+    objective = Objective(binning=binning)
     found = [
-        compared(drawn(60, seed=2 * i, digits=6), drawn(60, seed=2 * i + 1, digits=6)) for i in range(120)
+        compared(drawn(60, seed=2 * i, digits=6), drawn(60, seed=2 * i + 1, digits=6), objective)
+        for i in range(120)
     ]
     for name in ("objective", "auroc", "ece", "brier", "aurc"):
         assert (
