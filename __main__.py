@@ -28,13 +28,14 @@ from .runtime.report.page import write_page
 from .runtime.report.promptfoo import as_promptfoo
 from .runtime.report.results import TargetResult, in_folder, run_folders
 from .runtime.report.summary import summary
+from .runtime.tasks.presets import find_preset
 from .runtime.tasks.presets import presets as every_preset
 from .scenarios import load
 from .scenarios.load import bundled, completions
 from .scenarios.schema import json_schema
 from .scenarios.starter import Place
 from .starting import Answers, at_terminal, interview, starter_of, write_starter
-from .views import estimate_view, peek_view, presets_view
+from .views import estimate_view, peek_view, preset_view, presets_view
 from .working import run_worker
 
 
@@ -169,12 +170,23 @@ def peek(
 
 
 @app.command()
-def presets() -> None:
-    """List the presets: public data sets with a ready mapping.
+def presets(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Show this one, with source and licence.")
+    ] = None,
+) -> None:
+    """List the presets, ready mappings of public data sets, or show one of them.
 
-    Example: tprompt presets
+    A preset brings no rows: name the files of the set in `data` or `files` of the task.
+
+    Examples:
+
+        tprompt presets
+
+        tprompt presets boolq
     """
-    Console().print(presets_view(every_preset()))
+    shown = presets_view(every_preset()) if name is None else preset_view(find_preset(name))
+    Console().print(shown, highlight=False)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """What commands that make no call print: plans, rows and presets."""
 
 from collections.abc import Iterable, Mapping
+from itertools import groupby
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -10,6 +11,8 @@ from rich.text import Text
 from .agents.estimate import Estimate
 from .runtime.tasks.peek import Peek, PeekedRow
 from .runtime.tasks.presets import Preset
+
+NO_ROWS = "A preset brings no rows: a task with it also names files, in `data` or `files`."
 
 
 def estimate_view(estimate: Estimate) -> RenderableType:
@@ -42,22 +45,32 @@ def peek_view(peeks: Iterable[Peek]) -> RenderableType:
 
 
 def presets_view(presets: Iterable[Preset]) -> RenderableType:
-    """The presets with kind, domain, source and licence."""
-    table = Table()
-    for column in ("preset", "kind", "domain"):
-        table.add_column(column, no_wrap=True)
-    for column in ("set", "source", "licence"):
-        table.add_column(column)
-    for preset in presets:
-        table.add_row(
-            preset.name,
-            preset.kind,
-            preset.domain,
-            preset.title,
-            escape(preset.source),
-            escape(preset.licence),
-        )
-    return table
+    """The presets by domain with kind and set, on 80 columns."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    for domain, members in groupby(presets, lambda preset: preset.domain):
+        grid.add_row(Text(domain, style="bold"))
+        for preset in members:
+            grid.add_row(f"  {preset.name}", preset.kind, escape(preset.title))
+    return Group(grid, "", "tprompt presets NAME shows source and licence.", NO_ROWS)
+
+
+def preset_view(preset: Preset) -> RenderableType:
+    """What one preset stands for, and where its set comes from."""
+    told = {
+        "set": preset.title,
+        "kind": preset.kind,
+        "domain": preset.domain,
+        "source": preset.source,
+        "licence": preset.licence,
+        "prompt": preset.prompt,
+        "note": preset.note,
+    }
+    grid = Table.grid(padding=(0, 2))
+    for key, value in told.items():
+        if value:
+            grid.add_row(key, escape(value))
+    return Group(Text(preset.name, style="bold"), grid, "", NO_ROWS)
 
 
 def _heading(peek: Peek) -> Iterable[RenderableType]:

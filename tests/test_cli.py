@@ -12,6 +12,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from transfer_prompting.__main__ import app
+from transfer_prompting.runtime.tasks.presets import Preset, presets
 
 from support.commands import told, tprompt
 from support.runs import scenario_data, simulated, write_scenario
@@ -164,6 +165,33 @@ async def test_json_is_one_event_a_line_and_ends_with_the_path_of_the_results(tm
 def test_every_command_shows_an_example_in_its_help(name: str):
     shown = CliRunner().invoke(app, [name, "--help"]).output
     assert f"tprompt {name}" in shown.partition("Example")[2]
+
+
+def printed(*arguments: str) -> str:
+    """What a command prints at 80 columns."""
+    return CliRunner().invoke(app, [*arguments], env={"COLUMNS": "80", "NO_COLOR": "1"}).output
+
+
+def test_the_presets_are_readable_at_80_columns():
+    lines = [line.rstrip() for line in printed("presets").splitlines()]
+    assert max(len(line) for line in lines) <= 80
+    for preset in presets():
+        rows = [line for line in lines if line.startswith(f"  {preset.name} ")]
+        assert [line.split()[1] for line in rows] == [preset.kind]
+        assert preset.domain in lines
+    assert "…" not in "".join(lines)
+    assert "`data` or `files`" in lines[-1]
+
+
+@pytest.mark.parametrize("preset", presets(), ids=lambda preset: preset.name)
+def test_one_preset_is_shown_with_source_and_licence(preset: Preset):
+    words = printed("presets", preset.name).split()
+    for text in (preset.source, preset.licence, preset.prompt):
+        assert set(text.split()) <= set(words)
+
+
+async def test_a_mistyped_preset_is_told_the_nearest():
+    assert "no preset 'bolq'; did you mean boolq" in told(await tprompt("presets", "bolq"), 2)
 
 
 def test_lists_in_the_examples_of_help_are_shown_whole():
