@@ -1,6 +1,7 @@
 """What is rated and measured beside the answers, and when."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -35,10 +36,15 @@ class Judging(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(
-        cls, scorer: Scorer, objective: Objective, metrics: Mapping[str, OwnMetric] | None = None
+        cls,
+        scorer: Scorer,
+        objective: Objective,
+        metrics: Mapping[str, OwnMetric] | None = None,
+        *,
+        folder: Path,
     ) -> "Judging":
         """What a scenario's `scorer` section asks for; `metrics` are those of its own metrics that are not to
-        be imported.
+        be imported, and `folder` holds modules of others.
 
         Raises InputError when a quality is weighed or required that is not rated, a metric of one's own
         cannot be loaded, or one of `metrics` is not asked for.
@@ -55,7 +61,9 @@ class Judging(msgspec.Struct, frozen=True, kw_only=True):
             prompts=words,
             sample=scorer.judge_sample,
             weighed=frozenset(name.removeprefix(JUDGED) for name in needed if name.startswith(JUDGED)),
-            metrics=_loaded({**dict.fromkeys(scorer.metrics, "scorer.metrics"), **own}, metrics or {}),
+            metrics=_loaded(
+                {**dict.fromkeys(scorer.metrics, "scorer.metrics"), **own}, metrics or {}, folder
+            ),
         )
 
     @property
@@ -120,7 +128,7 @@ def _rubric(quality: str) -> str:
     return prompts.template(f"judge_rubric_{quality}")
 
 
-def _loaded(keys: Mapping[str, str], given: Mapping[str, OwnMetric]) -> dict[str, OwnMetric]:
+def _loaded(keys: Mapping[str, str], given: Mapping[str, OwnMetric], folder: Path) -> dict[str, OwnMetric]:
     if strangers := sorted(given.keys() - keys.keys()):
         raise InputError(
             f"metrics: {', '.join(strangers)}: not asked for; name it in scorer.objective, scorer.require or "
@@ -129,7 +137,7 @@ def _loaded(keys: Mapping[str, str], given: Mapping[str, OwnMetric]) -> dict[str
     found: dict[str, OwnMetric] = {}
     for name, key in keys.items():
         try:
-            found[name] = given[name] if name in given else load(name)
+            found[name] = given[name] if name in given else load(name, folder)
         except InputError as error:
             raise InputError(f"{key}: {error}") from error
     return found

@@ -391,4 +391,4 @@ class Team:
 
     def _judging(self) -> Judging:
         scorer = self.scenario.scorer
-        return Judging.of(scorer, Objective.of(scorer), self._metrics)
+        return Judging.of(scorer, Objective.of(scorer), self._metrics, folder=self.scenario.folder)

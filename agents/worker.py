@@ -134,7 +134,7 @@ class Worker:
             target = target_agent(bus, scenario, name, client=client, tasks=self._tasks, readings=readings)
             await target.start(tasks, workers=batches_at_once(scenario, name))
         if self._hosts.scorer:
-            judging = Judging.of(scenario.scorer, Objective.of(scenario.scorer))
+            judging = Judging.of(scenario.scorer, Objective.of(scenario.scorer), folder=scenario.folder)
             scorer = Scorer(bus, tasks=self._tasks, readings=readings, judging=judging)
             for name in hosted(scenario):
                 await scorer.start(tasks, model=name, workers=batches_at_once(scenario, name))

@@ -90,6 +90,16 @@ async def test_validate_warns_of_a_cap_in_dollars_that_a_model_without_a_price_e
     assert "! budget.usd counts nothing for model 'writer': it has no price" in done.stdout
 
 
+async def test_the_console_script_finds_metrics_beside_the_scenario(tmp_path: Path):
+    scorer = {"metrics": ["shop.metrics:brevity"]}
+    write_scenario(tmp_path, scenario_data("http://127.0.0.1:9/v1", scorer=scorer))
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "metrics.py").write_text("def brevity(rows): return None")
+    with anyio.fail_after(60):
+        done = await anyio.run_process([SCRIPT, "validate", tmp_path / "scenario.yaml"], check=False)
+    assert done.returncode == 0, done.stderr
+
+
 WRONG = [
     ("endpoints.server.timout=3", "did you mean 'timeout'"),
     ("tasks.tickets.data=none.jsonl", "none.jsonl"),

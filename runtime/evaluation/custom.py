@@ -1,8 +1,11 @@
 """Metrics of one's own: any Python function of the graded responses, named in the scenario."""
 
 import math
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import cast
 
 import msgspec
@@ -22,8 +25,9 @@ class Own(msgspec.Struct, frozen=True):
     rows: int
 
 
-def load(name: str) -> OwnMetric:
-    """The function named `package.module:function`.
+def load(name: str, folder: Path) -> OwnMetric:
+    """The function named `package.module:function`, of a module that is installed, in `folder` or in the
+    working directory.
 
     Raises InputError when the name has another form, or its module cannot be imported or lacks the function.
     """
@@ -31,15 +35,30 @@ def load(name: str) -> OwnMetric:
         raise InputError(f"metric {name}: expected package.module:function")
     module_name, _, function_name = name.partition(":")
     try:
-        module = import_module(module_name)
+        with _importable(folder, Path.cwd()):
+            module = import_module(module_name)
     except ImportError as error:
         raise InputError(
-            f"metric {name}: module {module_name} cannot be imported ({error}); install it or mend the name"
+            f"metric {name}: module {module_name} cannot be imported ({error}); install it, put it beside "
+            "the scenario file, or mend the name"
         ) from error
     found: object = getattr(module, function_name, None)
     if not callable(found):
         raise InputError(f"metric {name}: module {module_name} has no function {function_name}")
     return cast(OwnMetric, found)
+
+
+@contextmanager
+def _importable(*folders: Path) -> Generator[None]:
+    """Modules in these folders can be imported too; what is installed goes before them."""
+    added = [
+        path for path in dict.fromkeys(str(folder.absolute()) for folder in folders) if path not in sys.path
+    ]
+    sys.path += added
+    try:
+        yield
+    finally:
+        sys.path[:] = [path for path in sys.path if path not in added]
 
 
 def measure(name: str, metric: OwnMetric, responses: list[Graded]) -> float | None:

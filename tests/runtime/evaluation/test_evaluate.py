@@ -1,5 +1,7 @@
 """From outcomes to a scorecard; the baselines beside it; metrics of one's own."""
 
+import statistics
+import sys
 from pathlib import Path
 
 import msgspec
@@ -125,13 +127,34 @@ def test_an_open_answer_space_has_no_baselines():
     assert chance(Labels("A"), []) == Chance(None, None)
 
 
+def own_metric(path: Path) -> None:
+    path.write_text("def right(rows):\n    return sum(r.correct for r in rows) / len(rows)\n")
+
+
 def test_a_metric_of_ones_own_is_loaded_by_its_dotted_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / "shop_metrics.py").write_text(
-        "def right(rows):\n    return sum(r.correct for r in rows) / len(rows)\n"
-    )
+    own_metric(tmp_path / "shop_metrics.py")
     monkeypatch.syspath_prepend(tmp_path)
     name = "shop_metrics:right"
-    assert measure(name, load(name), [graded("1"), graded("2", right=False)]) == 0.5
+    found = load(name, tmp_path / "elsewhere")
+    assert measure(name, found, [graded("1"), graded("2", right=False)]) == 0.5
+
+
+@pytest.mark.parametrize("inside", ["", "scenarios"])
+def test_a_metrics_module_may_lie_beside_the_scenario_or_in_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: str
+):
+    monkeypatch.chdir(tmp_path)
+    package = f"shop{inside}"
+    (tmp_path / inside / package).mkdir(parents=True)
+    own_metric(tmp_path / inside / package / "metrics.py")
+    before = [*sys.path]
+    assert callable(load(f"{package}.metrics:right", Path("scenarios")))
+    assert sys.path == before
+
+
+def test_what_is_installed_goes_before_what_lies_beside_the_scenario(tmp_path: Path):
+    own_metric(tmp_path / "statistics.py")
+    assert load("statistics:fmean", tmp_path) is statistics.fmean
 
 
 @pytest.mark.parametrize(
@@ -145,7 +168,7 @@ def test_a_metric_of_ones_own_is_loaded_by_its_dotted_name(tmp_path: Path, monke
 )
 def test_a_metric_that_cannot_be_loaded_is_named(name: str, message: str):
     with pytest.raises(InputError, match=message):
-        load(name)
+        load(name, Path())
 
 
 @pytest.mark.parametrize("value", [1.5, -0.1, float("nan"), "much"])
