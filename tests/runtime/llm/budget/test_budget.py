@@ -182,7 +182,7 @@ async def test_tokens_are_held_back_in_proportion(path: Path) -> None:
         budget.hold(Held(50))
         client = stack(server, budget, ledger)
         answered, _, _ = await ask_many(client, range(100), at_once=8)
-        assert 45 <= answered <= 50
+        assert 42 <= answered <= 45  # of 100 such calls, less a tenth of the 50 held
         budget.release()
         assert await ask_many(client, range(100, 140), at_once=8) == (40, 0, 0)
 
