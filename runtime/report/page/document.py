@@ -34,6 +34,9 @@ SCRIPTS = (
 )
 """In the order in which they are joined into one script."""
 
+_LOADED = '\ndocument.dispatchEvent(new Event("plotly"));\n'
+"""Behind plotly: drawing begins before the parser has come to the responses."""
+
 _PACKAGE = __name__.rpartition(".")[0]
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
 
@@ -82,7 +85,7 @@ def plotly_script() -> str:
         path = Path(folder) / "package_data" / "plotly.min.js"
         if path.is_file():
             # The HTML parser ends a script at the first closing tag, even inside a string.
-            return path.read_text(encoding="utf-8").replace("</script", "<\\/script")
+            return path.read_text(encoding="utf-8").replace("</script", "<\\/script") + _LOADED
     return ""
 
 

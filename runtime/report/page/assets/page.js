@@ -84,15 +84,24 @@ function markPlace() {
   document.querySelectorAll("main > section").forEach((section) => seen.observe(section));
 }
 
-// The answer can be read before plotly and the responses, which stand further down the file, are there.
+const { dataset } = document.documentElement;
+
+async function begin() {
+  await plots.drawInView();
+  dataset.ready = "true";
+}
+
+// The answer can be read before plotly is there, and its plots before the responses further down the file.
 const first = JSON.parse(document.getElementById("view").textContent);
 render(first, []);
 markPlace();
+let begun = null;
+document.addEventListener("plotly", () => {
+  begun = begin();
+});
 document.addEventListener("DOMContentLoaded", async () => {
   const blocks = [...document.querySelectorAll("script.block")].map((block) => block.textContent);
-  const { dataset } = document.documentElement;
-  await plots.drawInView();
-  dataset.ready = "true";
+  await (begun || begin());
   if (blocks.length) show("responses", renderResponses(first, blocks));
   if (live) follow();
   await plots.drawAll();
