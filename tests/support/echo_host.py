@@ -7,6 +7,7 @@ but for texts that begin with `hold` (never) or `die` (it kills itself).
 import os
 import signal
 import sys
+from collections.abc import Callable
 from functools import partial
 
 import anyio
@@ -15,6 +16,9 @@ from transfer_prompting.runtime.bus import Event, Request
 from transfer_prompting.runtime.bus.nats import NatsBus, NatsServer
 
 BEAT = 0.2
+
+Join = Callable[..., NatsBus]
+"""Makes buses of one session."""
 
 
 class Echoed(Event, frozen=True):
