@@ -69,7 +69,7 @@ def writing(scenario: Scenario) -> Writing:
 
 def batches_at_once(scenario: Scenario, model: str) -> int:
     """Batches at once: half again as many as fill the endpoint, so that it never waits for the next."""
-    concurrency = scenario.endpoints[scenario.models[model].endpoint].limits.concurrency
+    concurrency = scenario.endpoint_of(model).limits.concurrency
     return -(-3 * concurrency // (2 * BATCH)) + 1
 
 

@@ -5,7 +5,7 @@ from ..runtime.tasks.peek import Peek, peek
 from ..scenarios import Scenario
 from ..scenarios.nearest import nearest
 from .loading import prepared
-from .readings import probed, resolve
+from .readings import foreseen, probed
 
 
 def peeks(scenario: Scenario, task: str | None = None, rows: int = 3) -> list[Peek]:
@@ -18,8 +18,7 @@ def peeks(scenario: Scenario, task: str | None = None, rows: int = 3) -> list[Pe
     if task is not None and task not in scenario.tasks:
         raise InputError(f"{scenario.name}: no task {task!r}; {nearest(task, scenario.tasks)}")
     model = scenario.targets[0]
-    able = scenario.endpoints[scenario.models[model].endpoint].logprobs is not False
     loaded = {name: prepared(scenario, name) for name in ([task] if task else scenario.tasks)}
-    readings = resolve(scenario, {name: one.task for name, one in loaded.items()}, {model: able})
+    readings = foreseen(scenario, {name: one.task for name, one in loaded.items()}, [model])
     assumed = probed(scenario, model)
     return [peek(one, model, readings[name, model], rows, assumed=assumed) for name, one in loaded.items()]

@@ -49,7 +49,7 @@ async def logprobs(
 
 
 async def _able(scenario: Scenario, parts: Parts, model: str, models: Models) -> bool:
-    endpoint = scenario.endpoints[scenario.models[model].endpoint]
+    endpoint = scenario.endpoint_of(model)
     if model in parts.targets:
         return False
     if model in parts.served or not probed(scenario, model):

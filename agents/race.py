@@ -108,8 +108,11 @@ class Race:
     ) -> dict[str, Behind | None]:
         """Who leaves after a rung, by id; without a distance where nothing about it is known."""
         doomed = [id for id in running if self._doomed(verdicts[id])]
-        able = {id: self._panel.able(verdicts[id]) for id in running}
-        racers = [Racer(id, verdicts[id].outcomes, able=able[id]) for id in running if id not in doomed]
+        racers = [
+            Racer(id, verdicts[id].outcomes, able=self._panel.able(verdicts[id]))
+            for id in running
+            if id not in doomed
+        ]
         racers += [
             Racer(old.prompt.id, old.outcomes, fresh=False, able=self._panel.feasible(old.scores))
             for old in incumbents

@@ -1,6 +1,6 @@
 """How each task is read from each model: `auto` in the scenario, resolved by what the endpoint can do."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from ..runtime.errors import InputError
 from ..runtime.tasks.task import ConfidenceSource, Reading, Task
@@ -33,10 +33,21 @@ def resolve(
     }
 
 
+def foreseen(
+    scenario: Scenario, tasks: Mapping[str, Task], models: Iterable[str], functions: Collection[str] = ()
+) -> dict[tuple[str, str], Reading]:
+    """The readings before any call: where the scenario does not say whether an endpoint returns
+    log-probabilities, it is taken to. Raises InputError as `resolve` does."""
+    able = {
+        name: name not in functions and scenario.endpoint_of(name).logprobs is not False for name in models
+    }
+    return resolve(scenario, tasks, able, functions)
+
+
 def probed(scenario: Scenario, model: str) -> bool:
     """Whether the model's endpoint is asked once for log-probabilities: the scenario does not say whether it
     returns them, and how a task is read turns on it."""
-    endpoint = scenario.endpoints[scenario.models[model].endpoint]
+    endpoint = scenario.endpoint_of(model)
     return endpoint.logprobs is None and any(
         _needs_logprobs(scenario, task, model) for task in scenario.tasks.values()
     )
@@ -56,7 +67,7 @@ def _chosen(scenario: Scenario, settings: TaskSettings, model: str) -> Confidenc
 
 def _reading(scenario: Scenario, name: str, task: Task, model: str, able: bool, function: bool) -> Reading:
     settings = scenario.tasks[name]
-    endpoint = scenario.endpoints[scenario.models[model].endpoint]
+    endpoint = scenario.endpoint_of(model)
     likelihood = settings.read == "likelihood"
     if likelihood and not task.closed:
         raise InputError(

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar, overload
@@ -22,7 +23,7 @@ from ..runtime.llm.budget.budget import Budget
 from ..runtime.llm.connection import Client
 from ..runtime.llm.json_probe import probe_json_object
 from ..runtime.llm.ledger.ledger import open_ledger
-from ..runtime.llm.stack import Models, SpendingNow, check_endpoints, open_models
+from ..runtime.llm.stack import Models, SpendingNow, check_endpoints, open_models, used_endpoints
 from ..runtime.log import open_log
 from ..runtime.report.page import write_page
 from ..runtime.report.responses import open_responses
@@ -47,7 +48,7 @@ from .panel import Panel
 from .parts import Parts
 from .plan import hosted
 from .preflight import logprobs, lost_targets
-from .readings import resolve
+from .readings import foreseen, resolve
 from .record import Record
 from .reference import Reference
 from .scorer import Readings, Scorer
@@ -137,7 +138,7 @@ class Team:
 
     def _checked(self) -> tuple[dict[str, LoadedTask], Readings]:
         variants(self.scenario, self.scenario.folder)
-        judging = self._judging()
+        judging = self._judging
         writing(self.scenario)
         self._parts.check(self.scenario)
         check_endpoints(self.scenario, self._parts.clients_for(self.scenario), self._parts.served)
@@ -148,20 +149,14 @@ class Team:
     def estimate(self) -> Estimate:
         """What the run would take; no call is made. Raises InputError as `check` does."""
         loaded, readings = self._checked()
-        return estimate(self.scenario, self._strategy, loaded, readings, self._judging())
+        return estimate(self.scenario, self._strategy, loaded, readings, self._judging)
 
     def readings(self, loaded: Mapping[str, LoadedTask]) -> Readings:
         """How each task is read from each model, before any call: what endpoints can do is taken from the
         scenario, and log-probabilities are assumed where it says nothing. Raises InputError where they are
         needed and the scenario denies them."""
-        scenario = self.scenario
         tasks = {name: task.task for name, task in loaded.items()}
-        endpoints = {name: scenario.endpoints[scenario.models[name].endpoint] for name in hosted(scenario)}
-        able = {
-            name: endpoint.logprobs is not False and name not in self._parts.targets
-            for name, endpoint in endpoints.items()
-        }
-        return resolve(scenario, tasks, able, self._parts.targets)
+        return foreseen(self.scenario, tasks, hosted(self.scenario), self._parts.targets)
 
     def prepared(self) -> dict[str, LoadedTask]:
         """The tasks of the scenario with their rows; InputError when data is missing or wrong."""
@@ -267,7 +262,7 @@ class Team:
         scenario, out = self.scenario, self._out
         self._started = anyio.current_time()
         loaded = self.check()
-        objective, judging = Objective.of(scenario.scorer), self._judging()
+        objective, judging = Objective.of(scenario.scorer), self._judging
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
             refuse_another_run(scenario, out)
@@ -345,13 +340,13 @@ class Team:
     async def _lost(self) -> dict[str, str]:
         scenario, parts = self.scenario, self._parts
         given = parts.clients_for(scenario)
-        ours = [name for name in check_endpoints(scenario, given, parts.served) if name not in given]
-        return await lost_targets(scenario, ours, judges=self._judging().rates)
+        ours = [name for name in used_endpoints(scenario, parts.served) if name not in given]
+        return await lost_targets(scenario, ours, judges=self._judging.rates)
 
     async def _start(
         self, tasks: TaskGroup, known: Mapping[str, Task], readings: Readings, models: Models
     ) -> None:
-        judging = self._judging()
+        judging = self._judging
         if judging.rates:
             await self._start_judge(tasks, judging, models)
         scorer = Scorer(self.bus, tasks=known, readings=readings, judging=judging)
@@ -383,12 +378,13 @@ class Team:
         name = self.scenario.scorer.model
         assert name is not None, "the schema asks for scorer.model where anything is judged"
         client, asked = models.client(name, "scorer"), sampling(self.scenario, name)
-        able = self.scenario.endpoints[self.scenario.models[name].endpoint].json_object
+        able = self.scenario.endpoint_of(name).json_object
         if able is None:
             able = await probe_json_object(client, asked.model)
         judge = Judge(self.bus, client=client, sampling=asked, judging=judging, json_object=able)
         await judge.start(tasks, workers=batches_at_once(self.scenario, name))
 
+    @cached_property
     def _judging(self) -> Judging:
         scorer = self.scenario.scorer
         return Judging.of(scorer, Objective.of(scorer), self._metrics, folder=self.scenario.folder)

@@ -88,6 +88,10 @@ class Scenario(Strict):
         """Where relative paths start."""
         return self._folder
 
+    def endpoint_of(self, model: str) -> Endpoint:
+        """Where an entry of `models` is served."""
+        return self.endpoints[self.models[model].endpoint]
+
     def at(self, folder: Path) -> Self:
         """The same scenario, its relative paths starting at `folder`."""
         copy = self.model_copy()

@@ -199,16 +199,21 @@ def check_endpoints(scenario: Scenario, given: Collection[str], served: Collecti
             f"clients: {', '.join(strangers)}: no such endpoint; the scenario has "
             f"{', '.join(sorted(scenario.endpoints))}"
         )
-    endpoints = sorted({scenario.models[name].endpoint for name in used_models(scenario, served)})
+    endpoints = used_endpoints(scenario, served)
     for name in endpoints:
         if name not in given:
             check_endpoint(name, scenario.endpoints[name], scenario.folder)
     return endpoints
 
 
+def used_endpoints(scenario: Scenario, served: Collection[str] = ()) -> list[str]:
+    """The endpoints of `used_models`, sorted."""
+    return sorted({scenario.models[name].endpoint for name in used_models(scenario, served)})
+
+
 def used_models(scenario: Scenario, served: Collection[str] = ()) -> list[str]:
     """The entries of `models` that have a role here, sorted; `served` are targets that others serve."""
-    names = {scenario.reference.model, *scenario.targets} - (set(served) - {scenario.reference.model})
+    names = {scenario.reference.model, *(set(scenario.targets) - set(served))}
     if scenario.scorer.model is not None:
         names.add(scenario.scorer.model)
     return sorted(names)

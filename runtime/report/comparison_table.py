@@ -1,6 +1,7 @@
 """A comparison as rich tables, for people at a terminal."""
 
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -41,12 +42,8 @@ def _fill(table: Table, cells: Callable[[str], list[str]]) -> None:
 def _names(rows: Sequence[Row]) -> list[str]:
     """Each row's name; scenarios without the words that all of their names begin with."""
     words = [row.name.split("-") for row in rows if row.calls is not None]
-    shared = 0
-    if len(words) > 1:
-        while (
-            len({tuple(name[: shared + 1]) for name in words}) == 1 and shared < len(min(words, key=len)) - 1
-        ):
-            shared += 1
+    alike = takewhile(lambda column: len(set(column)) == 1, zip(*(name[:-1] for name in words), strict=False))
+    shared = len(list(alike)) if len(words) > 1 else 0
     return [row.name if row.calls is None else "-".join(row.name.split("-")[shared:]) for row in rows]
 
 

@@ -127,5 +127,5 @@ async def pipeline(
 
 def _workers(whole: Scenario, model: str) -> int:
     """As many as a team gives to a model."""
-    concurrency = whole.endpoints[whole.models[model].endpoint].limits.concurrency
+    concurrency = whole.endpoint_of(model).limits.concurrency
     return -(-3 * concurrency // (2 * BATCH)) + 1

@@ -12,6 +12,7 @@ from ...evaluation.calibration import Bin, Calibration
 from ...evaluation.paired import Gain
 from ...llm.budget.usage import UsageReport
 from ...search.front import Merits
+from .words import Verdict
 
 Measured = tuple[float | None, float | None, float | None]
 """A value, and the ends of its 95 % interval."""
@@ -65,7 +66,7 @@ class TargetView(msgspec.Struct, frozen=True, kw_only=True):
     baseline: int
     best: int
     rows: int
-    verdict: Literal["better", "worse", "unclear", "kept"]
+    verdict: Verdict
     words: str
     notes: tuple[str, ...] = ()
     metrics: tuple[MetricView, ...] = ()

@@ -1,7 +1,7 @@
 """The answer in words: what came out for each target, and over all."""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 from ...evaluation.paired import Gain
 from ...evaluation.ratings import Preference, Reliability
@@ -118,7 +118,8 @@ def _counts(verdicts: Sequence[Verdict]) -> str:
             "kept": "No: no prompt was better than the original on validation; the original is kept.",
         }[verdicts[0]]
     total = len(verdicts)
-    better, worse, unclear, kept = (verdicts.count(kind) for kind in get_args(Verdict))
+    better, worse = verdicts.count("better"), verdicts.count("worse")
+    unclear, kept = verdicts.count("unclear"), verdicts.count("kept")
     if kept == total:
         return (
             "No: no prompt was better than the original of any target on validation; the originals are kept."
