@@ -12,7 +12,27 @@ for hosts: events to observe, messages to serve or intercept, what a host's own 
 handed and return, and the errors. Importing starts nothing and configures nothing.
 """
 
-from .agents.messages import (
+from .agents.application import Response
+from .agents.reference.strategies import Strategy
+from .agents.team import Team
+from .runtime import errors
+from .runtime.bus import (
+    Bus,
+    EncodingBus,
+    Event,
+    Header,
+    InProcessBus,
+    Interceptor,
+    Observer,
+    Proceed,
+    Request,
+    current_header,
+)
+from .runtime.errors import BudgetReached, BusError, CallFailed, EndpointError
+from .runtime.evaluation.outcomes import Failed, Graded, Reply
+from .runtime.evaluation.scorecard import Scorecard
+from .runtime.llm.chat import ChatClient, ChatRequest, ChatResponse, Message, Usage
+from .runtime.messages import (
     Answer,
     Answered,
     BatchAnswered,
@@ -30,38 +50,12 @@ from .agents.messages import (
     StepEnded,
     TargetTested,
 )
-from .agents.strategies import Strategy
-from .agents.team import Team
-from .runtime import errors
-from .runtime.bus import (
-    Bus,
-    EncodingBus,
-    Event,
-    Header,
-    InProcessBus,
-    Interceptor,
-    Observer,
-    Proceed,
-    Request,
-    current_header,
-)
-from .runtime.errors import (
-    BudgetReached,
-    BusError,
-    CallFailed,
-    EndpointError,
-    InputError,
-    TransferPromptingError,
-)
-from .runtime.evaluation.response import Failed, Graded, Reply
-from .runtime.evaluation.scorecard import Scorecard
-from .runtime.llm.application import Response
-from .runtime.llm.protocol import ChatClient, ChatRequest, ChatResponse, Message, Usage
 from .runtime.prompt import Prompt
-from .runtime.report.results import Results
+from .runtime.record.results import Results
 from .runtime.tasks.example import Question
 from .runtime.telemetry import Telemetry
 from .scenarios import Scenario
+from .scenarios.errors import InputError, TransferPromptingError
 
 __all__ = [
     "Answer",

@@ -1,10 +1,17 @@
-"""The tasks of a scenario as its targets will be asked them."""
+"""The tasks of a scenario, loaded, and how each is asked of and read from each target model."""
+
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
-from ..runtime.evaluation.likelihood import distinguishable
+from ..runtime.evaluation.confidence import distinguishable
 from ..runtime.tasks.load import LoadedTask, load_task
+from ..runtime.tasks.peek import Peek, peek
+from ..runtime.tasks.task import ConfidenceSource, Reading, Task
 from ..scenarios import Scenario
+from ..scenarios import Task as TaskSettings
+from ..scenarios.endpoints import Confidence
+from ..scenarios.errors import InputError, nearest
 
 
 def prepared(scenario: Scenario, name: str) -> LoadedTask:
@@ -23,3 +30,115 @@ def prepared(scenario: Scenario, name: str) -> LoadedTask:
         f"labels {one!r} and {other!r} begin alike: one token may not tell them apart" for one, other in alike
     )
     return msgspec.structs.replace(loaded, warnings=(*loaded.warnings, *said))
+
+
+CLOSED_TOKENS = 64
+OPEN_TOKENS = 512
+"""Most tokens of a generated answer: two short lines, or room to work something out."""
+
+
+def resolve(
+    scenario: Scenario,
+    tasks: Mapping[str, Task],
+    logprobs: Mapping[str, bool],
+    functions: Collection[str] = (),
+) -> dict[tuple[str, str], Reading]:
+    """The reading of every (task, model); `logprobs` says of each model whether its endpoint returns them.
+
+    `read: auto` generates. A task that says `confidence: auto` leaves the choice to the model; `auto` there
+    too takes token probability where there are log-probabilities, and the verbalised confidence elsewhere,
+    but none from a function of the application (`functions` names those models). InputError when a scenario
+    asks for what an endpoint, a function or a kind of answer cannot give.
+    """
+    return {
+        (name, model): _reading(scenario, name, task, model, able, model in functions)
+        for name, task in tasks.items()
+        for model, able in logprobs.items()
+    }
+
+
+def foreseen(
+    scenario: Scenario, tasks: Mapping[str, Task], models: Iterable[str], functions: Collection[str] = ()
+) -> dict[tuple[str, str], Reading]:
+    """The readings before any call: where the scenario does not say whether an endpoint returns
+    log-probabilities, it is taken to. Raises InputError as `resolve` does."""
+    able = {
+        name: name not in functions and scenario.endpoint_of(name).logprobs is not False for name in models
+    }
+    return resolve(scenario, tasks, able, functions)
+
+
+def probed(scenario: Scenario, model: str) -> bool:
+    """Whether the model's endpoint is asked once for log-probabilities: the scenario does not say whether it
+    returns them, and how a task is read turns on it."""
+    endpoint = scenario.endpoint_of(model)
+    return endpoint.logprobs is None and any(
+        _needs_logprobs(scenario, task, model) for task in scenario.tasks.values()
+    )
+
+
+def _needs_logprobs(scenario: Scenario, settings: TaskSettings, model: str) -> bool:
+    return settings.read == "likelihood" or _chosen(scenario, settings, model) in (
+        "auto",
+        "token_probability",
+    )
+
+
+def _chosen(scenario: Scenario, settings: TaskSettings, model: str) -> Confidence:
+    own = settings.confidence
+    return scenario.models[model].confidence if own == "auto" else own
+
+
+def _reading(scenario: Scenario, name: str, task: Task, model: str, able: bool, function: bool) -> Reading:
+    settings = scenario.tasks[name]
+    endpoint = scenario.endpoint_of(model)
+    likelihood = settings.read == "likelihood"
+    if likelihood and not task.closed:
+        raise InputError(
+            f"tasks.{name}.read: likelihood needs a closed set of answers, not {task.answers.kind}"
+        )
+    chosen = _chosen(scenario, settings, model)
+    if (likelihood or chosen == "token_probability") and not able:
+        raise InputError(
+            f"tasks.{name}: needs log-probabilities, which the endpoint of model {model!r} does not return; "
+            "use read: generate with confidence: verbalised or agreement"
+        )
+    if function and chosen == "top_k":
+        raise InputError(
+            f"tasks.{name}: confidence: top_k asks a model for guesses; of the function for {model!r} use "
+            "verbalised, agreement or none"
+        )
+    confidence = _source(chosen, likelihood, able, function)
+    return Reading(
+        read="likelihood" if likelihood else "generate",
+        confidence=confidence,
+        samples=settings.samples if confidence == "agreement" else 1,
+        max_tokens=settings.max_tokens or (CLOSED_TOKENS if task.closed else OPEN_TOKENS),
+        top_logprobs=endpoint.top_logprobs,
+    )
+
+
+def _source(chosen: Confidence, likelihood: bool, able: bool, function: bool) -> ConfidenceSource:
+    if likelihood:
+        return "token_probability"
+    if chosen == "auto" and function:
+        return "none"
+    if chosen == "auto":
+        return "token_probability" if able else "verbalised"
+    return chosen
+
+
+def peeks(scenario: Scenario, task: str | None = None, rows: int = 3) -> list[Peek]:
+    """The scenario's tasks, or the one named, each with its first `rows` train rows.
+
+    Rows are shown under the task's original prompt. An endpoint of which the scenario does not say whether it
+    returns log-probabilities is taken to. Raises InputError for an unknown task, for bad data, and for a
+    reading that the endpoint cannot give.
+    """
+    if task is not None and task not in scenario.tasks:
+        raise InputError(f"{scenario.name}: no task {task!r}; {nearest(task, scenario.tasks)}")
+    model = scenario.targets[0]
+    loaded = {name: prepared(scenario, name) for name in ([task] if task else scenario.tasks)}
+    readings = foreseen(scenario, {name: one.task for name, one in loaded.items()}, [model])
+    assumed = probed(scenario, model)
+    return [peek(one, model, readings[name, model], rows, assumed=assumed) for name, one in loaded.items()]

@@ -9,18 +9,16 @@ from anyio.abc import TaskGroup
 from ..runtime.bus import Bus
 from ..runtime.concurrency import Done, settle
 from ..runtime.errors import UNUSABLE, BudgetReached
-from ..runtime.evaluation.custom import measured
 from ..runtime.evaluation.grading import grade
-from ..runtime.evaluation.outcomes import Outcomes
+from ..runtime.evaluation.outcomes import Failed, Graded, Outcomes, Reply, worst
+from ..runtime.evaluation.own_metrics import measured
 from ..runtime.evaluation.ratings import Rated, share_of
-from ..runtime.evaluation.response import Failed, Graded, Reply, worst
+from ..runtime.messages import Answer, Exhibit, JudgeResponses, Score, Scored
 from ..runtime.prompt import Prompt
-from ..runtime.tasks.answers.clean import without_reasoning
+from ..runtime.tasks.answers.cleaning import without_reasoning
 from ..runtime.tasks.example import Example
-from ..runtime.tasks.render import messages, shown
-from ..runtime.tasks.task import Reading, Task
-from .judging import Judging
-from .messages import Answer, Exhibit, JudgeResponses, Score, Scored
+from ..runtime.tasks.task import Reading, Task, messages, shown
+from .judge.rubrics import Judging
 
 BATCH = 16
 """Rows per `Answer`: large enough that a bus costs nothing beside the calls, small enough to spread."""

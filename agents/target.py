@@ -9,14 +9,13 @@ from anyio.abc import TaskGroup
 from ..runtime.bus import Bus
 from ..runtime.concurrency import Done, settle
 from ..runtime.errors import BudgetReached, CallFailed, ContextTooLong, EndpointError
-from ..runtime.evaluation.response import Failed, Reply
-from ..runtime.llm.application import application_messages
-from ..runtime.llm.protocol import ChatClient, ChatRequest, ChatResponse, Message
+from ..runtime.evaluation.outcomes import Failed, Reply
+from ..runtime.llm.chat import ChatClient, ChatRequest, ChatResponse, Message
+from ..runtime.messages import Answer, Answered, BatchAnswered
 from ..runtime.prompt import Prompt
 from ..runtime.tasks.example import Question
-from ..runtime.tasks.render import framed, turns
-from ..runtime.tasks.task import Reading, Task
-from .messages import Answer, Answered, BatchAnswered
+from ..runtime.tasks.task import Reading, Task, framed, turns
+from .application import application_messages
 
 AGREEMENT_TEMPERATURE = 0.7
 """Draws that are to be compared must differ; Xiong et al. (arXiv 2306.13063) sample at 0.7."""

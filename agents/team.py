@@ -16,43 +16,44 @@ from structlog.typing import FilteringBoundLogger
 
 from ..runtime.bus import Bus, Event, Header, InProcessBus, headed
 from ..runtime.concurrency import ungrouped
-from ..runtime.evaluation.custom import OwnMetric
 from ..runtime.evaluation.objective import Objective
-from ..runtime.llm.application import TargetFunction
+from ..runtime.evaluation.own_metrics import OwnMetric
 from ..runtime.llm.budget.budget import Budget
 from ..runtime.llm.connection import Client
-from ..runtime.llm.json_probe import probe_json_object
 from ..runtime.llm.ledger.ledger import open_ledger
+from ..runtime.llm.probes import probe_json_object
 from ..runtime.llm.stack import Models, SpendingNow, check_endpoints, open_models, used_endpoints
-from ..runtime.log import open_log
+from ..runtime.record.history import Record, open_history, refuse_another_run, save
+from ..runtime.record.responses import open_responses
+from ..runtime.record.results import Results, Status, write
 from ..runtime.report.page import write_page
-from ..runtime.report.responses import open_responses
-from ..runtime.report.results import Results, Status, write
-from ..runtime.search.history import open_history
 from ..runtime.tasks.load import LoadedTask
 from ..runtime.tasks.task import Task
 from ..runtime.telemetry import Telemetry
 from ..scenarios import Scenario
-from ..scenarios.variants import variants
-from .calls import Calls
-from .coordinator import Coordinator
-from .estimate import Estimate, estimate
-from .folder import refuse_another_run, save
-from .following import Following
-from .hosting import batches_at_once, fleet_of, sampling, target_agent, writing
-from .judge import Judge
-from .judging import Judging
-from .loading import prepared
-from .log import log_events
-from .panel import Panel
-from .parts import Parts
-from .plan import hosted
-from .preflight import logprobs, lost_targets
-from .readings import foreseen, resolve
-from .record import Record
-from .reference import Reference
+from ..scenarios.scenario import variants
+from .application import TargetFunction
+from .assembly import (
+    Parts,
+    batches_at_once,
+    fleet_of,
+    logprobs,
+    lost_targets,
+    sampling,
+    target_agent,
+    writing,
+)
+from .coordinator.agent import Coordinator
+from .coordinator.estimate import Estimate, estimate
+from .coordinator.evaluator import Panel
+from .coordinator.plan import Calls, hosted
+from .events import Following, log_events, open_log
+from .judge.agent import Judge
+from .judge.rubrics import Judging
+from .loading import foreseen, prepared, resolve
+from .reference.agent import Reference
+from .reference.strategies import STRATEGIES, Strategy
 from .scorer import Readings, Scorer
-from .strategies import STRATEGIES, Strategy
 from .target import ApplicationTarget, Target
 
 LAST_WORD_SECONDS = 5.0

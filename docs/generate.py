@@ -16,8 +16,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from rich.text import Text
 from typer.main import get_command
 
-from transfer_prompting.__main__ import app
-from transfer_prompting.scenarios.schema import json_schema
+from transfer_prompting.cli.app import app
+from transfer_prompting.scenarios.scenario import json_schema
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = ROOT / "scenarios" / "schema.json"

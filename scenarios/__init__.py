@@ -1,10 +1,8 @@
 """Scenario files: their schema, how they are loaded, and the bundled ones."""
 
-from .bus import Bus
-from .endpoints import Endpoint, Limits, Model, Price, Retry
+from .endpoints import Bus, Endpoint, Limits, Model, Price, Retry
 from .errors import InputError, TransferPromptingError
-from .load import load
-from .scenario import Scenario
+from .scenario import Scenario, load
 from .stages import Budget, Quality, Reference, Scorer, SourceStage, Stages, TargetStage
 from .tasks import Fields, Split, SplitFiles, Task
 

@@ -1,11 +1,34 @@
-"""Where models live: endpoints, the models they serve, limits and prices."""
+"""Where models live: endpoints, the models they serve, limits, prices, and the bus to workers."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, HttpUrl, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
-from .strict import Strict
+from .document import Key, path_text
+
+
+class Misplaced(ValueError):
+    """What a validator of a whole mapping finds wrong with the value at `path` below it."""
+
+    def __init__(self, path: tuple[Key, ...], problem: str) -> None:
+        super().__init__(f"{path_text(path)}: {problem}")
+        self.path = path
+        self.problem = problem
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=False)
+
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Confidence = Literal["auto", "verbalised", "token_probability", "agreement", "top_k", "none"]
@@ -132,3 +155,58 @@ class Model(Strict):
         default_factory=Price,
         description="USD per million tokens; left out: counted as 0 USD, in plans and under budget.usd.",
     )
+
+
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class Bus(Strict):
+    """A nats-server with JetStream; its address alone may stand in the place of this.
+
+    Credentials and paths of files are named by the environment variables that hold them.
+    """
+
+    url: str = Field(
+        pattern=r"^(nats|tls)://[^@\s/]+/?$",
+        description="nats://host:port, or tls://host:port for a server that asks for TLS.",
+        examples=["nats://127.0.0.1:4222"],
+    )
+    user_env: Variable | None = Field(
+        default=None, description="Names the variable with the user's name.", examples=["NATS_USER"]
+    )
+    password_env: Variable | None = Field(
+        default=None, description="Names the variable with the password.", examples=["NATS_PASSWORD"]
+    )
+    token_env: Variable | None = Field(
+        default=None, description="Names the variable with the token.", examples=["NATS_TOKEN"]
+    )
+    credentials_env: Variable | None = Field(
+        default=None,
+        description="Names the variable with the path of a .creds file.",
+        examples=["NATS_CREDS"],
+    )
+    ca_env: Variable | None = Field(
+        default=None,
+        description="Names the variable with the path of the authority's certificate.",
+        examples=["NATS_CA"],
+    )
+    certificate_env: Variable | None = Field(
+        default=None,
+        description="Names the variable with the path of this client's certificate.",
+        examples=["NATS_CERT"],
+    )
+    key_env: Variable | None = Field(
+        default=None,
+        description="Names the variable with the path of this client's key.",
+        examples=["NATS_KEY"],
+    )
+    patience: PositiveFloat = Field(
+        default=60, description="Seconds to wait for a worker that hosts what is needed."
+    )
+
+
+def _addressed(value: object) -> object:
+    return {"url": value} if isinstance(value, str) else value
+
+
+BusAddress = Annotated[Bus, BeforeValidator(_addressed, json_schema_input_type=str | Bus)]

@@ -5,8 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, NonNegativeInt, PositiveInt, model_validator
 
-from .endpoints import Confidence
-from .strict import Strict
+from .endpoints import Confidence, Strict
 
 Kind = Literal["multiple_choice", "classification", "yes_no", "yes_no_maybe", "numeric", "text", "judged"]
 Read = Literal["auto", "generate", "likelihood"]

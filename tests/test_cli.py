@@ -11,7 +11,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from transfer_prompting.__main__ import app
+from transfer_prompting.cli.app import app
 from transfer_prompting.runtime.tasks.presets import Preset, presets
 
 from support.commands import told, tprompt

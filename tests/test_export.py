@@ -13,22 +13,21 @@ import yaml
 from jinja2 import Environment
 
 from transfer_prompting.agents.team import Team
-from transfer_prompting.runtime.errors import InputError
 from transfer_prompting.runtime.prompt import Position, Prompt
-from transfer_prompting.runtime.report.dspy_signature import as_dspy
-from transfer_prompting.runtime.report.export import as_json, as_text, chosen, only
-from transfer_prompting.runtime.report.promptfoo import ROWS, as_promptfoo
-from transfer_prompting.runtime.report.results import (
-    Part,
-    PromptEntry,
-    Results,
-    TargetResult,
-    in_folder,
+from transfer_prompting.runtime.record.results import Part, PromptEntry, Results, TargetResult, in_folder
+from transfer_prompting.runtime.report.export import (
+    ROWS,
+    as_dspy,
+    as_json,
+    as_promptfoo,
+    as_text,
+    chosen,
+    only,
 )
 from transfer_prompting.runtime.tasks.load import LoadedTask
-from transfer_prompting.runtime.tasks.render import messages
-from transfer_prompting.runtime.tasks.task import Reading
+from transfer_prompting.runtime.tasks.task import Reading, messages
 from transfer_prompting.scenarios import Scenario, load
+from transfer_prompting.scenarios.errors import InputError
 
 from support.commands import told, tprompt
 from support.runs import simulated

@@ -13,12 +13,19 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from transfer_prompting.agents.team import Team
-from transfer_prompting.runtime.errors import InputError
+from transfer_prompting.cli.init import (
+    GROUNDS,
+    PLACES,
+    Answers,
+    Starter,
+    starter_of,
+    starter_tasks,
+    write_starter,
+)
 from transfer_prompting.runtime.tasks.guess import Guess, guess
 from transfer_prompting.scenarios import load
-from transfer_prompting.scenarios.schema import json_schema
-from transfer_prompting.scenarios.starter import GROUNDS, PLACES, Starter
-from transfer_prompting.starting import Answers, starter_of, starter_tasks, write_starter
+from transfer_prompting.scenarios.errors import InputError
+from transfer_prompting.scenarios.scenario import json_schema
 
 from support.commands import COMMAND, told, tprompt
 from support.terminal import at_terminal

@@ -2,7 +2,13 @@
 
 from rich.console import Console
 
-from transfer_prompting.agents.messages import (
+from transfer_prompting.cli.progress import ROWS, Progress
+from transfer_prompting.runtime.evaluation.scorecard import Scorecard
+from transfer_prompting.runtime.llm.budget.budget import Remaining
+from transfer_prompting.runtime.llm.budget.usage import Used
+from transfer_prompting.runtime.llm.limits.limiter import LimitsNow
+from transfer_prompting.runtime.llm.stack import ModelNow, SpendingNow
+from transfer_prompting.runtime.messages import (
     Cost,
     PromptScored,
     PromptsKept,
@@ -11,12 +17,6 @@ from transfer_prompting.agents.messages import (
     StepEnded,
     TargetTested,
 )
-from transfer_prompting.progress import ROWS, Progress
-from transfer_prompting.runtime.evaluation.scorecard import Scorecard
-from transfer_prompting.runtime.llm.budget.budget import Remaining
-from transfer_prompting.runtime.llm.budget.usage import Used
-from transfer_prompting.runtime.llm.limits.limiter import LimitsNow
-from transfer_prompting.runtime.llm.stack import ModelNow, SpendingNow
 from transfer_prompting.runtime.prompt import Prompt
 
 ASK, SAY = Prompt(text="Ask."), Prompt(text="Say.")

@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from transfer_prompting.runtime.report.results import read
+from transfer_prompting.runtime.record.results import read
 
 from support.chat_server import Body, ChatServer, Fault, Reply, Reset, Truncated
 from support.commands import started, tprompt

@@ -7,7 +7,7 @@ import anyio
 import pytest
 from anyio import to_thread
 
-from transfer_prompting.runtime.report.results import read
+from transfer_prompting.runtime.record.results import read
 
 from support.chat_server import Body
 from support.commands import started, told, tprompt

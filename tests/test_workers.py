@@ -11,7 +11,7 @@ import pytest
 
 from transfer_prompting.agents.team import Team
 from transfer_prompting.runtime.errors import EndpointError
-from transfer_prompting.runtime.report.results import Results
+from transfer_prompting.runtime.record.results import Results
 from transfer_prompting.scenarios import Scenario
 
 from support.chat_server import Body, ChatServer, chat_server

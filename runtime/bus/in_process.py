@@ -1,21 +1,79 @@
-"""The bus inside one process: a handler runs in its asker's task, under the server's capacity."""
+"""A bounded buffer between the publisher and one observer."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from inspect import isawaitable
 from itertools import count
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
 import anyio
+import msgspec
 from anyio.abc import TaskGroup, TaskStatus
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from ..concurrency import unwrapped
 from ..errors import AskTimeout, BusError, NoServer, ServerClosed
-from .context import headed, header_of_ask
-from .interception import Interception, Interceptor
-from .message import Event, Header, Request, Route, reply_type, route, route_name
-from .observer import BufferedObserver
+from .protocol import (
+    Event,
+    Header,
+    Interception,
+    Interceptor,
+    Request,
+    Route,
+    current_header,
+    headed,
+    header_of_ask,
+    reply_type,
+    route,
+    route_name,
+)
+
+
+class BufferedObserver:
+    """Keeps the newest `buffer` events of some kinds; the oldest are dropped and counted."""
+
+    def __init__(self, kinds: tuple[type[Event], ...], buffer: int) -> None:
+        self._kinds = kinds
+        self._events: deque[tuple[Event, Header | None]] = deque(maxlen=buffer)
+        self._news = anyio.Event()
+        self._closed = False
+        self.dropped = 0
+
+    def put(self, event: Event) -> None:
+        """Take in an event, published under the header that is current here."""
+        if self._kinds and not isinstance(event, self._kinds):
+            return
+        if len(self._events) == self._events.maxlen:
+            self.dropped += 1
+        self._events.append((event, current_header()))
+        self._news.set()
+
+    def close(self) -> None:
+        self._closed = True
+        self._news.set()
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        async for event, _ in self._pairs():
+            yield event
+
+    async def each(self, callback: Callable[[Event], object]) -> None:
+        async for event, header in self._pairs():
+            with headed(header):
+                result = callback(event)
+                if isawaitable(result):
+                    await result
+
+    async def _pairs(self) -> AsyncIterator[tuple[Event, Header | None]]:
+        while True:
+            while self._events:
+                yield self._events.popleft()
+            if self._closed:
+                return
+            self._news = anyio.Event()
+            await self._news.wait()
+
 
 R = TypeVar("R")
 Q = TypeVar("Q", bound=Request[Any])
@@ -172,3 +230,10 @@ class InProcessBus:
         """What arrives when `value` of this kind is sent: here, the value itself, for it is frozen."""
         del kind
         return value
+
+
+class EncodingBus(InProcessBus):
+    """An `InProcessBus` on which nothing arrives that could not have crossed a network."""
+
+    def _carried(self, value: V, kind: type[V]) -> V:
+        return msgspec.msgpack.decode(msgspec.msgpack.encode(value), type=kind)

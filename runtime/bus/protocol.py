@@ -1,16 +1,166 @@
-"""What a bus promises."""
+"""The bus: what it promises, its messages, and the header that travels with a request."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from contextvars import ContextVar
+from functools import partial
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast, get_args
 
+import anyio
+import msgspec
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from .interception import Interceptor
-from .message import Event, Request
+from ..errors import BusError, CycleRefused
 
 R = TypeVar("R")
+
+
+class Request(msgspec.Struct, Generic[R], frozen=True, tag=True, forbid_unknown_fields=True):
+    """A pure value that asks for one `R`. Its type is its route, with `route_key` beside it.
+
+    A bus that loses a server while it works asks another one, unless the kind is not `repeatable`: then the
+    asker gets ServerClosed.
+    """
+
+    repeatable: ClassVar[bool] = True
+
+    @property
+    def route_key(self) -> str:
+        """What tells servers of one kind apart (the model a target hosts); '' where there is one server."""
+        return ""
+
+
+class Event(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """A pure value that states what has happened, named in the past tense."""
+
+
+Route = tuple[str, str]
+"""The name of a request's type, and its `route_key`."""
+
+
+class Header(msgspec.Struct, frozen=True):
+    """What travels beside a request: its id, the routes that wait for it (outermost first), its deadline.
+
+    `deadline` is on the bus's clock (`anyio.current_time()`), None where nobody set one. `run` names the run
+    it is a part of, '' outside one. `trace` is the W3C trace context (`traceparent`, `tracestate`) of who
+    asked, empty where nothing is traced.
+    """
+
+    id: int
+    chain: tuple[Route, ...] = ()
+    deadline: float | None = None
+    run: str = ""
+    trace: dict[str, str] = {}
+
+
+def route(request: Request[R]) -> Route:
+    """Where a request goes."""
+    return (type(request).__name__, request.route_key)
+
+
+def route_name(to: Route) -> str:
+    """`Answer for small`."""
+    kind, key = to
+    return f"{kind} for {key}" if key else kind
+
+
+def reply_type(kind: type[Request[R]]) -> type[R]:
+    """The type a kind of request is answered with."""
+    for base in cast("tuple[object, ...]", getattr(kind, "__orig_bases__", ())):
+        arguments = get_args(base)
+        if arguments:
+            return cast("type[R]", arguments[0])
+    raise TypeError(f"{kind.__name__} does not say what answers it: derive it from Request[Reply]")
+
+
+_header: ContextVar[Header | None] = ContextVar("transfer_prompting_header", default=None)
+
+
+def current_header() -> Header | None:
+    """The header of the request being made or handled here; in the callback of an observer, the one under
+    which the event was published. None outside a run."""
+    return _header.get()
+
+
+@contextmanager
+def headed(header: Header | None) -> Generator[None]:
+    """What happens inside belongs to the request (or the run) of this header."""
+    token = _header.set(header)
+    try:
+        yield
+    finally:
+        _header.reset(token)
+
+
+def header_of_ask(id: int, to: Route, timeout: float | None) -> Header:
+    """The header of an ask that is made here: what waits for it is known from the request handled here.
+
+    `timeout` is in seconds. Raises CycleRefused.
+    """
+    above = current_header() or Header(0)
+    if to in above.chain:
+        path = " -> ".join(route_name(step) for step in (*above.chain, to))
+        raise CycleRefused(f"asks must not come back to a route that waits for them: {path}")
+    ends = [] if timeout is None else [anyio.current_time() + timeout]
+    if above.deadline is not None:
+        ends.append(above.deadline)
+    return Header(id, (*above.chain, to), min(ends, default=None), above.run, above.trace)
+
+
+class Proceed(Protocol):
+    """Has a request handled, and gives the reply or raises what the asker would get."""
+
+    def __call__(self, request: Request[Any], /) -> Awaitable[object]: ...
+
+
+class Interceptor(Protocol):
+    """Stands around every ask that is made on a bus.
+
+        async def only_short(request: Request[Any], proceed: Proceed) -> object:
+            if isinstance(request, Score) and len(request.prompt.text) > 500:
+                raise TooLong(request.prompt.id)        # vetoed: the asker gets this error
+            return await proceed(request)               # or another request of the same kind and key
+
+    It runs in the asker's task, within the ask's timeout, before a worker is waited for; `current_header()`
+    is the header of the ask. It may call `proceed` several times, or not at all and reply itself.
+    """
+
+    def __call__(self, request: Request[Any], proceed: Proceed, /) -> Awaitable[object]: ...
+
+
+class Interception:
+    """The interceptors of one bus; the first that was added stands outermost."""
+
+    def __init__(self) -> None:
+        self._hooks: tuple[Interceptor, ...] = ()
+
+    def add(self, hook: Interceptor) -> None:
+        self._hooks = (*self._hooks, hook)
+
+    async def around(self, request: Request[Any], deliver: Proceed) -> object:
+        """The reply to a request, through all interceptors.
+
+        Raises BusError when one of them goes on with a request of another kind or key.
+        """
+        if not self._hooks:
+            return await deliver(request)
+        return await _step(self._hooks, deliver, request, request)
+
+
+async def _step(
+    hooks: tuple[Interceptor, ...], deliver: Proceed, asked: Request[Any], request: Request[Any]
+) -> object:
+    if route(request) != route(asked):
+        raise BusError(
+            f"an interceptor put {route_name(route(request))} in the place of {route_name(route(asked))}; "
+            "it must keep the kind of the request and its key"
+        )
+    if not hooks:
+        return await deliver(request)
+    return await hooks[0](request, partial(_step, hooks[1:], deliver, asked))
+
+
 Q = TypeVar("Q", bound=Request[Any])
 E = TypeVar("E", bound=Event)
 

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from .binning import Binning, bin_of, edges
+from ._measures import Binning, bin_of, edges
 from .outcomes import Outcomes
 
 Vector = NDArray[np.float64]

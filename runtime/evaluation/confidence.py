@@ -1,10 +1,18 @@
-"""How sure a reply is by its words: what it states, how far its draws agree, what its guesses get."""
+"""Confidence of a reply: stated, by agreement of draws, by label likelihood, by token probability."""
 
+import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import combinations
 
-from ..tasks.answers.clean import plain
+import msgspec
+
+from ..llm.chat import TokenChoice, TokenLogprob
+from ..tasks.answers.cleaning import folded, plain
+from ..tasks.answers.numeric import canonical
+from ..tasks.answers.space import AnswerSpace
+from ..tasks.example import LETTERS, Question
 
 _STATED = re.compile(
     r"(?:\b(?:confidence|certainty|probability)\b(?:\s+(?:level|score))?(?:\s+in\s+\w+\s+answer)?|置信度|信心)"
@@ -68,3 +76,208 @@ def _share(number: str, unit: str) -> float | None:
     elif unit.strip() or value > 1:
         value /= 100
     return value if 0 <= value <= 1 else None
+
+
+_MARKERS = re.compile(r"^(?:[\s\u0120\u2581\u010a(\[\"'`*]|<0x0A>)+")
+"""What tokenisers and models put before a word: spaces (also as Ġ or ▁), newlines, quotes, brackets."""
+
+_SHARED = 3
+"""Labels whose first so many letters are equal are likely to begin with the same token."""
+
+
+class Likely(msgspec.Struct, frozen=True):
+    """The most likely answer, None where no alternative starts one; its share of the mass of all answers,
+    in [0, 1]; and whether the most likely token starts an allowed answer."""
+
+    answer: str | None
+    confidence: float
+    followed: bool
+
+
+def most_likely(tokens: Sequence[TokenChoice], allowed: Sequence[str]) -> Likely:
+    """The answer that the first token's alternatives make most likely.
+
+    The mass of an answer is the summed probability of the alternatives that start it and no other: with or
+    without a space before it, in either case. Ties go to the answer that comes first in `allowed`. Where
+    there are no alternatives the chosen token stands alone.
+    """
+    alternatives = offered(tokens[0]) if tokens else ()
+    mass = dict.fromkeys(allowed, 0.0)
+    for alternative in alternatives:
+        found = started(alternative.token, allowed)
+        if len(found) == 1:
+            mass[found[0]] += math.exp(alternative.logprob)
+    total = sum(mass.values())
+    first = max(alternatives, key=lambda alternative: alternative.logprob, default=None)
+    followed = first is not None and bool(started(first.token, allowed))
+    if not total:
+        return Likely(None, 0.0, followed)
+    answer = max(allowed, key=lambda label: mass[label])
+    return Likely(answer, mass[answer] / total, followed)
+
+
+def offered(choice: TokenChoice) -> tuple[TokenLogprob, ...]:
+    """The alternatives of a token, with the chosen one where the endpoint left it out."""
+    chosen = TokenLogprob(choice.token, choice.logprob)
+    if any(alternative.token == choice.token for alternative in choice.top):
+        return choice.top
+    return (chosen, *choice.top)
+
+
+def started(written: str, answers: Iterable[str]) -> list[str]:
+    """The answers that a text begins: it is their beginning, or they are its beginning and end in it.
+
+    ` pos` starts `positive`; `B.` starts `B`, and so does `B\\n`, but `Because` does not. A line break ends
+    an answer. `spam offer` starts the label of this name, and not also a label `spam`.
+    """
+    line, ended, _ = unmarked(written).partition("\n")
+    text = folded(line)
+    if not text:
+        return []
+    names = {answer: folded(answer) for answer in answers}
+    complete = [name for name in names.values() if _within(name, text)]
+    longest = max(map(len, complete), default=0)
+    growing = not ended and any(len(name) > longest and name.startswith(text) for name in names.values())
+    return [
+        answer
+        for answer, name in names.items()
+        if (name.startswith(text) and (not ended or name == text))
+        or (_within(name, text) and len(name) == longest and not (growing and name != text))
+    ]
+
+
+def unmarked(written: str) -> str:
+    """The text without what only leads up to a word."""
+    return _MARKERS.sub("", written)
+
+
+def distinguishable(labels: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs of labels that one token may not tell apart: they begin with the same word or three letters,
+    or one begins the other. Empty when all is well."""
+    return [(one, other) for one, other in combinations(labels, 2) if _clash(folded(one), folded(other))]
+
+
+def _within(name: str, text: str) -> bool:
+    """Whether the text is the name, or the name and then something that is no part of the word."""
+    rest = text.removeprefix(name)
+    return text == name or (rest != text and not rest[0].isalnum())
+
+
+def _clash(one: str, other: str) -> bool:
+    shorter = min(len(one), len(other), _SHARED)
+    return one[:shorter] == other[:shorter] or one.split(" ")[0] == other.split(" ")[0]
+
+
+_MARKS = str.maketrans({"\u0120": " ", "\u2581": " ", "\u010a": "\n"})
+_THOUGHT_END = re.compile(r"</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+_ANNOUNCED = r"\banswer\W*[:\uff1a]\W*"
+_LINE = re.compile(r"\banswer[ \t*_]*[:\uff1a]\s*(?P<said>[^\n]+)", re.IGNORECASE)
+_NUMERAL = re.compile(r"[-+]?[\d][\d.,/]*")
+_REST = re.compile(
+    r"\A\s*(?:answer\s*[:\uff1a]\s*)?(?P<said>.+?)(?:\s*\nconfidence\b.*)?\Z", re.I | re.DOTALL
+)
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where the answer stands: characters of the reply, under which name, and what else could stand there."""
+
+    start: int
+    end: int
+    name: str = ""
+    names: tuple[str, ...] = ()
+
+
+def token_probability(
+    tokens: Sequence[TokenChoice], answer: str, answers: AnswerSpace, question: Question
+) -> float | None:
+    """The probability in [0, 1] that the tokens of a reply give to its answer; None where it is not in them.
+
+    The answer is looked for after `Answer:`, else at the last place where it stands, by its own name or by
+    its option's text. In a closed space each token's probability is taken relative to the alternatives that
+    still lead to an allowed answer, until only one is left; where the endpoint gave no alternatives it stands
+    as it is. In an open space it is the joint probability of a number, and the geometric mean over the tokens
+    of a longer text.
+    """
+    pieces = [token.token.replace("<0x0A>", "\n").translate(_MARKS) for token in tokens]
+    text = "".join(pieces)
+    allowed = answers.allowed(question)
+    place = _named(text, answer, allowed, question) if allowed else _said(text, answer, answers.kind)
+    if place is None:
+        return None
+    covered = _covered(pieces, place)
+    if allowed:
+        return _relative([tokens[i] for i in covered], place)
+    logprobs = [tokens[i].logprob for i in covered if pieces[i].strip()]
+    if not logprobs:
+        return None
+    return min(1.0, math.exp(sum(logprobs) / (1 if answers.kind == "numeric" else len(logprobs))))
+
+
+def _named(text: str, answer: str, allowed: tuple[str, ...], question: Question) -> Place | None:
+    """The last place where a closed space's answer is announced, or else stands at all."""
+    ends = [match.end() for match in _THOUGHT_END.finditer(text)]
+    after = ends[-1] if ends else 0
+    ways = [(answer, allowed)]
+    if question.choices and answer in LETTERS[: len(question.choices)]:
+        ways.append((question.choices[LETTERS.index(answer)], question.choices))
+    for lead in (_ANNOUNCED, r"(?<![^\W_])"):
+        for name, names in ways:
+            # A lone lower-case letter in running text is a word, not an option.
+            case = re.NOFLAG if len(name) == 1 and lead is not _ANNOUNCED else re.IGNORECASE
+            pattern = re.compile(rf"{lead}(?P<name>{re.escape(name)})(?![^\W_])", case)
+            found = list(pattern.finditer(text, after))
+            if found:
+                return Place(found[-1].start("name"), found[-1].end("name"), name, names)
+    return None
+
+
+def _said(text: str, answer: str, kind: str) -> Place | None:
+    """Where an open space's reply says its answer: the last answer line; without one the last number that
+    is equal, or the whole text."""
+    lines = list(_LINE.finditer(text))
+    if lines and kind != "judged":
+        return Place(lines[-1].start("said"), lines[-1].end("said"))
+    if kind == "numeric":
+        equal = [match for match in _NUMERAL.finditer(text) if canonical(match[0]) == answer]
+        return Place(equal[-1].start(), equal[-1].end()) if equal else None
+    match = _REST.search(text)
+    return Place(match.start("said"), match.end("said")) if match else None
+
+
+def _covered(pieces: list[str], place: Place) -> list[int]:
+    """Indexes of the tokens from where the answer starts; a closed answer's run on to the end, since what
+    follows may be what tells it from a longer one."""
+    covered: list[int] = []
+    at = 0
+    for index, piece in enumerate(pieces):
+        if at + len(piece) > place.start and (place.names or at < place.end):
+            covered.append(index)
+        at += len(piece)
+    return covered
+
+
+def _relative(tokens: list[TokenChoice], place: Place) -> float | None:
+    """The chosen answer's share of the mass of all answers, token by token until it stands alone."""
+    written, share, left = "", 1.0, list(place.names)
+    for choice in tokens:
+        if not unmarked(written + choice.token):
+            written += choice.token
+            continue
+        own = total = 0.0
+        for alternative in offered(choice):
+            found = started(written + alternative.token, left)
+            mass = math.exp(alternative.logprob) if found else 0.0
+            total += mass
+            own += mass if place.name in found else 0.0
+        written += choice.token
+        left = started(written, left)
+        if place.name not in left:
+            return None if share == 1.0 else share
+        share *= _part(own, total, choice)
+        if len(left) == 1:
+            break
+    return min(1.0, share)
+
+
+def _part(own: float, total: float, choice: TokenChoice) -> float:
+    return own / total if choice.top and total else math.exp(choice.logprob)

@@ -2,14 +2,11 @@
 
 import msgspec
 
-from ..tasks.answers.guesses import Guess, asked, lenient_guesses, strict_guesses
-from ..tasks.answers.lines import strict_lines
+from ..tasks.answers.strict import Guess, asked, lenient_guesses, strict_guesses, strict_lines
 from ..tasks.example import Example, Question
 from ..tasks.task import Reading, Task
-from .confidence import agreement, best_guess, verbalised
-from .likelihood import most_likely
-from .response import Graded, Reply
-from .token_probability import token_probability
+from .confidence import agreement, best_guess, most_likely, token_probability, verbalised
+from .outcomes import Graded, Reply
 
 TEXT_KEPT = 2_000
 """Characters of a reply that are kept beside its grade."""

@@ -6,7 +6,7 @@ from typing import Literal, TypeVar
 import msgspec
 import numpy as np
 
-from .meter import SAFE, Binning, Meter
+from ._measures import SAFE, Binning, Meter
 from .outcomes import Outcomes
 
 

@@ -7,10 +7,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ...scenarios.errors import InputError
 from ...scenarios.stages import DEFAULT_OBJECTIVE, Scorer
-from ..errors import InputError
-from .binning import Binning
-from .meter import SAFE
+from ._measures import SAFE, Binning
 from .metrics import METRICS
 
 JUDGED = "judged."

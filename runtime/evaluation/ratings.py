@@ -8,7 +8,7 @@ from typing import cast
 
 import msgspec
 
-from ..tasks.answers.clean import without_reasoning
+from ..tasks.answers.cleaning import without_reasoning
 
 LEAST, MOST = 1.0, 5.0
 RATED = 0.8

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from ...scenarios.endpoints import Endpoint
-from ..errors import InputError
+from ...scenarios.errors import InputError
+from .chat import ChatClient
 from .embedded import find_model, serve_embedded
 from .http.aiohttp_client import AiohttpClient, OnLimits
 from .http.openai_client import OpenAIClient
 from .limits.limiter import Limiters
-from .protocol import ChatClient
-from .retries.breaker import Breaker
+from .retries import Breaker
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI

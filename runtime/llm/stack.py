@@ -1,31 +1,92 @@
-"""The models of a scenario, each behind one stack: budget ( ledger ( retries ( limits ( client ))))."""
+"""The gate before an endpoint: when a run stops, what is in flight finishes and nothing else starts."""
 
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import anyio
 import msgspec
 
-from ...scenarios.endpoints import Model
+from ...scenarios.endpoints import Model, Price
+from ...scenarios.errors import InputError
 from ...scenarios.scenario import Scenario
-from ..errors import InputError
 from ..telemetry import Telemetry
-from .budget.account import Cap
-from .budget.attempts import CountingClient
+from ._attempts import CountingClient
+from .budget.accounts import Amounts, Cap
 from .budget.budget import Budget, Remaining
-from .budget.client import BudgetedClient
-from .budget.earlier_spending import count_earlier
+from .budget.budgeted_client import BudgetedClient, cost
 from .budget.usage import AgentRole, Meter, UsageReport, Used
+from .chat import ChatClient, ChatRequest, ChatResponse, Usage
 from .connection import Client, Connection, check_endpoint, connected
-from .gate import Gate, GatedClient
 from .http.aiohttp_client import OnLimits
-from .ledger.client import LedgeredClient
-from .ledger.key import endpoint_identity
+from .ledger._rows import endpoint_identity
 from .ledger.ledger import open_ledger
-from .ledger.protocol import CallLedger
+from .ledger.records import CallLedger
+from .ledger.replay import LedgeredClient
 from .limits.limiter import LimitedClient, LimitsNow
-from .logprobs_probe import probe_logprobs
-from .protocol import ChatClient
-from .retries.client import RetryingClient
+from .probes import probe_logprobs
+from .retries import RetryingClient
+
+
+class Gate:
+    """Counts HTTP calls in flight; once it is closed, no other starts."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.in_flight = 0
+        self._quiet = anyio.Event()
+
+    async def close(self) -> None:
+        """Let no other call start, and return when none is in flight."""
+        self.closed = True
+        while self.in_flight:
+            self._quiet = anyio.Event()
+            await self._quiet.wait()
+
+    def leave(self) -> None:
+        """A call in flight has ended."""
+        self.in_flight -= 1
+        if not self.in_flight:
+            self._quiet.set()
+
+
+class GatedClient:
+    """Makes a call while the gate is open. A call that comes later waits until it is cancelled: it is no
+    failure, it is what the next invocation of the run begins with."""
+
+    def __init__(self, inner: ChatClient, gate: Gate) -> None:
+        self._inner = inner
+        self._gate = gate
+
+    async def chat(self, request: ChatRequest) -> ChatResponse:
+        if self._gate.closed:
+            await anyio.sleep_forever()
+        self._gate.in_flight += 1
+        try:
+            return await self._inner.chat(request)
+        finally:
+            self._gate.leave()
+
+
+_FREE = Price()
+
+
+def count_earlier(scenario: Scenario, ledger: CallLedger, budget: Budget) -> None:
+    """Tell the budget what earlier invocations paid for, at the scenario's prices of today.
+
+    Where two entries of `models` are one model of one endpoint, the dearer price counts.
+    """
+    before = ledger.earlier
+    prices: dict[tuple[str, str], list[Price]] = {}
+    for spec in scenario.models.values():
+        identity = endpoint_identity(scenario.endpoints[spec.endpoint])
+        prices.setdefault((identity, spec.model), []).append(spec.price)
+    paid = Amounts(calls=before.failed_attempts)
+    for row in before.paid:
+        usage = Usage(row.prompt_tokens, row.completion_tokens)
+        usd = max(cost(price, usage) for price in prices.get((row.endpoint, row.model), [_FREE]))
+        paid.add(Amounts(row.attempts, row.prompt_tokens + row.completion_tokens, usd))
+    budget.resume(paid=paid, seconds=before.seconds)
+
 
 Relays = Mapping[tuple[str, str], Callable[[OnLimits], ChatClient]]
 """Who makes the HTTP calls of a model in the place of its endpoint's client, by endpoint and model name.

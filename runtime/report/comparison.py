@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from ..evaluation.scorecard import Scorecard
-from .results import Results
+from ..record.results import Results
 
 Cell = tuple[str, str, int]
 """A target task, a model and a seed."""

@@ -1,15 +1,21 @@
-"""The best prompts of a run, to take elsewhere: as text and as JSON."""
+"""The best prompts of a run for use elsewhere: text, JSON, DSPy signatures, promptfoo configurations."""
 
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Mapping, Sequence
 
 import msgspec
+import yaml
 
-from ...scenarios.nearest import nearest
-from ..errors import InputError
-from ..evaluation.paired import Gain
+from ...scenarios.endpoints import Endpoint, Model
+from ...scenarios.errors import InputError, nearest
 from ..evaluation.scorecard import Scorecard
-from ..prompt import Position
-from .results import Results, TargetResult
+from ..evaluation.statistics import Gain
+from ..prompt import Position, Prompt
+from ..record.results import Results, TargetResult
+from ..tasks.example import Example
+from ..tasks.load import LoadedTask
+from ..tasks.task import Reading, answer_format, shown
 
 STANDS: dict[Position, str] = {
     "system": "in the system turn",
@@ -92,3 +98,150 @@ def _exported(target: TargetResult) -> Exported:
 def _known(option: str, name: str | None, names: Sequence[str]) -> None:
     if name is not None and name not in names:
         raise InputError(f"--{option} {name}: no such {option} in these results; {nearest(name, names)}")
+
+
+OPEN = {"numeric": "float", "multiple_choice": "str", "text": "str", "judged": "str"}
+"""The type of the answer, by kind, where the answers are not the same for every row."""
+
+
+def as_dspy(targets: Sequence[tuple[TargetResult, LoadedTask]]) -> str:
+    """One signature a target, with the prompt as its instructions (`dspy.Signature`, DSPy 2.5 and later).
+
+    DSPy words the rest of the request itself, so what was measured need not hold there.
+    """
+    named: dict[str, str] = {}
+    alone = len({target.model for target, _ in targets}) == 1
+    for target, loaded in targets:
+        name = _name(target, alone=alone)
+        while name in named:
+            name += "_"
+        named[name] = f"# {about(target)}\n{name} = {_signature(target, loaded)}"
+    literal = any("Literal[" in text for text in named.values())
+    imports = ["from typing import Literal", ""] if literal else []
+    return "\n".join([*imports, "import dspy", "", "\n\n".join(named.values())])
+
+
+def _signature(target: TargetResult, loaded: LoadedTask) -> str:
+    rows = loaded.splits.test
+    fields = [*_inputs(rows), _output(loaded, rows[0])]
+    lines = "\n".join(f"        {field}," for field in fields)
+    return f"dspy.Signature(\n    {{\n{lines}\n    }},\n    instructions={_text(target.best.prompt.text)},\n)"
+
+
+def _inputs(rows: Sequence[Example]) -> list[str]:
+    fields = ['"question": (str, dspy.InputField())']
+    if any(row.context for row in rows):
+        fields.insert(0, '"context": (str, dspy.InputField())')
+    if any(row.choices for row in rows):
+        fields.append('"choices": (list[str], dspy.InputField(desc="lettered A, B, … in this order"))')
+    return fields
+
+
+def _output(loaded: LoadedTask, row: Example) -> str:
+    answers = loaded.task.answers
+    labels = ", ".join(_text(label) for label in answers.allowed(row.asked()))
+    kind = OPEN.get(answers.kind) or f"Literal[{labels}]"
+    return f'"answer": ({kind}, dspy.OutputField(desc={_text(answers.hint(row.asked()))}))'
+
+
+def _name(target: TargetResult, *, alone: bool) -> str:
+    words = re.findall(r"[A-Za-z0-9]+", target.task if alone else f"{target.task} {target.model}")
+    name = "".join(word[:1].upper() + word[1:] for word in words)
+    return name if name[:1].isalpha() else f"Task{name}"
+
+
+def _text(value: str) -> str:
+    """A Python literal; what JSON escapes, Python reads the same way."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+ROWS = 50
+"""Test rows written at most."""
+
+LOCAL_URL = "http://localhost:8080/v1"
+"""Where llama.cpp's server listens by default: nobody but this package runs the embedded model."""
+
+SCHEMA = "# yaml-language-server: $schema=https://promptfoo.dev/config-schema.json\n"
+
+ROW, FORM = "{{row_as_shown}}", "{{answer_format}}"
+
+_MARK = re.compile(r"\{(?=[{%#])|(?<=#)\}")
+_JAVASCRIPT_SPECIAL = re.compile(r"[.*+?^${}()|\[\]\\/]")
+
+
+def as_promptfoo(
+    target: TargetResult, loaded: LoadedTask, reading: Reading, model: Model, endpoint: Endpoint
+) -> str:
+    """YAML for `promptfoo eval`: two prompts, one provider, and at most `ROWS` rows of the test split.
+
+    A row passes when the reply gives the right answer in the strict format, or begins with it where the run
+    read likelihoods (promptfoo has no reading of probabilities). Judged answers have no assertion.
+    """
+    config = {
+        "description": f"{target.task} with {target.model}: the original prompt and the best",
+        "prompts": [
+            _prompt("original", target.baseline.prompt.prompt()),
+            _prompt("best", target.best.prompt.prompt()),
+        ],
+        "providers": [_provider(target.model, model, endpoint, reading)],
+        "tests": [_test(loaded, row, reading) for row in loaded.splits.test[:ROWS]],
+    }
+    return SCHEMA + yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+
+
+def _prompt(label: str, prompt: Prompt) -> Mapping[str, str]:
+    """A chat in JSON: there promptfoo fills in variables as they are, whatever they hold."""
+    text = _literal(prompt.text.strip())
+    parts = {"system": [ROW, FORM], "before": [text, ROW, FORM], "after": [ROW, text, FORM]}
+    turns = [{"role": "user", "content": "\n\n".join(parts[prompt.position])}]
+    if prompt.position == "system":
+        turns.insert(0, {"role": "system", "content": text})
+    return {"id": label, "label": label, "raw": json.dumps(turns, ensure_ascii=False, indent=2)}
+
+
+def _provider(name: str, model: Model, endpoint: Endpoint, reading: Reading) -> Mapping[str, object]:
+    config: dict[str, object] = {
+        "apiBaseUrl": LOCAL_URL if endpoint.base_url is None else str(endpoint.base_url),
+        "temperature": model.temperature or 0,
+        "max_tokens": 8 if reading.read == "likelihood" else model.max_tokens or reading.max_tokens,
+    }
+    if endpoint.api_key_env is not None:
+        config["apiKeyEnvar"] = endpoint.api_key_env
+    return {"id": f"openai:chat:{model.model}", "label": name, "config": config}
+
+
+def _test(loaded: LoadedTask, row: Example, reading: Reading) -> Mapping[str, object]:
+    question = row.asked()
+    test: dict[str, object] = {
+        "description": f"row {row.id}",
+        "vars": {
+            "row_as_shown": shown(loaded.task, question),
+            "answer_format": answer_format(loaded.task, question, reading),
+        },
+    }
+    if row.gold:
+        test["assert"] = [{"type": "regex", "value": _literal(_expected(row, reading))}]
+    return test
+
+
+def _expected(row: Example, reading: Reading) -> str:
+    """A JavaScript pattern for a right answer that ends where a longer word would go on."""
+    answers = "|".join(_JAVASCRIPT_SPECIAL.sub(r"\\\g<0>", answer) for answer in (row.gold, *row.also))
+    lead = r"^\s*" if reading.read == "likelihood" else r"Answer:[ \t]*"
+    return rf"{lead}(?:{answers})(?!\w)"
+
+
+def _literal(text: str) -> str:
+    """A template (Nunjucks) that gives back the text: no mark in it opens or ends anything."""
+    return _MARK.sub(lambda mark: f"{{{{ '{mark[0]}' }}}}", text)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as blocks."""
+
+
+def _literal(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+
+_Dumper.add_representer(str, _literal)

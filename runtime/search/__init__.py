@@ -1,0 +1,1 @@
+"""Pure algorithms of the search: no agent, no clock, no file."""

@@ -1,18 +1,132 @@
-"""From a stream of rows to examples: bad rows reported together, dropped rows counted, the rest sampled."""
+"""From a stream of rows to examples: gold answers read, bad rows reported, the rest sampled."""
 
 import random
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import cast
 
 import msgspec
 
+from ...scenarios.errors import InputError
 from ...scenarios.tasks import Kind
-from ..errors import InputError
+from .answers.numeric import canonical
 from .data import Bad, Item, Values, sample
-from .example import Example
-from .gold import Labels, read_gold
-from .mapping import Mapper
-from .raw import Drop, Raw, Unfit
+from .example import LETTERS, Example
+from .mapping import Drop, Mapper, Raw, Unfit, required, text
+
+Labels = Sequence[str] | Mapping[str, str] | None
+"""The labels in order, or from the data's values to labels; None where they are the data's own values."""
+
+_LETTER = re.compile(r"[(\[（]?([A-Za-z])[)\]）.:]?")
+_YES_NO = {
+    "yes": "yes",
+    "no": "no",
+    "true": "yes",
+    "false": "no",
+    "y": "yes",
+    "n": "no",
+    "1": "yes",
+    "0": "no",
+}
+
+
+def read_gold(raw: Raw, kind: Kind, labels: Labels) -> tuple[str, tuple[str, ...]]:
+    """The canonical answer of a row and, for free text, what else is accepted. Raises Unfit."""
+    match kind:
+        case "multiple_choice":
+            return _letter(raw, labels), ()
+        case "classification":
+            return _label(_value(raw.answer), labels), ()
+        case "yes_no" | "yes_no_maybe":
+            return _yes_no(_value(raw.answer), labels, maybe=kind == "yes_no_maybe"), ()
+        case "numeric":
+            return _number(_value(raw.answer)), ()
+        case "text":
+            return _texts(raw.answer)
+        case "judged":
+            return ("", ()) if raw.answer is None else _texts(raw.answer)
+
+
+def _value(answer: object) -> str:
+    found = text(answer, "the answer")
+    if not found:
+        raise Unfit("the answer is empty (the unlabelled split of a set cannot be used)")
+    return found
+
+
+def _letter(raw: Raw, labels: Labels) -> str:
+    if not 2 <= len(raw.choices) <= len(LETTERS):
+        raise Unfit(f"{len(raw.choices)} choices; multiple choice takes 2 to {len(LETTERS)}")
+    value = _value(raw.answer)
+    if isinstance(labels, Mapping):
+        value = labels.get(value, value)
+    if value in raw.markers:
+        return LETTERS[raw.markers.index(value)]
+    return LETTERS[_position(value, raw.choices)]
+
+
+def _position(value: str, choices: Sequence[str]) -> int:
+    """The one choice that a text, letter or index (from 0) can mean."""
+    meant = {i for i, choice in enumerate(choices) if choice == value}
+    letter = _LETTER.fullmatch(value)
+    if letter:
+        meant.add(LETTERS.index(letter[1].upper()))
+    if value.isdecimal():
+        meant.add(int(value))
+    inside = {i for i in meant if i < len(choices)}
+    if not inside:
+        raise Unfit(
+            f"answer {value!r} is none of the {len(choices)} choices: no text, letter or index from 0 of them"
+        )
+    if len(inside) > 1:
+        options = ", ".join(LETTERS[i] for i in sorted(inside))
+        raise Unfit(f"answer {value!r} can mean several choices ({options}); map it to letters with `labels`")
+    return inside.pop()
+
+
+def _label(value: str, labels: Labels) -> str:
+    if labels is None:
+        return value
+    if isinstance(labels, Mapping):
+        known = {**{label: label for label in labels.values()}, **labels}
+    else:
+        known = {**{str(i): label for i, label in enumerate(labels)}, **{label: label for label in labels}}
+    if value in known:
+        return known[value]
+    near = {key.casefold(): label for key, label in known.items()}
+    if value.casefold() in near:
+        return near[value.casefold()]
+    shown = ", ".join(dict.fromkeys(known.values()))
+    raise Unfit(f"label {value!r} is not among the labels ({shown}); add it, or map it with `labels`")
+
+
+def _yes_no(value: str, labels: Labels, *, maybe: bool) -> str:
+    allowed = ("yes", "no", "maybe") if maybe else ("yes", "no")
+    if labels is not None:
+        value = _label(value, labels)
+    found = "maybe" if maybe and value.casefold() == "maybe" else _YES_NO.get(value.casefold().rstrip("."))
+    if found is None:
+        raise Unfit(f"answer {value!r} is none of {', '.join(allowed)}; map it with `labels`")
+    return found
+
+
+def _number(value: str) -> str:
+    """The number after `####` where there is one, else the only number of the answer."""
+    last = value.rpartition("####")[2].strip()
+    found = canonical(last)
+    if found is None:
+        raise Unfit(f"answer {last[:60]!r} is no number, or more than one")
+    return found
+
+
+def _texts(answer: object) -> tuple[str, tuple[str, ...]]:
+    if isinstance(answer, list | tuple):
+        accepted = tuple(required(one, "an accepted answer") for one in cast("list[object]", answer))
+        if accepted:
+            return accepted[0], accepted[1:]
+    return _value(answer), ()
+
 
 MOST_PROBLEMS = 5
 """So many bad rows are listed in one message; reading stops there."""

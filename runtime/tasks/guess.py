@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+from ...scenarios.errors import InputError
 from ...scenarios.tasks import Kind
-from ..errors import InputError
 from .data import Row, Values, read
 from .mapping import ANSWERS, CHOICES, QUESTIONS
 

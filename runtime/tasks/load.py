@@ -1,17 +1,224 @@
 """From a task's settings to its rows, split and checked."""
 
-from collections.abc import Mapping, Sequence
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
 from pathlib import Path
 
 import msgspec
 
+from ...scenarios.errors import InputError
+from ...scenarios.tasks import Kind, SplitFiles, SplitRows
 from ...scenarios.tasks import Task as TaskSettings
+from ..randomness import generator
+from ._duplicates import near_overlap, refuse_overlap
+from ._resolved import Settings, settle
+from .answers import AnswerSpace, answer_space
+from .collect import Placed, collect
+from .data import Item, Shape, Values, given, read
 from .example import Example, Splits
-from .label_set import Counts, check_labels, label_counts, space_for
-from .pool import Pool
-from .settings import settle
-from .split import parts
+from .split import Shuffle, check_sizes, halves, parts, split_pool
 from .task import Task
+
+POOL = ""
+"""The part of a task that is yet to be split."""
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Rows to be read once. `key` is the scenario's, `name` what to call them in messages, '' for none."""
+
+    key: str
+    name: str
+    items: Iterable[Item]
+
+
+def sources(spec: TaskSettings, folder: Path, shape: Shape) -> Mapping[str, Source]:
+    """`POOL` alone, or `train`, `test` and perhaps `validation`. Nothing is read yet."""
+    if isinstance(spec.rows, SplitRows):
+        return {part: _rows(f"rows.{part}", rows) for part, rows in spec.rows if rows is not None}
+    if spec.rows is not None:
+        return {POOL: _rows("rows", spec.rows)}
+    if isinstance(spec.files, SplitFiles):
+        return {
+            part: _files(f"files.{part}", data, folder, shape)
+            for part, data in spec.files
+            if data is not None
+        }
+    assert spec.data is not None, "the schema asks for data, files or rows"
+    return {POOL: _files("data", spec.data, folder, shape)}
+
+
+def _rows(key: str, rows: Sequence[Values]) -> Source:
+    return Source(key, "", given(rows, key))
+
+
+def _files(key: str, data: str | Sequence[str], folder: Path, shape: Shape) -> Source:
+    return Source(key, str(data), read(data, folder, shape))
+
+
+MOST_LABELS = 50
+"""More different answers than this are no label set to be found in the data."""
+
+LABELLED: tuple[Kind, ...] = ("classification", "yes_no", "yes_no_maybe")
+
+Counts = Mapping[str, Mapping[str, int]]
+"""Rows by gold answer for each split."""
+
+
+def space_for(settings: Settings, rows: Sequence[Example]) -> AnswerSpace:
+    """The answer space of a task, for classification with the labels given, or else those of the rows.
+
+    Raises InputError where labels or synonyms do not fit the kind or cannot be told apart.
+    """
+    labels = _labels(settings, rows) if settings.kind == "classification" else ()
+    try:
+        return answer_space(settings.kind, labels, settings.synonyms)
+    except InputError as error:
+        raise InputError(f"tasks.{settings.name}.{error}") from None
+
+
+def label_counts(kind: Kind, splits: Splits) -> Counts:
+    """How often each gold answer stands in each split; empty for open kinds."""
+    if kind not in (*LABELLED, "multiple_choice"):
+        return {}
+    return {part: dict(sorted(Counter(row.gold for row in rows).items())) for part, rows in parts(splits)}
+
+
+def check_labels(settings: Settings, space: AnswerSpace, splits: Splits, counts: Counts, least: int) -> None:
+    """Raise InputError where a split holds fewer than `least` rows of a label.
+
+    Letters of multiple choice are positions, not labels, and are not checked.
+    """
+    if settings.kind not in LABELLED:
+        return
+    for label in space.allowed(splits.train[0].asked()):
+        held = {part: found.get(label, 0) for part, found in counts.items()}
+        if min(held.values()) < least:
+            shown = ", ".join(f"{count} {part}" for part, count in held.items())
+            raise InputError(
+                f"tasks.{settings.name}: too few rows of label {label!r} ({shown}; few_labels asks for "
+                f"{least} in each split); take more rows, or set few_labels: 0"
+            )
+
+
+def _labels(settings: Settings, rows: Sequence[Example]) -> tuple[str, ...]:
+    if isinstance(settings.labels, Mapping):
+        return tuple(dict.fromkeys(settings.labels.values()))
+    if settings.labels is not None:
+        return tuple(settings.labels)
+    found = sorted({row.gold for row in rows})
+    if not 2 <= len(found) <= MOST_LABELS:
+        raise InputError(
+            f"tasks.{settings.name}: the data holds {len(found)} different answers (e.g. {found[0][:40]!r}), "
+            f"no set of 2 to {MOST_LABELS} labels; give `labels`, or another `kind`"
+        )
+    return tuple(found)
+
+
+Split = tuple[Splits, list[str]]
+"""The splits, and what there is to say about them."""
+
+
+class Pool:
+    """Reads and splits the rows of one task; `dropped` counts what was left out, by reason."""
+
+    def __init__(self, settings: Settings, spec: TaskSettings, folder: Path, seed: int) -> None:
+        self.dropped: Counter[str] = Counter()
+        self._settings = settings
+        self._spec = spec
+        self._sources = sources(spec, folder, settings.shape)
+        self._seed = seed
+
+    def split(self) -> Split:
+        """Raises InputError: bad rows, too few of them, or rows that stand in two predefined splits."""
+        if POOL not in self._sources:
+            return self._predefined()
+        rows = [placed.example for placed in self._collect(POOL, self._spec.limit)]
+        name, sizes = self._settings.name, self._spec.split
+        return split_pool(name, rows, sizes, stratum=self._stratum, shuffle=self._shuffle("split"))
+
+    def _predefined(self) -> Split:
+        caps = self._caps()
+        if "validation" in self._sources:
+            train = self._collect("train", caps["train"])
+            validation = self._collect("validation", caps["validation"])
+        else:
+            train, validation = self._halved(caps)
+        test = self._collect("test", caps["test"])
+        found = {"train": train, "validation": validation, "test": test}
+        examples = {part: tuple(placed.example for placed in rows) for part, rows in found.items()}
+        splits = check_sizes(self._settings.name, Splits(**examples))
+        self._check_counts(examples)
+        places = {placed.example.id: placed.place for rows in found.values() for placed in rows}
+        refuse_overlap(self._settings.name, list(examples.items()), places)
+        return splits, near_overlap(list(examples.items()), places)
+
+    def _halved(self, caps: Mapping[str, int | None]) -> tuple[Sequence[Placed], Sequence[Placed]]:
+        """Train and validation out of one source: its halves, or as many rows as each may have."""
+        first, second = caps["train"], caps["validation"]
+        limit = None if first is None or second is None else first + second
+        rows = self._collect("train", limit)
+        share = 0.5 if first is None or second is None else first / (first + second)
+        by_id = {placed.example.id: placed for placed in rows}
+        one, other = halves(
+            [placed.example for placed in rows],
+            ceil(len(rows) * share - 1e-9),
+            stratum=self._stratum,
+            shuffle=self._shuffle("halves"),
+        )
+        return [by_id[row.id] for row in one], [by_id[row.id] for row in other]
+
+    def _collect(self, part: str, limit: int | None) -> list[Placed]:
+        source = self._sources[part]
+        kept = collect(
+            source.items,
+            self._settings.recipe(f"{part}-" if part else ""),
+            self.dropped,
+            limit=limit,
+            shuffle=self._spec.shuffle,
+            random=self._random("rows", part),
+        )
+        if not kept:
+            place = f" in {source.name}" if source.name else ""
+            reasons = ", ".join(f"{count} dropped: {reason}" for reason, count in self.dropped.items())
+            why = f" ({reasons})" if reasons else ""
+            raise InputError(f"tasks.{self._settings.name}.{source.key}: no rows{place}{why}")
+        return kept
+
+    def _counts(self) -> dict[str, int]:
+        """Rows per split where counts stand beside predefined splits, else nothing; InputError for shares."""
+        if "split" not in self._spec.model_fields_set:
+            return {}
+        sizes = dict(self._spec.split)
+        if all(size <= 1 for size in sizes.values()):
+            raise InputError(
+                f"tasks.{self._settings.name}.split: with predefined splits, give counts of rows, not shares"
+            )
+        return {part: int(size) for part, size in sizes.items()}
+
+    def _caps(self) -> dict[str, int | None]:
+        counts, limit = self._counts(), self._spec.limit
+        return {
+            part: min((cap for cap in (counts.get(part), limit) if cap is not None), default=None)
+            for part in ("train", "validation", "test")
+        }
+
+    def _check_counts(self, found: Mapping[str, Sequence[Example]]) -> None:
+        for part, wanted in self._counts().items():
+            least = min(wanted, self._spec.limit or wanted)
+            if len(found[part]) < least:
+                where = f"tasks.{self._settings.name}.split.{part}"
+                raise InputError(f"{where}: {least} rows wanted, but there are {len(found[part])}")
+
+    def _stratum(self, example: Example) -> str:
+        return example.gold if self._settings.kind in (*LABELLED, "multiple_choice") else ""
+
+    def _random(self, *purpose: str) -> random.Random:
+        return generator(self._seed, "data", self._settings.name, *purpose)
+
+    def _shuffle(self, purpose: str) -> Shuffle:
+        return self._random(purpose).shuffle if self._spec.shuffle else lambda _: None
 
 
 class LoadedTask(msgspec.Struct, frozen=True):

@@ -1,15 +1,188 @@
-"""From a row to its parts, by the field names of a scenario."""
+"""From a row of data to its parts: field names, options, templates."""
 
-from collections.abc import Callable, Sequence
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 import msgspec
 
+from ...scenarios.errors import InputError
 from ...scenarios.tasks import Fields, Kind
-from ..errors import InputError
-from .choices import read_choices
 from .data import Values
-from .raw import Drop, Raw, Unfit, at, has, required, text
-from .template import fill, placeholders
+
+
+class Unfit(ValueError):
+    """A row cannot become an example; the message says why, the caller knows where."""
+
+
+class Raw(msgspec.Struct, frozen=True):
+    """The parts of a row, cleaned. `answer` is as the data has it; a number counts choices or labels from 0.
+
+    `markers` are the data's own names of the choices ("A", "1"), where it has them.
+    """
+
+    question: str
+    answer: object
+    context: str = ""
+    choices: tuple[str, ...] = ()
+    markers: tuple[str, ...] = ()
+    id: str = ""
+
+
+class Drop(msgspec.Struct, frozen=True):
+    """A row left out on purpose; rows are counted by reason."""
+
+    reason: str
+
+
+def has(values: Values, path: str) -> bool:
+    """Whether a dotted path leads to a field."""
+    return _follow(values, path) is not _MISSING
+
+
+def at(values: Values, path: str) -> object:
+    """What stands at a dotted path (`question.stem`, `options.0`); a field of that very name goes first.
+
+    Raises Unfit where there is nothing.
+    """
+    found = _follow(values, path)
+    if found is _MISSING:
+        raise Unfit(f"no field {path!r}; the row has {', '.join(values)}")
+    return found
+
+
+def text(value: object, what: str) -> str:
+    """A field as text, space around it removed; lists of texts are joined by line. May be empty.
+
+    Raises Unfit for NaN and for what is no text.
+    """
+    match value:
+        case None:
+            return ""
+        case str():
+            return _no_nan(value.strip(), what)
+        case float() if math.isnan(value):
+            raise Unfit(f"{what} is NaN")
+        case bool() | int() | float():
+            return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+        case list() | tuple():
+            return "\n".join(text(part, what) for part in cast("list[object]", value))
+        case _:
+            raise Unfit(f"{what} is no text: {str(value)[:60]!r}")
+
+
+def required(value: object, what: str) -> str:
+    """A field as text that must not be empty."""
+    found = text(value, what)
+    if not found:
+        raise Unfit(f"{what} is empty")
+    return found
+
+
+_MISSING = object()
+
+
+def _no_nan(value: str, what: str) -> str:
+    if value in {"nan", "NaN"}:
+        raise Unfit(f"{what} is NaN")
+    return value
+
+
+def _follow(values: object, path: str) -> object:
+    if isinstance(values, Mapping):
+        fields = cast("Values", values)
+        if path in fields:
+            return fields[path]
+        head, dot, rest = path.partition(".")
+        return _follow(fields[head], rest) if dot and head in fields else _MISSING
+    if isinstance(values, list | tuple):
+        return _item(cast("list[object]", values), path)
+    return _MISSING
+
+
+def _item(values: list[object], path: str) -> object:
+    head, dot, rest = path.partition(".")
+    if not head.isdecimal() or int(head) >= len(values):
+        return _MISSING
+    return _follow(values[int(head)], rest) if dot else values[int(head)]
+
+
+Choices = tuple[tuple[str, ...], tuple[str, ...]]
+"""Option texts in order, and the data's own markers for them (or nothing)."""
+
+
+def read_choices(values: Values, paths: str | Sequence[str]) -> Choices:
+    """Options from one field, or from one field each.
+
+    One field may hold a list of texts, an object from marker to text (`{"A": …}`), a list of
+    `{"label": …, "text": …}`, or `{"text": […], "label": […]}`. Raises Unfit for anything else.
+    """
+    if isinstance(paths, str):
+        return _of_field(at(values, paths), paths)
+    return _texts([at(values, path) for path in paths]), ()
+
+
+def _of_field(value: object, path: str) -> Choices:
+    if isinstance(value, Mapping):
+        return _of_mapping(cast("Values", value), path)
+    if not isinstance(value, list | tuple):
+        raise Unfit(f"{path} holds no list of choices: {str(value)[:60]!r}")
+    items = cast("list[object]", value)
+    if items and all(isinstance(item, Mapping) for item in items):
+        rows = [cast("Values", item) for item in items]
+        return _texts([at(row, "text") for row in rows]), _markers([at(row, "label") for row in rows])
+    return _texts(items), ()
+
+
+def _of_mapping(value: Values, path: str) -> Choices:
+    texts, labels = value.get("text"), value.get("label")
+    if isinstance(texts, list | tuple) and isinstance(labels, list | tuple):
+        return _texts(cast("list[object]", texts)), _markers(cast("list[object]", labels))
+    if not value:
+        raise Unfit(f"{path} holds no choices")
+    return _texts(list(value.values())), _markers(list(value))
+
+
+def _texts(items: Sequence[object]) -> tuple[str, ...]:
+    return tuple(required(item, f"choice {number}") for number, item in enumerate(items, start=1))
+
+
+def _markers(items: Sequence[object]) -> tuple[str, ...]:
+    return tuple(required(item, "a choice's label") for item in items)
+
+
+_PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+
+
+def placeholders(template: str) -> list[str]:
+    """The fields a template shows, in order. Raises InputError for a stray or empty brace."""
+    fields: list[str] = []
+    for piece in _PIECE.finditer(template):
+        if piece[0] in {"{{", "}}"}:
+            continue
+        if piece[1] is None or not piece[1].strip():
+            raise InputError(
+                f"template {template!r}: {piece[0]!r} names no field; write {{{{ or }}}} for a brace"
+            )
+        fields.append(piece[1].strip())
+    return fields
+
+
+def fill(template: str, values: Values) -> str:
+    """The template with each `{field}` (a dotted path) replaced, `{{` and `}}` as braces."""
+
+    def replaced(piece: re.Match[str]) -> str:
+        if piece[1] is None:
+            return piece[0][0]
+        path = piece[1].strip()
+        return text(at(values, path), path)
+
+    filled = _PIECE.sub(replaced, template).strip()
+    if not filled:
+        raise Unfit("the templated question is empty")
+    return filled
+
 
 Mapper = Callable[[Values], Raw | Drop]
 """Finds the parts of a row; raises Unfit where it cannot."""

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ..llm.protocol import Message
+from ..llm.chat import Message
 from ..prompt import Prompt
 from .example import Example
 from .load import LoadedTask
-from .render import messages
 from .split import parts
-from .task import Reading
+from .task import Reading, messages
 
 
 class PeekedRow(msgspec.Struct, frozen=True):

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from math import floor
 
+from ...scenarios.errors import InputError
 from ...scenarios.tasks import Split
-from ..errors import InputError
-from .alike import asked, groups, joined, near_pairs
+from ._duplicates import asked, groups, joined, near_pairs
 from .example import Example, Splits
 
 NAMES = ("train", "validation", "test")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transfer_prompting.agents.drawing import candidate_texts
+from transfer_prompting.agents.reference.sections import candidate_texts
 
 REPLIES = [
     ("<prompt>Pick one.</prompt>", ["Pick one."]),

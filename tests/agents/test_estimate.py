@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from transfer_prompting.agents.estimate import Estimate
+from transfer_prompting.agents.coordinator.estimate import Estimate
 from transfer_prompting.agents.team import Team
-from transfer_prompting.runtime.llm.logprobs_probe import PROBE
+from transfer_prompting.runtime.llm.probes import PROBE
 from transfer_prompting.scenarios import load
 
 from support.chat_server import Body

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from transfer_prompting.agents.fingerprint import fingerprint
+from transfer_prompting.agents._fingerprint import fingerprint
 from transfer_prompting.agents.team import Team
 from transfer_prompting.scenarios import load
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from transfer_prompting.agents.messages import Compare, JudgePrompt, JudgeResponses
 from transfer_prompting.runtime.evaluation.ratings import Rated, means, preference, reliability
+from transfer_prompting.runtime.messages import Compare, JudgePrompt, JudgeResponses
 from transfer_prompting.runtime.prompt import Prompt
 
 from support.chat_server import Fault, Reply

@@ -10,11 +10,12 @@ import pytest
 from rich.console import Console
 
 from transfer_prompting.agents.team import Team
-from transfer_prompting.runtime.errors import EndpointError, InputError
-from transfer_prompting.runtime.evaluation.significance import holm
-from transfer_prompting.runtime.report.results import Results, TargetResult
-from transfer_prompting.runtime.report.summary import summary
+from transfer_prompting.cli.tables import summary
+from transfer_prompting.runtime.errors import EndpointError
+from transfer_prompting.runtime.evaluation._resampling import holm
+from transfer_prompting.runtime.record.results import Results, TargetResult
 from transfer_prompting.scenarios import load
+from transfer_prompting.scenarios.errors import InputError
 
 from support.chat_server import Behaviour, ChatServer, Fault, Reply
 from support.judges import rating, shown

@@ -5,14 +5,13 @@ from functools import reduce
 import anyio
 import pytest
 
-from transfer_prompting.agents.judging import Judging
-from transfer_prompting.agents.messages import Answer, Answered, Exhibit, Scored
-from transfer_prompting.agents.panel import Verdict
-from transfer_prompting.runtime.evaluation.custom import Own
+from transfer_prompting.agents.coordinator.evaluator import Verdict
+from transfer_prompting.agents.judge.rubrics import Judging
 from transfer_prompting.runtime.evaluation.objective import Objective
-from transfer_prompting.runtime.evaluation.outcomes import Outcomes
+from transfer_prompting.runtime.evaluation.outcomes import Failed, Graded, Outcomes, Reply
+from transfer_prompting.runtime.evaluation.own_metrics import Own
 from transfer_prompting.runtime.evaluation.ratings import Preference
-from transfer_prompting.runtime.evaluation.response import Failed, Graded, Reply
+from transfer_prompting.runtime.messages import Answer, Answered, Exhibit, Scored
 from transfer_prompting.runtime.prompt import Prompt
 from transfer_prompting.runtime.tasks.answers import answer_space
 from transfer_prompting.runtime.tasks.example import Example, Splits

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from transfer_prompting.agents.peeking import peeks
-from transfer_prompting.runtime.errors import InputError
+from transfer_prompting.agents.loading import peeks
 from transfer_prompting.scenarios import Scenario, load
+from transfer_prompting.scenarios.errors import InputError
 
 from support.commands import tprompt
 

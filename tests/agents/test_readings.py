@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from transfer_prompting.agents.team import Team
-from transfer_prompting.runtime.errors import InputError
 from transfer_prompting.scenarios import load
+from transfer_prompting.scenarios.errors import InputError
 
 from support.runs import scenario_data, write_scenario
 

@@ -3,13 +3,13 @@
 import pytest
 from msgspec.structs import replace
 
-from transfer_prompting.agents.messages import Brief, Exemplar, Failure, Past, Propose
-from transfer_prompting.agents.operators import known
-from transfer_prompting.agents.reference import Reference, Writing
-from transfer_prompting.agents.strategies import STRATEGIES, Strategy
+from transfer_prompting.agents.reference.agent import Reference, Writing
+from transfer_prompting.agents.reference.operators import known
+from transfer_prompting.agents.reference.strategies import STRATEGIES, Strategy
 from transfer_prompting.runtime.bus import InProcessBus
 from transfer_prompting.runtime.errors import BudgetReached, ServerFault
-from transfer_prompting.runtime.llm.protocol import ChatRequest
+from transfer_prompting.runtime.llm.chat import ChatRequest
+from transfer_prompting.runtime.messages import Brief, Exemplar, Failure, Past, Propose
 from transfer_prompting.runtime.prompt import POSITIONS, Prompt
 
 from support.clients import FunctionClient

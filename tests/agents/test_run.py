@@ -8,7 +8,11 @@ from pathlib import Path
 import anyio
 import pytest
 
-from transfer_prompting.agents.messages import (
+from transfer_prompting.agents.team import Team
+from transfer_prompting.runtime.bus import EncodingBus, Event, InProcessBus
+from transfer_prompting.runtime.errors import EndpointError
+from transfer_prompting.runtime.llm.stack import SpendingNow
+from transfer_prompting.runtime.messages import (
     PromptScored,
     PromptsKept,
     RunEnded,
@@ -17,11 +21,7 @@ from transfer_prompting.agents.messages import (
     StepEnded,
     TargetTested,
 )
-from transfer_prompting.agents.team import Team
-from transfer_prompting.runtime.bus import EncodingBus, Event, InProcessBus
-from transfer_prompting.runtime.errors import EndpointError
-from transfer_prompting.runtime.llm.stack import SpendingNow
-from transfer_prompting.runtime.report.results import Results, read
+from transfer_prompting.runtime.record.results import Results, read
 from transfer_prompting.scenarios import load
 
 from support.replies import Fault

@@ -7,16 +7,16 @@ from pathlib import Path
 import anyio
 import pytest
 
-from transfer_prompting.agents.messages import (
+from transfer_prompting.agents.team import Team
+from transfer_prompting.runtime.bus import Event
+from transfer_prompting.runtime.messages import (
     NotesTaken,
     ProblemMet,
     PromptScored,
     PromptsProposed,
     StageStarted,
 )
-from transfer_prompting.agents.team import Team
-from transfer_prompting.runtime.bus import Event
-from transfer_prompting.runtime.report.results import Results
+from transfer_prompting.runtime.record.results import Results
 from transfer_prompting.scenarios import Scenario, load
 
 from support.chat_server import Body, Completion, Fault, Reply, chat_server

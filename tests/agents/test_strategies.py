@@ -7,7 +7,12 @@ import anyio
 import pytest
 from msgspec.structs import replace
 
-from transfer_prompting.agents.messages import (
+from transfer_prompting.agents.reference.agent import NOTES, Reference, Writing
+from transfer_prompting.agents.reference.operators import OPERATORS, known
+from transfer_prompting.agents.reference.strategies import STRATEGIES, Strategy
+from transfer_prompting.agents.team import Team
+from transfer_prompting.runtime.bus import Event, InProcessBus
+from transfer_prompting.runtime.messages import (
     Brief,
     Credit,
     Exemplar,
@@ -17,15 +22,10 @@ from transfer_prompting.agents.messages import (
     Reflect,
     StageStarted,
 )
-from transfer_prompting.agents.operators import OPERATORS, known
-from transfer_prompting.agents.reference import NOTES, Reference, Writing
-from transfer_prompting.agents.strategies import STRATEGIES, Strategy
-from transfer_prompting.agents.team import Team
-from transfer_prompting.runtime.bus import Event, InProcessBus
 from transfer_prompting.runtime.prompt import POSITIONS, Prompt
-from transfer_prompting.runtime.report.results import Results
+from transfer_prompting.runtime.record.results import Results
 from transfer_prompting.scenarios import Scenario
-from transfer_prompting.scenarios.search import StrategyName
+from transfer_prompting.scenarios.stages import StrategyName
 
 from support.clients import FunctionClient
 from support.runs import simulated

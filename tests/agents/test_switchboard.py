@@ -9,13 +9,13 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from transfer_prompting.agents.switchboard import RelayedClient, Sender, Switchboard, SwitchedClient
+from transfer_prompting.agents._switchboard import RelayedClient, Sender, Switchboard, SwitchedClient
 from transfer_prompting.runtime.bus import EncodingBus
 from transfer_prompting.runtime.errors import Rejected, Unreachable
 from transfer_prompting.runtime.llm.budget.budget import Budget
+from transfer_prompting.runtime.llm.chat import ChatRequest, Message
 from transfer_prompting.runtime.llm.http.aiohttp_client import AiohttpClient
 from transfer_prompting.runtime.llm.ledger.ledger import open_ledger
-from transfer_prompting.runtime.llm.protocol import ChatRequest, Message
 from transfer_prompting.runtime.llm.stack import Models, open_models
 from transfer_prompting.scenarios import Scenario, load
 

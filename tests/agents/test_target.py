@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from transfer_prompting.agents.messages import Answer
 from transfer_prompting.agents.target import Sampling, Target
 from transfer_prompting.runtime.bus import InProcessBus
 from transfer_prompting.runtime.errors import ContextTooLong, EndpointError, Unreachable
-from transfer_prompting.runtime.evaluation.response import Failed, Reply
-from transfer_prompting.runtime.llm.protocol import ChatRequest
+from transfer_prompting.runtime.evaluation.outcomes import Failed, Reply
+from transfer_prompting.runtime.llm.chat import ChatRequest
+from transfer_prompting.runtime.messages import Answer
 from transfer_prompting.runtime.prompt import Prompt
 from transfer_prompting.runtime.tasks.answers import answer_space
 from transfer_prompting.runtime.tasks.example import Question

@@ -20,12 +20,11 @@ import msgspec
 from openai import AsyncOpenAI, DefaultAioHttpClient
 from simulator import Simulator, simulator
 
+from transfer_prompting.runtime.llm.chat import ChatClient, ChatRequest, Message
 from transfer_prompting.runtime.llm.http.aiohttp_client import AiohttpClient
 from transfer_prompting.runtime.llm.http.openai_client import OpenAIClient
 from transfer_prompting.runtime.llm.limits.limiter import LimitedClient, Limiters
-from transfer_prompting.runtime.llm.protocol import ChatClient, ChatRequest, Message
-from transfer_prompting.runtime.llm.retries.breaker import Breaker
-from transfer_prompting.runtime.llm.retries.client import RetryingClient
+from transfer_prompting.runtime.llm.retries import Breaker, RetryingClient
 from transfer_prompting.scenarios.endpoints import Limits, Retry
 
 try:
@@ -183,7 +182,7 @@ async def main(calls: int, rounds: int) -> None:
 
 async def bookkeeping(calls: int = 50_000) -> float:
     """Microseconds that retries and limits add to a call when nothing limits."""
-    from transfer_prompting.runtime.llm.protocol import ChatResponse
+    from transfer_prompting.runtime.llm.chat import ChatResponse
 
     response, one = ChatResponse(text="ok"), request(0)
 

@@ -19,10 +19,10 @@ import anyio
 from simulator import simulator
 
 from transfer_prompting.runtime.errors import CallFailed
+from transfer_prompting.runtime.llm.chat import ChatRequest, Message
 from transfer_prompting.runtime.llm.http.aiohttp_client import AiohttpClient
 from transfer_prompting.runtime.llm.limits.limiter import LimitedClient, Limiter
-from transfer_prompting.runtime.llm.protocol import ChatRequest, Message
-from transfer_prompting.runtime.llm.retries.client import RetryingClient
+from transfer_prompting.runtime.llm.retries import RetryingClient
 from transfer_prompting.scenarios.endpoints import Limits, Retry
 
 RPM, CONCURRENCY = 1000, 64

@@ -17,9 +17,9 @@ from pathlib import Path
 import aiohttp
 import anyio
 
-from transfer_prompting.agents.messages import ProblemMet, RunStarted, StageStarted
 from transfer_prompting.agents.team import Team
 from transfer_prompting.runtime.bus import Event
+from transfer_prompting.runtime.messages import ProblemMet, RunStarted, StageStarted
 from transfer_prompting.runtime.report.live import Feed, serve
 
 sys.path.insert(0, str(Path(__file__).parent.parent))

@@ -22,9 +22,9 @@ from typing import Any
 from pipeline import TASK, examples, pipeline, prompts, spread
 from simulator import simulator
 
-from transfer_prompting.agents.panel import Verdict
+from transfer_prompting.agents.coordinator.evaluator import Verdict
+from transfer_prompting.cli.run import run_event_loop as run
 from transfer_prompting.runtime.concurrency import settle
-from transfer_prompting.runtime.loop import run
 from transfer_prompting.runtime.prompt import Prompt
 from transfer_prompting.runtime.tasks.example import Splits
 

@@ -27,14 +27,14 @@ from contenders import Round, bare, sdk, spent, timed
 from pipeline import ENDPOINT, READING, TASK, Watch, examples, pipeline, prompts, scenario
 from simulator import simulator
 
+from transfer_prompting.cli.run import run_event_loop as run
 from transfer_prompting.runtime.concurrency import settle
+from transfer_prompting.runtime.llm.chat import ChatClient, ChatRequest, ChatResponse
 from transfer_prompting.runtime.llm.http.aiohttp_client import AiohttpClient
-from transfer_prompting.runtime.llm.protocol import ChatClient, ChatRequest, ChatResponse
-from transfer_prompting.runtime.loop import run
 from transfer_prompting.runtime.prompt import Prompt
-from transfer_prompting.runtime.search.pool import Scores
+from transfer_prompting.runtime.search.candidates import Scores
 from transfer_prompting.runtime.tasks.example import Splits
-from transfer_prompting.runtime.tasks.render import messages
+from transfer_prompting.runtime.tasks.task import messages
 
 PROMPTS, ROWS, LATENCY_MS = 16, 100, 50
 CALLS = PROMPTS * ROWS

@@ -21,19 +21,16 @@ from pathlib import Path
 import msgspec
 from playwright.sync_api import Browser, sync_playwright
 
-from transfer_prompting.agents.messages import PromptScored, RunEnded, RunStarted, StageStarted
 from transfer_prompting.runtime.bus import Event
-from transfer_prompting.runtime.evaluation.baselines import Chance
-from transfer_prompting.runtime.evaluation.evaluate import evaluate
 from transfer_prompting.runtime.evaluation.objective import Objective
-from transfer_prompting.runtime.evaluation.outcomes import Outcomes
-from transfer_prompting.runtime.evaluation.paired import gains
-from transfer_prompting.runtime.evaluation.response import Graded
-from transfer_prompting.runtime.evaluation.scorecard import Scorecard
+from transfer_prompting.runtime.evaluation.outcomes import Graded, Outcomes
+from transfer_prompting.runtime.evaluation.scorecard import Chance, Scorecard, evaluate
+from transfer_prompting.runtime.evaluation.statistics import gains
+from transfer_prompting.runtime.messages import PromptScored, RunEnded, RunStarted, StageStarted
 from transfer_prompting.runtime.prompt import Prompt
-from transfer_prompting.runtime.report.page import write_page
-from transfer_prompting.runtime.report.responses import open_responses
-from transfer_prompting.runtime.report.results import (
+from transfer_prompting.runtime.record.history import open_history
+from transfer_prompting.runtime.record.responses import open_responses
+from transfer_prompting.runtime.record.results import (
     Part,
     PromptEntry,
     Results,
@@ -41,7 +38,7 @@ from transfer_prompting.runtime.report.results import (
     Transfer,
     write,
 )
-from transfer_prompting.runtime.search.history import open_history
+from transfer_prompting.runtime.report.page import write_page
 from transfer_prompting.runtime.tasks.example import Example
 
 sys.path.insert(0, str(Path(__file__).parent.parent))

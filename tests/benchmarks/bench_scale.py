@@ -18,13 +18,13 @@ from contenders import spent
 from pipeline import TASK, Watch, examples, pipeline, prompts, scenario
 from simulator import simulator
 
-from transfer_prompting.agents.race import Race
+from transfer_prompting.agents.coordinator.search import Race
+from transfer_prompting.cli.run import run_event_loop as run
 from transfer_prompting.runtime.evaluation.objective import Objective
-from transfer_prompting.runtime.llm.protocol import ChatClient, ChatRequest, ChatResponse
-from transfer_prompting.runtime.loop import run
-from transfer_prompting.runtime.search.blocks import blocks
+from transfer_prompting.runtime.llm.chat import ChatClient, ChatRequest, ChatResponse
+from transfer_prompting.runtime.search.race import blocks
 from transfer_prompting.runtime.tasks.example import Splits
-from transfer_prompting.scenarios.search import Race as Rules
+from transfer_prompting.scenarios.stages import Race as Rules
 
 CONCURRENCY = 32
 MARKS = (0.25, 0.5, 0.75, 1.0)

@@ -24,10 +24,10 @@ from pathlib import Path
 import numpy as np
 from search_world import LABELS, WRITER, SearchWorld, Shape, row
 
-from transfer_prompting.agents.messages import PromptScored
 from transfer_prompting.agents.team import Team
 from transfer_prompting.runtime.bus import Event
-from transfer_prompting.runtime.report.results import Results
+from transfer_prompting.runtime.messages import PromptScored
+from transfer_prompting.runtime.record.results import Results
 from transfer_prompting.scenarios import Scenario
 
 SOURCES = ("letters", "mails")

@@ -7,19 +7,18 @@ from pathlib import Path
 import anyio
 from contenders import MAX_TOKENS, MODEL, SYSTEM
 
-from transfer_prompting.agents.panel import Panel
-from transfer_prompting.agents.record import Record
+from transfer_prompting.agents.coordinator.evaluator import Panel
 from transfer_prompting.agents.scorer import BATCH, Scorer
 from transfer_prompting.agents.target import Sampling, Target
 from transfer_prompting.runtime.bus import InProcessBus
 from transfer_prompting.runtime.evaluation.objective import Objective
 from transfer_prompting.runtime.llm.budget.budget import Budget
+from transfer_prompting.runtime.llm.chat import ChatClient
 from transfer_prompting.runtime.llm.ledger.ledger import open_ledger
-from transfer_prompting.runtime.llm.protocol import ChatClient
 from transfer_prompting.runtime.llm.stack import Models, open_models
 from transfer_prompting.runtime.prompt import Prompt
-from transfer_prompting.runtime.search.history import History
-from transfer_prompting.runtime.tasks.answers.choice import Choice
+from transfer_prompting.runtime.record.history import History, Record
+from transfer_prompting.runtime.tasks.answers.closed import Choice
 from transfer_prompting.runtime.tasks.example import Example, Splits
 from transfer_prompting.runtime.tasks.task import Reading, Task
 from transfer_prompting.scenarios import Scenario

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from transfer_prompting.runtime.llm.protocol import ChatRequest, ChatResponse, Usage
+from transfer_prompting.runtime.llm.chat import ChatRequest, ChatResponse, Usage
 from transfer_prompting.runtime.prompt import Prompt
 from transfer_prompting.runtime.randomness import derived_seed, generator
 

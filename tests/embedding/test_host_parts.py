@@ -12,7 +12,7 @@ import structlog
 from openai import AsyncOpenAI
 
 import transfer_prompting as tp
-from transfer_prompting.runtime.errors import InputError
+from transfer_prompting.scenarios.errors import InputError
 
 from support.brief import brief_clients, brief_scenario, brief_task
 from support.chat_server import Fault, chat_server

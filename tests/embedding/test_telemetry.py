@@ -18,7 +18,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 import transfer_prompting as tp
 from transfer_prompting.runtime.bus import headed
-from transfer_prompting.runtime.llm.protocol import ChatRequest, Message
+from transfer_prompting.runtime.llm.chat import ChatRequest, Message
 from transfer_prompting.scenarios.endpoints import Endpoint
 
 from support.brief import brief_clients, brief_scenario

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from transfer_prompting.scenarios import InputError, Scenario, load
-from transfer_prompting.scenarios.load import bundled
+from transfer_prompting.scenarios.scenario import bundled
 
 MINIMAL = """\
 name: tiny

@@ -9,8 +9,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from transfer_prompting.scenarios.load import bundled
-from transfer_prompting.scenarios.schema import json_schema
+from transfer_prompting.scenarios.scenario import bundled, json_schema
 
 from support.runs import scenario_data
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from transfer_prompting.runtime.errors import InputError
 from transfer_prompting.scenarios import Scenario, load
-from transfer_prompting.scenarios.variants import variants
+from transfer_prompting.scenarios.errors import InputError
+from transfer_prompting.scenarios.scenario import variants
 
 from support.runs import scenario_data, write_scenario
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from transfer_prompting.runtime.llm.http.wire import encode
-from transfer_prompting.runtime.llm.protocol import ChatRequest, ChatResponse
+from transfer_prompting.runtime.llm.chat import ChatRequest, ChatResponse
+from transfer_prompting.runtime.llm.http._wire import encode
 
 from support.world import World
 

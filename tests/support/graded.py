@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from transfer_prompting.runtime.evaluation.response import Graded
+from transfer_prompting.runtime.evaluation.outcomes import Graded
 
 LABELS = ("A", "B", "C")
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import anyio
 
-from transfer_prompting.agents.judge import Judge
-from transfer_prompting.agents.judging import Judging
-from transfer_prompting.agents.messages import Exhibit
+from transfer_prompting.agents.judge.agent import Judge
+from transfer_prompting.agents.judge.rubrics import Judging
 from transfer_prompting.agents.target import Sampling
 from transfer_prompting.runtime.bus import EncodingBus
 from transfer_prompting.runtime.llm.http.aiohttp_client import AiohttpClient
+from transfer_prompting.runtime.messages import Exhibit
 
 from support.chat_server import Behaviour, ChatServer, chat_server
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import anyio
 
+from transfer_prompting.runtime.llm.chat import ChatResponse
 from transfer_prompting.runtime.llm.ledger.ledger import Ledger
-from transfer_prompting.runtime.llm.protocol import ChatResponse
 
 HERE = "http://host/v1"
 

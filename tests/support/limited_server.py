@@ -7,7 +7,7 @@ from math import ceil
 import anyio
 
 from transfer_prompting.runtime.errors import RateLimited
-from transfer_prompting.runtime.llm.protocol import ChatRequest, ChatResponse, Usage
+from transfer_prompting.runtime.llm.chat import ChatRequest, ChatResponse, Usage
 
 
 @dataclass

@@ -5,9 +5,9 @@ import random
 import anyio
 
 from transfer_prompting.runtime.errors import CallFailed
+from transfer_prompting.runtime.llm.chat import ChatClient, ChatRequest, ChatResponse, Message
 from transfer_prompting.runtime.llm.limits.limiter import LimitedClient, Limiter
-from transfer_prompting.runtime.llm.protocol import ChatClient, ChatRequest, ChatResponse, Message
-from transfer_prompting.runtime.llm.retries.client import RetryingClient
+from transfer_prompting.runtime.llm.retries import RetryingClient
 from transfer_prompting.scenarios.endpoints import Limits, Retry
 
 from support.virtual_time import VirtualClock, in_virtual_time

@@ -7,17 +7,16 @@ from functools import partial
 import anyio
 from anyio.abc import TaskStatus
 
-from transfer_prompting.agents.judging import Judging
-from transfer_prompting.agents.messages import Answer, Answered, Exhibit, Judged, JudgeResponses
-from transfer_prompting.agents.panel import Panel
-from transfer_prompting.agents.record import Record
+from transfer_prompting.agents.coordinator.evaluator import Panel
+from transfer_prompting.agents.judge.rubrics import Judging
 from transfer_prompting.agents.scorer import Scorer
 from transfer_prompting.runtime.bus import EncodingBus
 from transfer_prompting.runtime.evaluation.objective import Objective
+from transfer_prompting.runtime.evaluation.outcomes import Failed, Reply
 from transfer_prompting.runtime.evaluation.ratings import Rated
-from transfer_prompting.runtime.evaluation.response import Failed, Reply
+from transfer_prompting.runtime.messages import Answer, Answered, Exhibit, Judged, JudgeResponses
 from transfer_prompting.runtime.prompt import Prompt
-from transfer_prompting.runtime.search.history import History
+from transfer_prompting.runtime.record.history import History, Record
 from transfer_prompting.runtime.tasks.answers import answer_space
 from transfer_prompting.runtime.tasks.example import Example, Question, Splits
 from transfer_prompting.runtime.tasks.task import Reading, Task

@@ -10,7 +10,7 @@ import msgspec
 import yaml
 
 from transfer_prompting.agents.team import Team
-from transfer_prompting.runtime.report.results import Results
+from transfer_prompting.runtime.record.results import Results
 from transfer_prompting.scenarios import Scenario, load
 
 from support.chat_server import ChatServer, chat_server

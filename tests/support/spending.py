@@ -5,14 +5,14 @@ from collections.abc import Callable
 import anyio
 
 from transfer_prompting.runtime.errors import BudgetReached, RateLimited
-from transfer_prompting.runtime.llm.budget.account import Amounts
-from transfer_prompting.runtime.llm.budget.attempts import CountingClient
+from transfer_prompting.runtime.llm._attempts import CountingClient
+from transfer_prompting.runtime.llm.budget.accounts import Amounts
 from transfer_prompting.runtime.llm.budget.budget import Budget
-from transfer_prompting.runtime.llm.budget.client import BudgetedClient
+from transfer_prompting.runtime.llm.budget.budgeted_client import BudgetedClient
 from transfer_prompting.runtime.llm.budget.usage import Tally
-from transfer_prompting.runtime.llm.ledger.client import LedgeredClient
+from transfer_prompting.runtime.llm.chat import ChatClient, ChatRequest, ChatResponse, Message, Usage
 from transfer_prompting.runtime.llm.ledger.ledger import Ledger
-from transfer_prompting.runtime.llm.protocol import ChatClient, ChatRequest, ChatResponse, Message, Usage
+from transfer_prompting.runtime.llm.ledger.replay import LedgeredClient
 from transfer_prompting.scenarios.endpoints import Price
 from transfer_prompting.scenarios.stages import Budget as Caps
 

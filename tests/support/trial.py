@@ -17,8 +17,8 @@ import yaml
 from jsonschema import Draft202012Validator
 from typer.main import get_command
 
-from transfer_prompting.__main__ import app
-from transfer_prompting.scenarios.schema import json_schema
+from transfer_prompting.cli.app import app
+from transfer_prompting.scenarios.scenario import json_schema
 
 from .chat_server import ChatServer
 from .pages import ANY, Block, Step, alike, steps

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from transfer_prompting.runtime.report.results import Results, read
+from transfer_prompting.runtime.record.results import Results, read
 
 from support.processes import Talking, tprompt
 

@@ -8,9 +8,8 @@ from nats.aio.client import Client
 from nats.errors import Error
 
 from ...errors import BusError, NoServer, PoisonRequest, ServerClosed
-from ..context import current_header
 from ..fault import error_of
-from ..message import Request, Route, reply_type, route, route_name
+from ..protocol import Request, Route, current_header, reply_type, route, route_name
 from .asks import Ask, Asks, Lost, NoResponder
 from .presence import Presence
 from .stores import Stores

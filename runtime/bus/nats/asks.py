@@ -6,7 +6,7 @@ from time import monotonic
 
 import msgspec
 
-from ..message import Route
+from ..protocol import Route
 from .wire import Claimed, Reply
 
 UNCLAIMED_BEATS, SILENT_BEATS = 10, 20

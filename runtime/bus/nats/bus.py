@@ -17,9 +17,8 @@ from nats.errors import Error
 
 from ...concurrency import unwrapped
 from ...errors import BusError
-from ..context import headed
 from ..in_process import InProcessBus
-from ..message import Event, Request, Route, route_name
+from ..protocol import Event, Request, Route, headed, route_name
 from .asker import Asker
 from .asks import Asks, NoResponder
 from .events import event_of, told_of

@@ -4,8 +4,7 @@ import sys
 
 import msgspec
 
-from ..context import current_header
-from ..message import Event, Header
+from ..protocol import Event, Header, current_header
 from .wire import Told, encode
 
 

@@ -8,7 +8,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from ..message import Route
+from ..protocol import Route
 from .served import Served
 from .wire import QUEUE, Subjects, decode_about
 

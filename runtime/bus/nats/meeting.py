@@ -8,7 +8,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error
 
-from ...errors import InputError
+from ....scenarios.errors import InputError
 from .server import NatsServer, connected
 from .wire import encode, token
 

@@ -4,7 +4,7 @@ from time import monotonic
 
 import anyio
 
-from ..message import Route
+from ..protocol import Route
 from .wire import Beat
 
 _LATE_BEATS = 2.5

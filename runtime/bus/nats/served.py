@@ -11,9 +11,8 @@ from anyio.abc import TaskGroup
 
 from ...concurrency import unwrapped
 from ...errors import BusError
-from ..context import headed
 from ..fault import fault_of
-from ..message import Header, Request
+from ..protocol import Header, Request, headed
 from .answers import Answers
 from .wire import (
     About,

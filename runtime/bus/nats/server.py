@@ -11,8 +11,9 @@ import msgspec
 from nats.aio.client import Client
 from nats.errors import Error
 
-from ....scenarios.bus import Bus
-from ...errors import BusError, InputError
+from ....scenarios.endpoints import Bus
+from ....scenarios.errors import InputError
+from ...errors import BusError
 
 PATIENCE = 10.0
 _RECONNECT = 0.25

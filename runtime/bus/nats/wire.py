@@ -5,7 +5,7 @@ import re
 import msgspec
 
 from ..fault import Fault
-from ..message import Header, Route
+from ..protocol import Header, Route
 
 # Subjects of one session, all below `tprompt.SESSION`:
 #   ask.KIND.KEY      requests, shared out over the queue group of those who serve the route

@@ -8,9 +8,9 @@ import msgspec
 
 from ....scenarios.stages import Budget as Caps
 from ...errors import BudgetReached
-from ..protocol import ChatRequest
-from .account import ENOUGH, NOTHING_HELD, Account, Amounts, Cap, CapReached, Held, Reservation
-from .attempts import CURRENT
+from .._attempts import CURRENT
+from ..chat import ChatRequest
+from .accounts import ENOUGH, NOTHING_HELD, Account, Amounts, Cap, CapReached, Held, Reservation
 
 
 class Remaining(msgspec.Struct, frozen=True):

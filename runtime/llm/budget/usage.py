@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 from msgspec import structs
 
-from ..protocol import ChatResponse
+from ..chat import ChatResponse
 
 AgentRole = Literal["reference", "target", "scorer"]
 

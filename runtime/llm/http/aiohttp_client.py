@@ -10,11 +10,11 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from yarl import URL
 
-from ...errors import CallFailed, EndpointError, InputError, ServerFault, Unreachable
-from ..protocol import ChatRequest, ChatResponse
-from .headers import RateSheet, rate_sheet
-from .refusals import refusal
-from .wire import PATH, decode, encode
+from ....scenarios.errors import InputError
+from ...errors import CallFailed, EndpointError, ServerFault, Unreachable
+from ..chat import ChatRequest, ChatResponse
+from ._refusals import RateSheet, rate_sheet, refusal
+from ._wire import PATH, decode, encode
 
 OnLimits = Callable[[str, RateSheet], None]
 

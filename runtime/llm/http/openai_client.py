@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Self
 
 from aiohttp import ClientPayloadError
 
-from ...errors import CallFailed, EndpointError, InputError, ServerFault, Unreachable
-from .headers import rate_sheet
-from .refusals import refusal
-from .wire import decode, fields
+from ....scenarios.errors import InputError
+from ...errors import CallFailed, EndpointError, ServerFault, Unreachable
+from ._refusals import rate_sheet, refusal
+from ._wire import decode, fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from openai import APIConnectionError, AsyncOpenAI
 
-    from ..protocol import ChatRequest, ChatResponse
+    from ..chat import ChatRequest, ChatResponse
     from .aiohttp_client import OnLimits
 
 

@@ -1,26 +1,20 @@
-"""The call ledger: every finished model call on disk, so that a run resumes and nothing is paid twice."""
+"""Which keys a ledger cannot hold, known without asking it."""
 
 import sqlite3
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
+from struct import Struct
 from typing import Any, Self
 
 from anyio import create_task_group, to_thread
 
 from ...concurrency import ungrouped
 from ...errors import CallFailed
-from ..protocol import ChatResponse
-from .batch import Batch, LedgerFailed
-from .bloom import Bloom
-from .earlier import Earlier, begin_invocation, earlier
-from .file import open_ledger_file
-from .flight import Flight
-from .lock import exclusive
-from .memory import MemoryLedger
-from .protocol import CallLedger
-from .rows import (
+from ..chat import ChatResponse
+from ._file import exclusive, open_ledger_file
+from ._rows import (
     SELECT_FAILURE,
     SELECT_KEYS,
     SELECT_RESPONSE,
@@ -31,7 +25,36 @@ from .rows import (
     recorded_failure,
     replayed_response,
 )
-from .writer import LedgerWriter
+from ._writer import LedgerWriter
+from .records import Batch, CallLedger, Earlier, Flight, LedgerFailed, begin_invocation, earlier
+
+_CELLS = 1 << 22
+_PLACE = _CELLS - 1
+_places = Struct("<4I").unpack_from
+
+
+class Bloom:
+    """A set of 16-byte keys that is never wrong about what is not in it (Bloom, CACM 13(7), 1970).
+
+    It takes 4 MB whatever it holds. Holding 300,000 keys it takes one stranger in 250 for a member, holding
+    a million one in 7. Keys must be hashes: their own bits choose the cells.
+    """
+
+    __slots__ = ("_cells",)
+
+    def __init__(self) -> None:
+        self._cells = bytearray(_CELLS)
+
+    def add(self, key: bytes) -> None:
+        cells = self._cells
+        a, b, c, d = _places(key)
+        cells[a & _PLACE] = cells[b & _PLACE] = cells[c & _PLACE] = cells[d & _PLACE] = 1
+
+    def __contains__(self, key: bytes) -> bool:
+        cells = self._cells
+        a, b, c, d = _places(key)
+        return bool(cells[a & _PLACE] and cells[b & _PLACE] and cells[c & _PLACE] and cells[d & _PLACE])
+
 
 __all__ = ["Ledger", "LedgerFailed", "open_ledger"]
 
@@ -159,3 +182,46 @@ def _open(
     for (key,) in reader.execute(SELECT_KEYS):
         known.add(key)
     return writer, reader, earlier(reader), known, begin_invocation(writer, time.time())
+
+
+class MemoryLedger:
+    """A `CallLedger` that ends with its process.
+
+    Rows are kept as they would be written, some hundred bytes a call; with the log-probabilities of long
+    replies, some kilobytes.
+    """
+
+    def __init__(self) -> None:
+        self.earlier = Earlier()
+        self.flights: dict[bytes, Flight] = {}
+        self._calls: dict[bytes, ResponseRow] = {}
+        self._failures: dict[bytes, FailureOutcome] = {}
+        self._written = Batch()
+        self._written.finish()
+
+    def find(self, key: bytes) -> ChatResponse | None:
+        row = self._calls.get(key)
+        return None if row is None else replayed_response(row)
+
+    def failure(self, key: bytes) -> CallFailed | None:
+        row = self._failures.get(key)
+        return None if row is None else recorded_failure(row)
+
+    def earlier_attempts(self, key: bytes) -> int:
+        return 0
+
+    def put(
+        self, key: bytes, endpoint: str, model: str, response: ChatResponse, *, paid: bool = True
+    ) -> Batch:
+        *_, text, reason, tokens, prompt, completion, seconds, attempts, _, _ = call_row(
+            key, endpoint, model, response, paid=paid
+        )
+        self._calls.setdefault(key, (text, reason, tokens, prompt, completion, seconds, attempts))
+        return self._written
+
+    def put_failure(
+        self, key: bytes, endpoint: str, model: str, attempts: int, error: BaseException
+    ) -> Batch:
+        *_, kind, message, _ = failure_row(key, endpoint, model, attempts, error)
+        self._failures[key] = (kind, message, attempts)
+        return self._written

@@ -4,12 +4,11 @@ import msgspec
 
 from ....scenarios.endpoints import Limits
 from ...errors import CallFailed, RateLimited, Rejected
-from ..clock import Clock, SystemClock
-from ..http.headers import RateSheet
-from ..protocol import ChatClient, ChatRequest, ChatResponse
-from .allowance import Allowance
-from .line import Line
-from .token_estimate import TokenEstimate
+from ..chat import ChatClient, ChatRequest, ChatResponse, Clock, SystemClock
+from ..http._refusals import RateSheet
+from ._allowance import Allowance
+from ._queue import Line
+from ._rates import TokenEstimate
 
 PATIENCE = 300.0
 

@@ -5,15 +5,14 @@ from typing import cast
 
 import msgspec
 
-from ...errors import InputError
-from ..responses import read_responses
-from ..results import Results, read
-from .diagrams import Confidences
+from ....scenarios.errors import InputError
+from ...record.responses import read_responses
+from ...record.results import Results, read
+from ._packed import pack
+from ._sections import Confidences
+from ._story import Story, read_history
 from .document import document
-from .packed import pack
 from .prepare import Raw, view
-from .story import Story
-from .told import read_history
 from .view import ResponsesView, View
 
 

@@ -6,15 +6,13 @@ from typing import cast
 
 import msgspec
 
-from ...evaluation.paired import Gain
 from ...evaluation.scorecard import Scorecard
+from ...evaluation.statistics import Gain
 from ...prompt import Prompt
-from ..results import Results, TargetResult
-from .diagrams import Confidences
-from .labels import LABELS, better, label
-from .lineage import lineage
-from .matrix import cells, rounded
-from .story import SearchStory, Story
+from ...record.results import Results, TargetResult
+from ._sections import Confidences, cells, lineage, rounded
+from ._story import SearchStory, Story
+from ._words import LABELS, better, in_all, label, notes, told, verdict
 from .view import (
     Compromise,
     Lineage,
@@ -28,7 +26,6 @@ from .view import (
     TargetView,
     View,
 )
-from .words import in_all, notes, told, verdict
 
 Raw = Mapping[str, object]
 """Results as plain data, with what the page has no place of its own for."""

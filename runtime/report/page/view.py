@@ -9,10 +9,10 @@ from typing import Literal
 import msgspec
 
 from ...evaluation.calibration import Bin, Calibration
-from ...evaluation.paired import Gain
+from ...evaluation.statistics import Gain
 from ...llm.budget.usage import UsageReport
-from ...search.front import Merits
-from .words import Verdict
+from ...search.candidates import Merits
+from ._words import Verdict
 
 Measured = tuple[float | None, float | None, float | None]
 """A value, and the ends of its 95 % interval."""

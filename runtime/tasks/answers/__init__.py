@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from ...errors import InputError
-from .choice import Choice
-from .clean import folded
-from .judged import Judged
-from .labels import YES_NO_SYNONYMS, Labels
+from ....scenarios.errors import InputError
+from .cleaning import folded
+from .closed import YES_NO_SYNONYMS, Choice, Labels
 from .numeric import Numeric
 from .space import AnswerSpace, Recovered
-from .text import Text
+from .text import Judged, Text
 
 __all__ = ["AnswerSpace", "Choice", "Judged", "Labels", "Numeric", "Recovered", "Text", "answer_space"]
 

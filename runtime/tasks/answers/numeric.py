@@ -6,12 +6,10 @@ from fractions import Fraction
 import msgspec
 
 from ..example import Example, Question
-from .clean import plain
+from .cleaning import plain, refuses, statements
 from .closed import denied, outside
-from .lines import answer_of_lines
-from .refusal import refuses
 from .space import Recovered
-from .statement import statements
+from .strict import answer_of_lines
 
 _PLAIN = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|[+-]?\.\d+")
 _NUMBER = re.compile(

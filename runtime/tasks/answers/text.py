@@ -1,4 +1,4 @@
-"""Short free text, held against accepted answers."""
+"""Free text: short answers held against accepted ones, and long ones that only a judge rates."""
 
 import re
 from collections import Counter
@@ -6,11 +6,9 @@ from collections import Counter
 import msgspec
 
 from ..example import Example, Question
-from .clean import folded, plain, trimmed
-from .lines import answer_of_lines
-from .refusal import refuses
+from .cleaning import folded, plain, refuses, statements, trimmed, without_reasoning
 from .space import Recovered
-from .statement import statements
+from .strict import answer_of_lines
 
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+")
 _ARTICLES = frozenset(("a", "an", "the"))
@@ -70,3 +68,38 @@ def _recovered(text: str) -> Recovered | None:
     if not lines or refuses(body):
         return None
     return Recovered(trimmed(lines[0]), "whole" if len(lines) == 1 else "first line")
+
+
+_ANSWER = re.compile(r"\A\s*answer\s*[:\uff1a]\s*", re.IGNORECASE)
+_CONFIDENCE = re.compile(r"\n\s*confidence\s*[:\uff1a][^\n]*\s*\Z", re.IGNORECASE)
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """Anything but an empty reply. Strict: what stands after `Answer:`, over as many lines as it takes.
+
+    There is no gold answer to compare with: `credit` is 0 until a judge's rating replaces it.
+    """
+
+    kind: str = "judged"
+
+    def allowed(self, question: Question) -> tuple[str, ...]:
+        return ()
+
+    def options(self, question: Question) -> str:
+        return ""
+
+    def hint(self, question: Question) -> str:
+        return "a text"
+
+    def strict(self, answer: str, question: Question) -> str | None:
+        return answer.strip() or None
+
+    def lenient(self, text: str, question: Question) -> Recovered | None:
+        kept = answer_of_lines(text)
+        if kept is not None:
+            return Recovered(kept, "answer line")
+        body = _CONFIDENCE.sub("", _ANSWER.sub("", without_reasoning(text))).strip()
+        return Recovered(body, "whole") if body else None
+
+    def credit(self, answer: str, example: Example) -> float:
+        return 0.0

@@ -2,7 +2,7 @@
 
 from difflib import get_close_matches
 
-from ...errors import InputError
+from ....scenarios.errors import InputError
 from . import chinese, general, law, medicine, reasoning, sentiment
 from .preset import Layout, Preset
 

@@ -5,7 +5,7 @@ import re
 from ....scenarios.tasks import Kind
 from ..data import Values
 from ..example import LETTERS
-from ..raw import Drop, Raw, Unfit, at, required
+from ..mapping import Drop, Raw, Unfit, at, required
 from .preset import Layout, Preset, Reader
 from .readers import marked, options
 

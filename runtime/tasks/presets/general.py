@@ -1,7 +1,7 @@
 """General question answering: science, common sense, reading and school subjects."""
 
 from ..data import Values
-from ..raw import Raw, at, required
+from ..mapping import Raw, at, required
 from .preset import Layout, Preset
 from .readers import adapters_boolean, adapters_options, options
 

@@ -1,7 +1,7 @@
 """Medicine: MedQA, MedMCQA, PubMedQA."""
 
 from ..data import Values
-from ..raw import Raw, at, required, text
+from ..mapping import Raw, at, required, text
 from .preset import Layout, Preset
 from .readers import options, plain
 

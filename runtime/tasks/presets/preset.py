@@ -6,7 +6,7 @@ import msgspec
 
 from ....scenarios.tasks import Kind
 from ..data import Shape, Values
-from ..raw import Drop, Raw, Unfit, has
+from ..mapping import Drop, Raw, Unfit, has
 
 Reader = Callable[[Values], Raw | Drop]
 

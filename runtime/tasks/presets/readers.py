@@ -3,10 +3,9 @@
 import re
 from collections.abc import Sequence
 
-from ..choices import read_choices
 from ..data import Values
 from ..example import LETTERS
-from ..raw import Raw, Unfit, at, required, text
+from ..mapping import Raw, Unfit, at, read_choices, required, text
 from .preset import Reader
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ..data import Values
 from ..example import LETTERS
-from ..raw import Raw, Unfit, at, required, text
+from ..mapping import Raw, Unfit, at, required, text
 from .preset import Layout, Preset, Reader
 from .readers import listed_options, marked, options, plain, without_options
 

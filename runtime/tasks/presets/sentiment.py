@@ -1,7 +1,7 @@
 """Sentiment and topics: SST-2, AG News, Financial PhraseBank."""
 
 from ..data import Values
-from ..raw import Raw, at, required
+from ..mapping import Raw, at, required
 from .preset import Layout, Preset
 from .readers import line, plain
 

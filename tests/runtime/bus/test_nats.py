@@ -14,13 +14,7 @@ from anyio.abc import TaskStatus
 from transfer_prompting.runtime.bus import Event, Header, current_header, headed
 from transfer_prompting.runtime.bus.nats import NatsBus, NatsServer
 from transfer_prompting.runtime.bus.nats.wire import Asked, encode
-from transfer_prompting.runtime.errors import (
-    NoServer,
-    PoisonRequest,
-    RateLimited,
-    RemoteError,
-    ServerClosed,
-)
+from transfer_prompting.runtime.errors import NoServer, PoisonRequest, RateLimited, RemoteError, ServerClosed
 
 from support.echo_host import BEAT, Echo, Echoed, EchoOnce, Join
 from support.nats import NatsProcess, nats_process, needs_nats

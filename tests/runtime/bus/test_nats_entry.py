@@ -9,7 +9,8 @@ import anyio
 import pytest
 
 from transfer_prompting.runtime.bus.nats import Hello, NatsBus, NatsServer, found
-from transfer_prompting.runtime.errors import BusError, InputError
+from transfer_prompting.runtime.errors import BusError
+from transfer_prompting.scenarios.errors import InputError
 
 from support.echo_host import Echo, Echoed, Join
 from support.nats import NatsProcess, nats_process, needs_nats

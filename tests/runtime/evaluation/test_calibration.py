@@ -13,8 +13,7 @@ from transfer_prompting.runtime.evaluation.calibration import (
     scaled,
 )
 from transfer_prompting.runtime.evaluation.metrics import points
-from transfer_prompting.runtime.evaluation.outcomes import Outcomes
-from transfer_prompting.runtime.evaluation.response import Graded
+from transfer_prompting.runtime.evaluation.outcomes import Graded, Outcomes
 
 from support.graded import graded, responses
 

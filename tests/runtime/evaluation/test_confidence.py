@@ -6,11 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transfer_prompting.runtime.evaluation.confidence import agreement, best_guess, verbalised
-from transfer_prompting.runtime.evaluation.token_probability import token_probability
-from transfer_prompting.runtime.llm.protocol import TokenChoice, TokenLogprob
+from transfer_prompting.runtime.evaluation.confidence import (
+    agreement,
+    best_guess,
+    token_probability,
+    verbalised,
+)
+from transfer_prompting.runtime.llm.chat import TokenChoice, TokenLogprob
 from transfer_prompting.runtime.tasks.answers import answer_space
-from transfer_prompting.runtime.tasks.answers.guesses import Guess, lenient_guesses, strict_guesses
+from transfer_prompting.runtime.tasks.answers.strict import Guess, lenient_guesses, strict_guesses
 from transfer_prompting.runtime.tasks.example import Question
 
 QUESTION = Question("1", "Which?", choices=("Paris", "Rome", "Berlin"))

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transfer_prompting.runtime.evaluation.grading import grade
-from transfer_prompting.runtime.evaluation.response import Graded, Reply
-from transfer_prompting.runtime.llm.protocol import TokenChoice, TokenLogprob
+from transfer_prompting.runtime.evaluation.outcomes import Graded, Reply
+from transfer_prompting.runtime.llm.chat import TokenChoice, TokenLogprob
 from transfer_prompting.runtime.tasks.answers import AnswerSpace, answer_space
 from transfer_prompting.runtime.tasks.example import Example
 from transfer_prompting.runtime.tasks.task import ConfidenceSource, Reading, Task

@@ -7,13 +7,11 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from scipy.stats import bootstrap as scipy_bootstrap
 
-from transfer_prompting.runtime.evaluation.bca import bca, wilson
-from transfer_prompting.runtime.evaluation.intervals import bootstrap
+from transfer_prompting.runtime.evaluation._resampling import bca, counts, leave_outs, wilson
 from transfer_prompting.runtime.evaluation.metrics import METRICS, points, shown
 from transfer_prompting.runtime.evaluation.objective import Objective
-from transfer_prompting.runtime.evaluation.outcomes import Outcomes
-from transfer_prompting.runtime.evaluation.response import Graded
-from transfer_prompting.runtime.evaluation.sampling import counts, leave_outs
+from transfer_prompting.runtime.evaluation.outcomes import Graded, Outcomes
+from transfer_prompting.runtime.evaluation.statistics import bootstrap
 
 from support.graded import drawn, graded, responses
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transfer_prompting.runtime.evaluation.likelihood import distinguishable, most_likely, started
-from transfer_prompting.runtime.llm.protocol import TokenChoice, TokenLogprob
+from transfer_prompting.runtime.evaluation.confidence import distinguishable, most_likely, started
+from transfer_prompting.runtime.llm.chat import TokenChoice, TokenLogprob
 
 MOOD = ("negative", "positive")
 

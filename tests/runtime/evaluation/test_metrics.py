@@ -17,10 +17,9 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from transfer_prompting.runtime.evaluation.meter import SAFE
+from transfer_prompting.runtime.evaluation._measures import SAFE
 from transfer_prompting.runtime.evaluation.metrics import METRICS, points, reported, shown
-from transfer_prompting.runtime.evaluation.outcomes import Outcomes
-from transfer_prompting.runtime.evaluation.response import Failed, Graded
+from transfer_prompting.runtime.evaluation.outcomes import Failed, Graded, Outcomes
 
 from support.graded import drawn, graded, responses
 

@@ -5,11 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transfer_prompting.runtime.errors import InputError
 from transfer_prompting.runtime.evaluation.metrics import METRICS, Values, points
 from transfer_prompting.runtime.evaluation.objective import Objective, named
-from transfer_prompting.runtime.evaluation.outcomes import Outcomes
-from transfer_prompting.runtime.evaluation.response import Graded
+from transfer_prompting.runtime.evaluation.outcomes import Graded, Outcomes
+from transfer_prompting.scenarios.errors import InputError
 from transfer_prompting.scenarios.stages import DEFAULT_OBJECTIVE, Scorer
 
 from support.graded import graded, responses

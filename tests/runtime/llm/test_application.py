@@ -5,6 +5,12 @@ from collections.abc import Awaitable, Callable
 import anyio
 import pytest
 
+from transfer_prompting.agents.application import (
+    ApplicationClient,
+    Response,
+    TargetFunction,
+    application_messages,
+)
 from transfer_prompting.runtime.errors import (
     CallFailed,
     ContextTooLong,
@@ -14,13 +20,7 @@ from transfer_prompting.runtime.errors import (
     ServerFault,
     Unreachable,
 )
-from transfer_prompting.runtime.llm.application import (
-    ApplicationClient,
-    Response,
-    TargetFunction,
-    application_messages,
-)
-from transfer_prompting.runtime.llm.protocol import ChatRequest, ChatResponse, Usage
+from transfer_prompting.runtime.llm.chat import ChatRequest, ChatResponse, Usage
 from transfer_prompting.runtime.prompt import Prompt
 from transfer_prompting.runtime.tasks.example import Question
 

@@ -4,8 +4,8 @@ import anyio
 import pytest
 
 from transfer_prompting.runtime.errors import Unreachable
-from transfer_prompting.runtime.llm.gate import Gate, GatedClient
-from transfer_prompting.runtime.llm.protocol import ChatRequest, ChatResponse, Message
+from transfer_prompting.runtime.llm.chat import ChatRequest, ChatResponse, Message
+from transfer_prompting.runtime.llm.stack import Gate, GatedClient
 
 REQUEST = ChatRequest(model="small", messages=(Message("user", "What?"),), max_tokens=10)
 

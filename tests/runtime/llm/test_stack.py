@@ -9,11 +9,13 @@ import anyio
 import pytest
 
 from transfer_prompting.runtime.concurrency import Raised, settle
-from transfer_prompting.runtime.errors import BudgetReached, CallFailed, EndpointError, InputError
+from transfer_prompting.runtime.errors import BudgetReached, CallFailed, EndpointError
 from transfer_prompting.runtime.llm.budget.budget import Budget
+from transfer_prompting.runtime.llm.chat import ChatClient, ChatRequest, Message
 from transfer_prompting.runtime.llm.ledger.ledger import open_ledger
-from transfer_prompting.runtime.llm.protocol import ChatClient, ChatRequest, Message
-from transfer_prompting.runtime.llm.stack import Models, open_models, probe_logprobs
+from transfer_prompting.runtime.llm.probes import probe_logprobs
+from transfer_prompting.runtime.llm.stack import Models, open_models
+from transfer_prompting.scenarios.errors import InputError
 from transfer_prompting.scenarios.scenario import Scenario
 
 from support.chat_server import ChatServer, Completion, Fault, Reply, Reset, chat_server

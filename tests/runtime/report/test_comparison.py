@@ -3,13 +3,12 @@
 import pytest
 from rich.console import Console
 
-from transfer_prompting.runtime.evaluation.baselines import Chance
-from transfer_prompting.runtime.evaluation.scorecard import Scorecard
+from transfer_prompting.cli.tables import comparison_table
+from transfer_prompting.runtime.evaluation.scorecard import Chance, Scorecard
 from transfer_prompting.runtime.llm.budget.usage import UsageReport
 from transfer_prompting.runtime.prompt import Prompt
+from transfer_prompting.runtime.record.results import Part, PromptEntry, Results, TargetResult
 from transfer_prompting.runtime.report.comparison import ORIGINAL, line_up
-from transfer_prompting.runtime.report.comparison_table import comparison_table
-from transfer_prompting.runtime.report.results import Part, PromptEntry, Results, TargetResult
 
 PROMPT = PromptEntry.of(Prompt(text="Decide."))
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from transfer_prompting.agents.team import Team
-from transfer_prompting.runtime.report.responses import Asked, Given, open_responses, read_responses
+from transfer_prompting.runtime.record.responses import Asked, Given, open_responses, read_responses
 from transfer_prompting.runtime.tasks.example import Example
 
 from support.graded import graded

@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 import transfer_prompting as tp
-from transfer_prompting.runtime.report.table import rows
+from transfer_prompting.runtime.record.results import rows
 
 from support.brief import brief_clients, brief_scenario, brief_task
 

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transfer_prompting.runtime.search.blocks import block_sizes, blocks
+from transfer_prompting.runtime.search.race import block_sizes, blocks
 from transfer_prompting.runtime.tasks.example import Example
 
 

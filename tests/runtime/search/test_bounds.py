@@ -2,7 +2,7 @@
 
 from transfer_prompting.runtime.evaluation.scorecard import Scorecard
 from transfer_prompting.runtime.prompt import Prompt
-from transfer_prompting.runtime.search.pool import Candidate, Pool, Scores, feasible, mean_objective
+from transfer_prompting.runtime.search.candidates import Candidate, Pool, Scores, feasible, mean_objective
 
 
 def scores(objective: float, *missed: str) -> Scores:

@@ -6,11 +6,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from transfer_prompting.runtime.evaluation.evaluate import evaluate
 from transfer_prompting.runtime.evaluation.objective import Objective
-from transfer_prompting.runtime.evaluation.outcomes import Outcomes
-from transfer_prompting.runtime.evaluation.response import Failed, Graded
-from transfer_prompting.runtime.search.contest import Racer, beaten, standings
+from transfer_prompting.runtime.evaluation.outcomes import Failed, Graded, Outcomes
+from transfer_prompting.runtime.evaluation.scorecard import evaluate
+from transfer_prompting.runtime.search.race import Racer, beaten, standings
 
 from support.graded import drawn
 

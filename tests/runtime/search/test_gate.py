@@ -3,8 +3,7 @@
 import pytest
 
 from transfer_prompting.runtime.prompt import Prompt
-from transfer_prompting.runtime.search.gate import Gate
-from transfer_prompting.runtime.search.leakage import Leakage
+from transfer_prompting.runtime.search.admission import Gate, Leakage
 from transfer_prompting.runtime.tasks.example import Example
 
 LONG = (

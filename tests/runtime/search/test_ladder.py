@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transfer_prompting.runtime.search.ladder import Rung, ladder, racing
+from transfer_prompting.runtime.search.race import Rung, ladder, racing
 
 
 def test_without_a_race_every_candidate_answers_every_block_at_once():

@@ -4,7 +4,14 @@ import pytest
 
 from transfer_prompting.runtime.evaluation.scorecard import Scorecard
 from transfer_prompting.runtime.prompt import Prompt
-from transfer_prompting.runtime.search.pool import Behind, Candidate, Pool, Scores, feasible, mean_objective
+from transfer_prompting.runtime.search.candidates import (
+    Behind,
+    Candidate,
+    Pool,
+    Scores,
+    feasible,
+    mean_objective,
+)
 
 
 def measure(scores: Scores) -> float | None:

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transfer_prompting.runtime.errors import InputError
 from transfer_prompting.runtime.tasks.data import Row, expand, read, sample
+from transfer_prompting.scenarios.errors import InputError
 
 
 def texts(data: str | list[str], folder: Path) -> list[object]:

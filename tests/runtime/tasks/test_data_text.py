@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from transfer_prompting.runtime.errors import InputError
 from transfer_prompting.runtime.tasks.data import Bad, Item, Row, Shape, read
+from transfer_prompting.scenarios.errors import InputError
 
 ROWS = [{"text": "Grün, 日本", "label": "good"}, {"text": 'She said "no"', "label": "bad"}]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from transfer_prompting.runtime.errors import InputError
 from transfer_prompting.runtime.tasks.load import LoadedTask, load_task
 from transfer_prompting.runtime.tasks.split import parts
+from transfer_prompting.scenarios.errors import InputError
 from transfer_prompting.scenarios.tasks import Task
 
 COUNTS = {"train": 6, "validation": 4, "test": 10}

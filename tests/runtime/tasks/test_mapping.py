@@ -4,10 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from transfer_prompting.runtime.errors import InputError
-from transfer_prompting.runtime.tasks.gold import Labels, read_gold
-from transfer_prompting.runtime.tasks.mapping import by_fields
-from transfer_prompting.runtime.tasks.raw import Raw, Unfit
+from transfer_prompting.runtime.tasks.collect import Labels, read_gold
+from transfer_prompting.runtime.tasks.mapping import Raw, Unfit, by_fields
+from transfer_prompting.scenarios.errors import InputError
 from transfer_prompting.scenarios.tasks import Fields, Kind
 
 Row = Mapping[str, object]

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from transfer_prompting.runtime.tasks.gold import read_gold
+from transfer_prompting.runtime.tasks.collect import read_gold
+from transfer_prompting.runtime.tasks.mapping import Raw
 from transfer_prompting.runtime.tasks.presets import find_preset
-from transfer_prompting.runtime.tasks.raw import Raw
 
 TOLD = "THIS TELLS IT"
 """Stands in the fields of made-up rows that must not be shown."""

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from transfer_prompting.runtime.errors import InputError
 from transfer_prompting.runtime.tasks.data import Row, read
 from transfer_prompting.runtime.tasks.example import LETTERS, Example
 from transfer_prompting.runtime.tasks.load import LoadedTask, load_task
+from transfer_prompting.runtime.tasks.mapping import Drop, Raw, Unfit, at, text
 from transfer_prompting.runtime.tasks.presets import Preset, find_preset, presets
-from transfer_prompting.runtime.tasks.raw import Drop, Raw, Unfit, at, text
 from transfer_prompting.runtime.tasks.split import parts
+from transfer_prompting.scenarios.errors import InputError
 from transfer_prompting.scenarios.tasks import Task
 
 SLICES = Path(os.environ.get("TPROMPT_TEST_DATA") or Path(__file__).parents[4] / "shared/data")

@@ -7,12 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transfer_prompting.runtime.evaluation.grading import grade
-from transfer_prompting.runtime.evaluation.response import Reply
+from transfer_prompting.runtime.evaluation.outcomes import Reply
 from transfer_prompting.runtime.prompt import POSITIONS, Position, Prompt
 from transfer_prompting.runtime.tasks.answers import AnswerSpace, answer_space
 from transfer_prompting.runtime.tasks.example import Example, Question
-from transfer_prompting.runtime.tasks.render import answer_format, messages
-from transfer_prompting.runtime.tasks.task import ConfidenceSource, Reading, Task
+from transfer_prompting.runtime.tasks.task import ConfidenceSource, Reading, Task, answer_format, messages
 
 QUESTION = Question("1", "Which city?", context="Italy is a country.", choices=("Paris", "Rome"))
 VERBALISED = Reading(read="generate", confidence="verbalised")

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transfer_prompting.runtime.errors import InputError
-from transfer_prompting.runtime.tasks.alike import Near, asked, near_pairs
+from transfer_prompting.runtime.tasks._duplicates import Near, asked, near_pairs
 from transfer_prompting.runtime.tasks.example import Example, Splits
 from transfer_prompting.runtime.tasks.split import parts, split_pool
+from transfer_prompting.scenarios.errors import InputError
 from transfer_prompting.scenarios.tasks import Split
 
 WORDS = [

@@ -8,13 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from transfer_prompting.runtime.errors import BudgetReached, RateLimited
-from transfer_prompting.runtime.llm.budget.account import Amounts, Held
+from transfer_prompting.runtime.llm.budget.accounts import Amounts, Held
 from transfer_prompting.runtime.llm.budget.budget import Budget
-from transfer_prompting.runtime.llm.budget.client import BudgetedClient, most_prompt_tokens
+from transfer_prompting.runtime.llm.budget.budgeted_client import BudgetedClient, most_prompt_tokens
 from transfer_prompting.runtime.llm.budget.usage import Tally
-from transfer_prompting.runtime.llm.ledger.client import LedgeredClient
+from transfer_prompting.runtime.llm.chat import ChatRequest, ChatResponse, Message, Usage
 from transfer_prompting.runtime.llm.ledger.ledger import Ledger
-from transfer_prompting.runtime.llm.protocol import ChatRequest, ChatResponse, Message, Usage
+from transfer_prompting.runtime.llm.ledger.replay import LedgeredClient
 from transfer_prompting.scenarios.stages import Budget as Caps
 
 from support.spending import FREE, PRICE, Counter, ask_many, asked, budget_over, stack

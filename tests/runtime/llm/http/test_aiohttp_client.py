@@ -6,15 +6,15 @@ import pytest
 from transfer_prompting.runtime.errors import (
     ContextTooLong,
     EndpointError,
-    InputError,
     RateLimited,
     Rejected,
     ServerFault,
     Unreachable,
 )
+from transfer_prompting.runtime.llm.chat import ChatRequest, Message, TokenLogprob, Usage
+from transfer_prompting.runtime.llm.http._refusals import Quota, RateSheet
 from transfer_prompting.runtime.llm.http.aiohttp_client import AiohttpClient
-from transfer_prompting.runtime.llm.http.headers import Quota, RateSheet
-from transfer_prompting.runtime.llm.protocol import ChatRequest, Message, TokenLogprob, Usage
+from transfer_prompting.scenarios.errors import InputError
 
 from support.chat_server import Completion, Fault, Malformed, Reset, Truncated, chat_server
 

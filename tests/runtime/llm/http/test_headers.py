@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transfer_prompting.runtime.llm.http.headers import Quota, RateSheet, duration, least_wait, rate_sheet
-from transfer_prompting.runtime.llm.limits.told_rate import told_rate
+from transfer_prompting.runtime.llm.http._refusals import Quota, RateSheet, duration, least_wait, rate_sheet
+from transfer_prompting.runtime.llm.limits._rates import told_rate
 
 
 @pytest.mark.parametrize(

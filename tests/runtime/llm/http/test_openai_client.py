@@ -11,16 +11,16 @@ from transfer_prompting.runtime.errors import (
     CallFailed,
     ContextTooLong,
     EndpointError,
-    InputError,
     RateLimited,
     Rejected,
     ServerFault,
     Unreachable,
 )
+from transfer_prompting.runtime.llm.chat import ChatRequest, Message
+from transfer_prompting.runtime.llm.http._refusals import Quota, RateSheet
 from transfer_prompting.runtime.llm.http.aiohttp_client import AiohttpClient
-from transfer_prompting.runtime.llm.http.headers import Quota, RateSheet
 from transfer_prompting.runtime.llm.http.openai_client import OpenAIClient
-from transfer_prompting.runtime.llm.protocol import ChatRequest, Message
+from transfer_prompting.scenarios.errors import InputError
 
 from support.chat_server import Completion, Fault, Malformed, Reply, Reset, Truncated, chat_server
 

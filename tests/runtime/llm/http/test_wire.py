@@ -16,9 +16,9 @@ from transfer_prompting.runtime.errors import (
     ServerFault,
     Unreachable,
 )
-from transfer_prompting.runtime.llm.http.refusals import LONGEST, refusal
-from transfer_prompting.runtime.llm.http.wire import decode, encode, fields
-from transfer_prompting.runtime.llm.protocol import ChatRequest, ChatResponse, Message, TokenLogprob, Usage
+from transfer_prompting.runtime.llm.chat import ChatRequest, ChatResponse, Message, TokenLogprob, Usage
+from transfer_prompting.runtime.llm.http._refusals import LONGEST, refusal
+from transfer_prompting.runtime.llm.http._wire import decode, encode, fields
 
 PLAIN = ChatRequest(model="m", messages=(Message("user", "hi"),), max_tokens=4)
 

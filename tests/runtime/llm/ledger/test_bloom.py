@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transfer_prompting.runtime.llm.ledger.bloom import Bloom
+from transfer_prompting.runtime.llm.ledger.ledger import Bloom
 
 KEY = st.binary(min_size=16, max_size=16)
 

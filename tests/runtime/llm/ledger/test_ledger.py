@@ -10,14 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from transfer_prompting.runtime.errors import (
-    BudgetReached,
-    ContextTooLong,
-    RateLimited,
-)
-from transfer_prompting.runtime.llm.ledger.key import call_key, endpoint_identity
-from transfer_prompting.runtime.llm.ledger.ledger import Ledger, LedgerFailed
-from transfer_prompting.runtime.llm.protocol import (
+from transfer_prompting.runtime.errors import BudgetReached, ContextTooLong, RateLimited
+from transfer_prompting.runtime.llm.chat import (
     ChatRequest,
     ChatResponse,
     Message,
@@ -25,6 +19,9 @@ from transfer_prompting.runtime.llm.protocol import (
     TokenLogprob,
     Usage,
 )
+from transfer_prompting.runtime.llm.ledger._rows import call_key, endpoint_identity
+from transfer_prompting.runtime.llm.ledger.ledger import Ledger
+from transfer_prompting.runtime.llm.ledger.records import LedgerFailed
 from transfer_prompting.scenarios.endpoints import Endpoint
 
 HERE = "http://host/v1"

@@ -10,8 +10,8 @@ import anyio
 import pytest
 from anyio.streams.text import TextReceiveStream
 
-from transfer_prompting.runtime.errors import InputError
 from transfer_prompting.runtime.llm.ledger.ledger import Ledger
+from transfer_prompting.scenarios.errors import InputError
 
 from support.ledgers import HERE, answered, fill, foreign, holed, newer, torn
 

@@ -8,10 +8,10 @@ import pytest
 from msgspec.structs import replace
 
 from transfer_prompting.runtime.errors import BudgetReached, CallFailed, ContextTooLong, RateLimited
-from transfer_prompting.runtime.llm.budget.attempts import CountingClient
-from transfer_prompting.runtime.llm.ledger.client import LedgeredClient
+from transfer_prompting.runtime.llm._attempts import CountingClient
+from transfer_prompting.runtime.llm.chat import ChatRequest, ChatResponse, Message, Usage
 from transfer_prompting.runtime.llm.ledger.ledger import Ledger
-from transfer_prompting.runtime.llm.protocol import ChatRequest, ChatResponse, Message, Usage
+from transfer_prompting.runtime.llm.ledger.replay import LedgeredClient
 
 HERE = "http://host/v1"
 

@@ -8,10 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from transfer_prompting.runtime.errors import ContextTooLong, RateLimited
-from transfer_prompting.runtime.llm.budget.attempts import CountingClient
-from transfer_prompting.runtime.llm.ledger.client import LedgeredClient
-from transfer_prompting.runtime.llm.ledger.ledger import open_ledger
-from transfer_prompting.runtime.llm.protocol import (
+from transfer_prompting.runtime.llm._attempts import CountingClient
+from transfer_prompting.runtime.llm.chat import (
     ChatRequest,
     ChatResponse,
     Message,
@@ -19,6 +17,8 @@ from transfer_prompting.runtime.llm.protocol import (
     TokenLogprob,
     Usage,
 )
+from transfer_prompting.runtime.llm.ledger.ledger import open_ledger
+from transfer_prompting.runtime.llm.ledger.replay import LedgeredClient
 
 from support.clients import FunctionClient
 

@@ -3,11 +3,11 @@
 import anyio
 import pytest
 
+from transfer_prompting.runtime.llm.chat import Usage
+from transfer_prompting.runtime.llm.http._refusals import Quota, RateSheet
 from transfer_prompting.runtime.llm.http.aiohttp_client import AiohttpClient
-from transfer_prompting.runtime.llm.http.headers import Quota, RateSheet
 from transfer_prompting.runtime.llm.limits.limiter import LimitedClient, Limiter, Limiters
-from transfer_prompting.runtime.llm.protocol import Usage
-from transfer_prompting.runtime.llm.retries.client import RetryingClient
+from transfer_prompting.runtime.llm.retries import RetryingClient
 from transfer_prompting.scenarios.endpoints import Limits, Retry
 
 from support.chat_server import chat_server

@@ -3,7 +3,7 @@
 import pytest
 
 from transfer_prompting.runtime.errors import CallFailed, CircuitOpen, RateLimited, ServerFault, Unreachable
-from transfer_prompting.runtime.llm.retries.breaker import Breaker
+from transfer_prompting.runtime.llm.retries import Breaker
 
 
 class Hand:

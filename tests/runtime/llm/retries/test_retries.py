@@ -17,11 +17,10 @@ from transfer_prompting.runtime.errors import (
     ServerFault,
     Unreachable,
 )
+from transfer_prompting.runtime.llm.chat import ChatRequest, ChatResponse, Message
 from transfer_prompting.runtime.llm.http.aiohttp_client import AiohttpClient
 from transfer_prompting.runtime.llm.limits.limiter import LimitedClient, Limiter
-from transfer_prompting.runtime.llm.protocol import ChatRequest, ChatResponse, Message
-from transfer_prompting.runtime.llm.retries.breaker import Breaker
-from transfer_prompting.runtime.llm.retries.client import RetryingClient
+from transfer_prompting.runtime.llm.retries import Breaker, RetryingClient
 from transfer_prompting.scenarios.endpoints import Limits, Retry
 
 from support.chat_server import Fault, Malformed, Reply, Reset, Truncated, chat_server

@@ -11,7 +11,10 @@ import anyio
 import msgspec
 import pytest
 
-from transfer_prompting.agents.messages import (
+from transfer_prompting.agents.team import Team
+from transfer_prompting.runtime.bus import Event
+from transfer_prompting.runtime.evaluation.scorecard import Scorecard
+from transfer_prompting.runtime.messages import (
     Cost,
     ProblemMet,
     PromptScored,
@@ -19,12 +22,9 @@ from transfer_prompting.agents.messages import (
     StageStarted,
     StepEnded,
 )
-from transfer_prompting.agents.team import Team
-from transfer_prompting.runtime.bus import Event
-from transfer_prompting.runtime.errors import InputError
-from transfer_prompting.runtime.evaluation.scorecard import Scorecard
 from transfer_prompting.runtime.prompt import Prompt
 from transfer_prompting.runtime.report.live import Feed, serve
+from transfer_prompting.scenarios.errors import InputError
 
 from support.browser import SECONDS, browser, opened
 from support.runs import simulated

@@ -10,14 +10,14 @@ from pathlib import Path
 import anyio
 import pytest
 
-from transfer_prompting.agents.messages import StageStarted
 from transfer_prompting.agents.team import Team
-from transfer_prompting.runtime.errors import InputError
+from transfer_prompting.runtime.messages import StageStarted
+from transfer_prompting.runtime.record.results import read
 from transfer_prompting.runtime.report.page import write_page
 from transfer_prompting.runtime.report.page.build import view_of
 from transfer_prompting.runtime.report.page.document import document
 from transfer_prompting.runtime.report.page.view import PromptView, View
-from transfer_prompting.runtime.report.results import read
+from transfer_prompting.scenarios.errors import InputError
 
 from support.runs import simulated
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transfer_prompting.runtime.prompt import Prompt
-from transfer_prompting.runtime.report.page.lineage import WORDS_COMPARED, change, lineage
-from transfer_prompting.runtime.report.page.story import Prompts
+from transfer_prompting.runtime.report.page._sections import WORDS_COMPARED, change, lineage
+from transfer_prompting.runtime.report.page._story import Prompts
 from transfer_prompting.runtime.report.page.view import Piece
 
 TEXTS = st.text(st.sampled_from("ab .,\n<é漢"), max_size=60)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from transfer_prompting.runtime.evaluation.response import Failed, Graded
-from transfer_prompting.runtime.report.page import packed
-from transfer_prompting.runtime.report.page.packed import OUTCOMES, TEXT, Block, pack
-from transfer_prompting.runtime.report.responses import Asked, Given
+from transfer_prompting.runtime.evaluation.outcomes import Failed, Graded
+from transfer_prompting.runtime.record.responses import Asked, Given
+from transfer_prompting.runtime.report.page import _packed as packed
+from transfer_prompting.runtime.report.page._packed import OUTCOMES, TEXT, Block, pack
 from transfer_prompting.runtime.tasks.example import Example
 
 from support.graded import graded

@@ -8,14 +8,13 @@ from typing import get_args
 import msgspec
 import pytest
 
-from transfer_prompting.agents import messages
 from transfer_prompting.agents.team import Team
+from transfer_prompting.runtime import messages
 from transfer_prompting.runtime.bus import Event
-from transfer_prompting.runtime.errors import InputError
 from transfer_prompting.runtime.evaluation.scorecard import Scorecard
 from transfer_prompting.runtime.prompt import Prompt
-from transfer_prompting.runtime.report.page.story import Story
-from transfer_prompting.runtime.report.page.told import Card, ProblemMet, Told, read_history, told
+from transfer_prompting.runtime.report.page._story import Card, ProblemMet, Story, Told, read_history, told
+from transfer_prompting.scenarios.errors import InputError
 
 from support.runs import simulated
 

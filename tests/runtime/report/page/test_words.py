@@ -2,13 +2,12 @@
 
 import pytest
 
-from transfer_prompting.runtime.evaluation.baselines import Chance
-from transfer_prompting.runtime.evaluation.paired import Gain
 from transfer_prompting.runtime.evaluation.ratings import Preference, Reliability
-from transfer_prompting.runtime.evaluation.scorecard import Scorecard
+from transfer_prompting.runtime.evaluation.scorecard import Chance, Scorecard
+from transfer_prompting.runtime.evaluation.statistics import Gain
 from transfer_prompting.runtime.prompt import Prompt
-from transfer_prompting.runtime.report.page.words import in_all, notes, told, verdict
-from transfer_prompting.runtime.report.results import Part, PromptEntry, Results, Status, TargetResult
+from transfer_prompting.runtime.record.results import Part, PromptEntry, Results, Status, TargetResult
+from transfer_prompting.runtime.report.page._words import in_all, notes, told, verdict
 
 BETTER, WORSE, UNCLEAR = (
     Gain(0.1, 0.02, 0.2, 0.01),

@@ -4,7 +4,7 @@ import pytest
 
 from transfer_prompting.runtime.evaluation.confidence import verbalised
 from transfer_prompting.runtime.tasks.answers import AnswerSpace, answer_space
-from transfer_prompting.runtime.tasks.answers.lines import strict_lines
+from transfer_prompting.runtime.tasks.answers.strict import strict_lines
 from transfer_prompting.runtime.tasks.example import Question
 
 QUESTION = Question("1", "Which city is the capital of Italy?", choices=("Paris", "Rome", "Berlin", "Madrid"))

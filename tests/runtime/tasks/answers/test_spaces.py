@@ -6,12 +6,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from transfer_prompting.runtime.errors import InputError
 from transfer_prompting.runtime.tasks.answers import AnswerSpace, answer_space
-from transfer_prompting.runtime.tasks.answers.lines import strict_lines
 from transfer_prompting.runtime.tasks.answers.numeric import canonical, number_of
+from transfer_prompting.runtime.tasks.answers.strict import strict_lines
 from transfer_prompting.runtime.tasks.answers.text import token_f1
 from transfer_prompting.runtime.tasks.example import LETTERS, Example, Question
+from transfer_prompting.scenarios.errors import InputError
 
 OPTIONS = ("Paris", "Rome", "3", "a piece of string", "巴黎")
 QUESTION = Question("1", "Which?", choices=OPTIONS)

@@ -1,0 +1,125 @@
+"""The application itself as what answers: its own function in the place of a model."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from time import perf_counter
+
+import anyio
+import msgspec
+
+from ..runtime.errors import CallFailed, EndpointError, Unreachable
+from ..runtime.llm.chat import ChatRequest, ChatResponse, Message, Usage
+from ..runtime.llm.http._refusals import refusal
+from ..runtime.prompt import Position, Prompt
+from ..runtime.tasks.example import Question
+
+
+class Response(msgspec.Struct, frozen=True):
+    """What an application answered: the answer itself, how sure it is (in [0, 1]; None: it does not say), and
+    the tokens it used, where it knows."""
+
+    text: str
+    confidence: float | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+TargetFunction = Callable[[Prompt, Question], Awaitable[str | Response]]
+"""Answers one question under a prompt; `prompt.text` is what is optimised, `question` has no gold answer."""
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    """What defines a call: equal ones are made once, and replayed from the call ledger."""
+
+    text: str
+    position: Position
+    question: Question
+    confidence: bool
+
+
+def application_messages(prompt: Prompt, question: Question, *, confidence: bool) -> tuple[Message, ...]:
+    """The chat turn that asks an application; `confidence` says whether it is to state one."""
+    asked = _Asked(prompt.text, prompt.position, question, confidence)
+    return (Message("user", msgspec.json.encode(asked).decode()),)
+
+
+class ApplicationClient:
+    """A chat client that asks functions of the application, by the model name of the request.
+
+    It stands where the HTTP client of an endpoint stands, so that limits, retries, the call ledger and the
+    budget are around it: one call of a function is one call.
+
+    What a function returns is taken as what a model writes behind `Answer:`, so the strict format is kept
+    when it is exactly an allowed answer (a text that itself begins with `Answer:` is taken as it is). A
+    confidence counts where the task asks for a verbalised one, as whole per cents.
+
+    A function that takes longer than `timeout` seconds is Unreachable. What it raises is a failure of the
+    world when it is a CallFailed or EndpointError, a TimeoutError or OSError (Unreachable), or carries the
+    status of an HTTP answer as errors of model SDKs do (see `refusal`), itself or as its cause. Any other
+    error is the application's own and ends the run.
+    """
+
+    def __init__(self, name: str, functions: Mapping[str, TargetFunction], *, timeout: float) -> None:
+        self._name = name
+        self._functions = dict(functions)
+        self._timeout = timeout
+
+    async def chat(self, request: ChatRequest) -> ChatResponse:
+        asked = msgspec.json.decode(request.messages[0].content, type=_Asked)
+        start = perf_counter()
+        try:
+            with anyio.fail_after(self._timeout):
+                answered = await self._functions[request.model](
+                    Prompt(text=asked.text, position=asked.position), asked.question
+                )
+        except Exception as error:
+            failed = self._failed(error)
+            if failed is None or failed is error:
+                raise
+            raise failed from error
+        response = self._checked(request.model, answered)
+        return ChatResponse(
+            text=_written(response, confidence=asked.confidence),
+            finish_reason="stop",
+            usage=Usage(response.prompt_tokens, response.completion_tokens),
+            seconds=perf_counter() - start,
+        )
+
+    def _failed(self, error: BaseException | None) -> CallFailed | EndpointError | None:
+        """The world's failure that an error speaks of; None where it is the application's own."""
+        if error is None or isinstance(error, CallFailed | EndpointError):
+            return error
+        response: object = getattr(error, "response", None)
+        status: object = getattr(error, "status_code", getattr(response, "status_code", None))
+        if isinstance(status, int):
+            headers: object = getattr(response, "headers", None)
+            return refusal(
+                endpoint=self._name,
+                status=status,
+                headers=headers if isinstance(headers, Mapping) else {},
+                body=str(error).encode(),
+            )
+        if isinstance(error, TimeoutError):
+            return Unreachable(f"{self._name} did not answer in time ({self._timeout:g} s)")
+        if isinstance(error, OSError):
+            return Unreachable(f"{self._name}: {error or type(error).__name__}")
+        return self._failed(error.__cause__)
+
+    def _checked(self, model: str, answered: object) -> Response:
+        if isinstance(answered, str):
+            return Response(answered)
+        if not isinstance(answered, Response):
+            raise TypeError(f"the target {model!r} returned {answered!r}; expected a str or a Response")
+        if answered.confidence is not None and not 0 <= answered.confidence <= 1:
+            raise ValueError(
+                f"the target {model!r} is sure to {answered.confidence}; expected a number from 0 to 1"
+            )
+        return answered
+
+
+def _written(response: Response, *, confidence: bool) -> str:
+    """The reply as a model writes it."""
+    text = response.text.strip()
+    answer = text if not text or text.startswith("Answer:") else f"Answer: {text}"
+    if not (answer and confidence) or response.confidence is None:
+        return answer
+    return f"{answer}\nConfidence: {round(100 * response.confidence)}%"

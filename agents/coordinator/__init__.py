@@ -1,0 +1,1 @@
+"""The Coordinator: plans, searches, and the final test."""

@@ -1,0 +1,1 @@
+"""The Judge agent: rubrics and forms."""

@@ -1,0 +1,143 @@
+"""Rubrics and own metrics of a scenario: what is rated and measured beside the answers, and when."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from ... import prompts
+from ...runtime.evaluation.objective import JUDGED, Objective, is_own
+from ...runtime.evaluation.own_metrics import OwnMetric, load
+from ...runtime.evaluation.ratings import Rated, Reliability, means, reliability
+from ...runtime.randomness import generator
+from ...runtime.tasks.example import Splits
+from ...runtime.tasks.split import parts
+from ...runtime.tasks.task import Task
+from ...scenarios import Scorer
+from ...scenarios.errors import InputError
+from ...scenarios.stages import PROMPT_QUALITIES
+
+READINGS = 2
+"""Every item is rated so often, in opposite orders."""
+
+
+class Judging(msgspec.Struct, frozen=True, kw_only=True):
+    """The judge's rubrics for responses and for prompts, by quality (none: not rated); own metrics by name.
+
+    `sample` responses are rated per prompt, split, task and model. `weighed` names the qualities that the
+    objective or a required bound needs, and that are therefore rated while searching too.
+    """
+
+    responses: dict[str, str] = {}
+    prompts: dict[str, str] = {}
+    sample: int = 0
+    weighed: frozenset[str] = frozenset()
+    metrics: dict[str, OwnMetric] = {}
+
+    @classmethod
+    def of(
+        cls,
+        scorer: Scorer,
+        objective: Objective,
+        metrics: Mapping[str, OwnMetric] | None = None,
+        *,
+        folder: Path,
+    ) -> "Judging":
+        """What a scenario's `scorer` section asks for; `metrics` are those of its own metrics that are not to
+        be imported, and `folder` holds modules of others.
+
+        Raises InputError when a quality is weighed or required that is not rated, a metric of one's own
+        cannot be loaded, or one of `metrics` is not asked for.
+        """
+        responses = {quality.name: quality.rubric or _rubric(quality.name) for quality in scorer.judge}
+        words = {name: _rubric(name) for name in PROMPT_QUALITIES} if scorer.judge_prompt else {}
+        needed = _needed(objective)
+        for name, key in needed.items():
+            if name.startswith(JUDGED) and name.removeprefix(JUDGED) not in {**responses, **words}:
+                raise InputError(f"{key}: {name} is not rated; {_remedy(name.removeprefix(JUDGED))}")
+        own = {name: key for name, key in needed.items() if is_own(name)}
+        return cls(
+            responses=responses,
+            prompts=words,
+            sample=scorer.judge_sample,
+            weighed=frozenset(name.removeprefix(JUDGED) for name in needed if name.startswith(JUDGED)),
+            metrics=_loaded(
+                {**dict.fromkeys(scorer.metrics, "scorer.metrics"), **own}, metrics or {}, folder
+            ),
+        )
+
+    @property
+    def rates(self) -> bool:
+        """Whether there is anything for a judge to do."""
+        return bool(self.responses or self.prompts)
+
+    def wants(self, rubrics: Mapping[str, str], *, final: bool) -> bool:
+        """Whether any of these qualities is to be rated: in the final test all are, before it the weighed."""
+        return bool(rubrics) if final else not self.weighed.isdisjoint(rubrics)
+
+    def drawn(self, task: str, splits: Splits, seed: int) -> frozenset[str]:
+        """The ids of the rows of a task whose responses are rated: `sample` of each split."""
+        ids: set[str] = set()
+        for split, rows in parts(splits):
+            draw = generator(seed, "judged", task, split)
+            every = sorted(row.id for row in rows)
+            ids.update(draw.sample(every, min(self.sample, len(every))))
+        return frozenset(ids)
+
+    def check(self, tasks: Mapping[str, Task]) -> None:
+        """Raises InputError when a task's answers get their credit from a judge that rates no responses."""
+        for name, task in tasks.items():
+            if task.answers.kind == "judged" and not self.responses:
+                raise InputError(
+                    f"tasks.{name}.kind: judged answers get their credit from the judge; name at least one "
+                    "quality in scorer.judge, and its model in scorer.model"
+                )
+
+    def means(self, responses: Sequence[Rated], prompt: Rated | None) -> dict[str, float | None]:
+        """Mean ratings by quality of what was rated; None where too few ratings were usable."""
+        found = means(responses, self.responses) if responses else {}
+        return found | (means([prompt], self.prompts) if prompt else {})
+
+    def reliability(self, responses: Sequence[Rated], prompt: Rated | None) -> Reliability | None:
+        """How far these ratings can be believed; None where nothing was rated."""
+        items = [*responses, prompt] if prompt else list(responses)
+        qualities = {**(self.responses if responses else {}), **(self.prompts if prompt else {})}
+        return reliability(items, qualities) if items else None
+
+    def lacking(self, responses: Sequence[Rated], prompt: Rated | None) -> frozenset[str]:
+        """The qualities that were to be rated here and have too few usable ratings."""
+        return frozenset(name for name, mean in self.means(responses, prompt).items() if mean is None)
+
+
+def _needed(objective: Objective) -> dict[str, str]:
+    """What the objective weighs or bounds, and the key of the scenario that says so."""
+    weighed = [name for name, weight in objective.weights.items() if weight > 0]
+    return {
+        **dict.fromkeys(objective.require, "scorer.require"),
+        **dict.fromkeys(weighed, "scorer.objective"),
+    }
+
+
+def _remedy(quality: str) -> str:
+    if quality in PROMPT_QUALITIES:
+        return "set scorer.judge_prompt: true and name a scorer.model"
+    return f"add {quality} to scorer.judge and name a scorer.model"
+
+
+def _rubric(quality: str) -> str:
+    return prompts.template(f"judge_rubric_{quality}")
+
+
+def _loaded(keys: Mapping[str, str], given: Mapping[str, OwnMetric], folder: Path) -> dict[str, OwnMetric]:
+    if strangers := sorted(given.keys() - keys.keys()):
+        raise InputError(
+            f"metrics: {', '.join(strangers)}: not asked for; name it in scorer.objective, scorer.require or "
+            "scorer.metrics"
+        )
+    found: dict[str, OwnMetric] = {}
+    for name, key in keys.items():
+        try:
+            found[name] = given[name] if name in given else load(name, folder)
+        except InputError as error:
+            raise InputError(f"{key}: {error}") from error
+    return found

@@ -1,0 +1,1 @@
+"""The Reference agent: strategies, operators, and the text they are made of."""

@@ -1,0 +1,108 @@
+"""One chat completion: request, response, client protocol, and the clock of limits and retries."""
+
+from time import monotonic
+from typing import Literal, Protocol
+
+import anyio
+import msgspec
+
+# Of the structs here there is one or more for every call. They hold no cycle, so the garbage collector need
+# not know of them (`gc=False`).
+
+Role = Literal["system", "user", "assistant"]
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """One chat turn."""
+
+    role: Role
+    content: str
+
+
+class ChatRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Everything that defines a model call, and so its identity in the call ledger.
+
+    `model` is the name the endpoint knows. `top_logprobs` > 0 asks for that many alternatives per token.
+    `json_object` asks for a JSON object (`response_format`). `sample` tells independent draws of an
+    otherwise equal request apart; it is never sent.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    max_tokens: int
+    temperature: float = 0.0
+    top_p: float | None = None
+    top_logprobs: int = 0
+    seed: int | None = None
+    json_object: bool = False
+    sample: int = 0
+
+
+class TokenLogprob(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A token and its natural-log probability."""
+
+    token: str
+    logprob: float
+
+
+class TokenChoice(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A generated token, its natural-log probability, and the alternatives the endpoint returned."""
+
+    token: str
+    logprob: float
+    top: tuple[TokenLogprob, ...] = ()
+
+
+class Usage(msgspec.Struct, frozen=True, gc=False):
+    """Tokens as the endpoint counted them."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class ChatResponse(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What came back.
+
+    `tokens` is empty unless log-probabilities were asked for and given. `seconds` is the wall time of the
+    HTTP call that succeeded; `attempts` counts HTTP calls including failed ones. `replayed` is True when
+    the call ledger answered and nothing was sent.
+    """
+
+    text: str
+    finish_reason: str | None = None
+    tokens: tuple[TokenChoice, ...] = ()
+    usage: Usage = Usage()
+    seconds: float = 0.0
+    attempts: int = 1
+    replayed: bool = False
+
+
+class ChatClient(Protocol):
+    """Sends one chat completion.
+
+    Implementations raise `CallFailed` (or a subclass) when the call gave no response, `EndpointError` when
+    the endpoint cannot be used at all, `BudgetReached` when the budget refuses; they never return a made-up
+    response. They are safe to call from many tasks at once and honour cancellation.
+    """
+
+    async def chat(self, request: ChatRequest) -> ChatResponse:
+        """The response to one request."""
+        ...
+
+
+class Clock(Protocol):
+    """Seconds that only go forward, and waiting for them to pass; tests bring one that needs no waiting."""
+
+    def now(self) -> float: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class SystemClock:
+    """The computer's own."""
+
+    def now(self) -> float:
+        return monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await anyio.sleep(seconds)

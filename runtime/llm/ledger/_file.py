@@ -1,0 +1,184 @@
+"""The ledger's file: locked, created whole or not at all, recognised before it is used."""
+
+import os
+import sqlite3
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ....scenarios.errors import InputError
+from ._rows import APPLICATION_ID, SCHEMA, SCHEMA_VERSION
+
+if sys.platform == "win32":
+    import msvcrt
+
+    _FAR = 1 << 30  # Windows locks are mandatory: a byte beyond the text leaves the holder's pid readable.
+
+    def _take(file: int) -> None:
+        os.lseek(file, _FAR, os.SEEK_SET)
+        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        os.lseek(file, 0, os.SEEK_SET)
+else:
+    import fcntl
+
+    def _take(file: int) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@contextmanager
+def exclusive(path: Path) -> Generator[None]:
+    """Hold the lock of `path` (a file `path`.lock beside it, which stays and holds the holder's pid).
+
+    Makes the folder. Raises InputError when it cannot, and when another process, or another part of this
+    one, holds the lock.
+    """
+    file = _lock_file(path)
+    try:
+        try:
+            _take(file)
+        except OSError as error:
+            raise InputError(_taken(path, file)) from error
+        os.ftruncate(file, 0)
+        os.write(file, str(os.getpid()).encode())
+        yield
+    finally:
+        os.close(file)
+
+
+def _lock_file(path: Path) -> int:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise InputError(f"{path.parent}: this folder cannot be written to: {error.strerror}") from error
+
+
+def _taken(path: Path, file: int) -> str:
+    pid = os.read(file, 20).decode("ascii", "replace").strip()
+    holder = "this process" if pid == str(os.getpid()) else f"process {pid}" if pid else "another process"
+    return (
+        f"{path}: {holder} is using this folder's call ledger; wait until it ends, stop it, "
+        "or choose another output folder"
+    )
+
+
+_MAGIC = b"SQLite format 3\x00"
+_HEADER = 100  # bytes; the application id stands at 68 (https://www.sqlite.org/fileformat.html, 1.3)
+_KEEP = "nothing was changed in it"
+
+
+def open_ledger_file(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    """Connections to write and to read the ledger at `path`, which is made where there is none.
+
+    Raises InputError, and leaves the file as it is, when it is no SQLite file, another program's, of a
+    newer schema, damaged, or not accessible. Blocks: reads the whole file once to prove it sound.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.stat().st_size == 0:
+            _create(path)
+        _recognise(path)
+        return _connect(path)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise InputError(f"{path}: the call ledger cannot be opened: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, detail: object) -> InputError:
+    """What to say of a file that is torn."""
+    return InputError(
+        f"{path}: this call ledger is damaged ({detail}); {_KEEP}. Restore it (with its -wal file) from a "
+        "copy, or move it away and pay for its calls again"
+    )
+
+
+def _create(path: Path) -> None:
+    """Write an empty ledger beside `path` and put it there, so that no half-made file is ever at `path`."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+    draft.unlink(missing_ok=True)
+    connection = sqlite3.connect(draft, isolation_level=None)
+    try:
+        # The mode stays with the file; to change it later would need the file to oneself.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(
+            f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
+            f"{SCHEMA} COMMIT;"
+        )
+    finally:
+        connection.close()
+    _publish(draft, path)
+
+
+def _publish(draft: Path, path: Path) -> None:
+    """Give the draft its name. Of two processes that make a shared ledger at once, one wins."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        if path.stat().st_size:
+            draft.unlink()
+        else:
+            draft.replace(path)
+    except OSError:  # a file system without hard links
+        draft.replace(path)
+    else:
+        draft.unlink()
+
+
+def _recognise(path: Path) -> None:
+    with path.open("rb") as file:
+        header = file.read(_HEADER)
+    if not header.startswith(_MAGIC[: len(header)]):
+        raise InputError(
+            f"{path}: this is not a call ledger, nor any SQLite file; {_KEEP}. Move it away, or choose "
+            "another output folder"
+        )
+    if len(header) < _HEADER:
+        raise _damaged(path, f"it ends after {len(header)} bytes")
+    if int.from_bytes(header[68:72]) != APPLICATION_ID:
+        raise InputError(
+            f"{path}: this SQLite file belongs to another program and is not a call ledger; {_KEEP}. Move it "
+            "away, or choose another output folder"
+        )
+
+
+def _connect(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    writer = _connection(path)
+    try:
+        _prove(writer, path)
+        writer.execute("PRAGMA journal_mode = WAL")
+        _tune(writer)
+        reader = _connection(path)
+        _tune(reader)
+    except BaseException:
+        writer.close()
+        raise
+    return writer, reader
+
+
+def _prove(connection: sqlite3.Connection, path: Path) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > SCHEMA_VERSION:
+        raise InputError(
+            f"{path}: this call ledger has schema {version}, written by a newer version of "
+            f"transfer-prompting (this one knows {SCHEMA_VERSION}); {_KEEP}. Update the package, or choose "
+            "another output folder"
+        )
+    (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if finding != "ok":
+        raise _damaged(path, " ".join(str(finding).split()))
+
+
+def _connection(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(
+        path, timeout=30, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
+
+
+def _tune(connection: sqlite3.Connection) -> None:
+    """NORMAL with WAL: a commit survives the death of the process; a power cut may lose the last commits,
+    never the file."""
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA cache_size = -8000")
+    connection.execute("PRAGMA wal_autocheckpoint = 4000")

@@ -1,0 +1,165 @@
+"""Rows of the ledger: the key of a call, the tables, and responses to rows and back."""
+
+import time
+from hashlib import blake2b
+from pathlib import PurePath
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+
+from ....scenarios.endpoints import Endpoint
+from ...errors import CallFailed, ContextTooLong, RateLimited, Rejected, ServerFault, Unreachable
+from ..chat import ChatRequest, ChatResponse, TokenChoice, Usage
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def call_key(endpoint: str, request: ChatRequest) -> bytes:
+    """16 bytes that stand for one draw of one request at one endpoint (BLAKE2b of its MessagePack).
+
+    `endpoint` is an identity as `endpoint_identity` gives it. The fields are named one by one: a field
+    that is new to `ChatRequest` must be added here by choice, since it changes every key.
+    """
+    fields = (
+        endpoint,
+        request.model,
+        [(message.role, message.content) for message in request.messages],
+        request.max_tokens,
+        float(request.temperature),  # 1 and 1.0 are one temperature, but not one encoding
+        None if request.top_p is None else float(request.top_p),
+        request.top_logprobs,
+        request.seed,
+        request.json_object,
+        request.sample,
+    )
+    return blake2b(_encode(fields), digest_size=16).digest()
+
+
+def endpoint_identity(endpoint: Endpoint) -> str:
+    """Which endpoint answered, the same in every run: its base URL, `local:` and the model's name, or `host:`
+    and the application's name for what answers.
+
+    The URL loses credentials, query, fragment and the last slash; a local model loses its folder. The port
+    of a child server is no part of it.
+    """
+    if endpoint.local is not None:
+        return f"local:{PurePath(endpoint.local).name}"
+    if endpoint.host is not None:
+        return f"host:{endpoint.host}"
+    url = urlsplit(str(endpoint.base_url))
+    host = url.netloc.rpartition("@")[2].lower()
+    return urlunsplit((url.scheme, host, url.path.rstrip("/"), "", ""))
+
+
+APPLICATION_ID = 0x7470726D  # "tprm"
+SCHEMA_VERSION = 1
+
+SCHEMA = """
+CREATE TABLE calls (
+    key BLOB NOT NULL PRIMARY KEY,     -- call_key
+    endpoint TEXT NOT NULL,
+    model TEXT NOT NULL,
+    text TEXT NOT NULL,
+    finish_reason TEXT,
+    tokens BLOB,                       -- MessagePack of [[token, logprob, [[token, logprob], ...]], ...]
+    prompt_tokens INTEGER NOT NULL,
+    completion_tokens INTEGER NOT NULL,
+    seconds REAL NOT NULL,             -- wall time of the HTTP call that succeeded
+    attempts INTEGER NOT NULL,         -- HTTP calls it took
+    paid INTEGER NOT NULL,             -- 0 where it was copied from a shared ledger
+    at REAL NOT NULL                   -- seconds since 1970
+);
+CREATE TABLE failures (
+    id INTEGER PRIMARY KEY,
+    key BLOB NOT NULL,
+    endpoint TEXT NOT NULL,
+    model TEXT NOT NULL,
+    attempts INTEGER NOT NULL,         -- HTTP calls that were spent on it
+    kind TEXT,                         -- which CallFailed; NULL where it was cut short from outside
+    message TEXT,
+    at REAL NOT NULL
+);
+CREATE INDEX failures_by_key ON failures (key);
+CREATE TABLE invocations (
+    id INTEGER PRIMARY KEY,
+    started_at REAL NOT NULL,
+    seconds REAL NOT NULL
+);
+"""
+
+CallRow = tuple[bytes, str, str, str, str | None, bytes | None, int, int, float, int, int, float]
+FailureRow = tuple[bytes, str, str, int, str | None, str | None, float]
+FailureOutcome = tuple[str | None, str | None, int]
+ResponseRow = tuple[str, str | None, bytes | None, int, int, float, int]
+
+CALL_COLUMNS = (
+    "key, endpoint, model, text, finish_reason, tokens, prompt_tokens, completion_tokens, seconds, "
+    "attempts, paid, at"
+)
+CALL_WIDTH = len(CALL_COLUMNS.split(","))
+INSERT_FAILURE = (
+    "INSERT INTO failures (key, endpoint, model, attempts, kind, message, at) VALUES (?,?,?,?,?,?,?)"
+)
+SELECT_RESPONSE = (
+    "SELECT text, finish_reason, tokens, prompt_tokens, completion_tokens, seconds, attempts "
+    "FROM calls WHERE key = ?"
+)
+SELECT_KEYS = "SELECT key FROM calls"
+SELECT_FAILURE = "SELECT kind, message, attempts FROM failures WHERE key = ? ORDER BY id DESC LIMIT 1"
+
+_FAILURES = {
+    kind.__name__: kind
+    for kind in (CallFailed, RateLimited, ServerFault, Unreachable, Rejected, ContextTooLong)
+}
+_encode_tokens = msgspec.msgpack.Encoder().encode
+_decode_tokens = msgspec.msgpack.Decoder(tuple[TokenChoice, ...]).decode
+
+
+def call_row(key: bytes, endpoint: str, model: str, response: ChatResponse, *, paid: bool) -> CallRow:
+    usage = response.usage
+    return (
+        key,
+        endpoint,
+        model,
+        response.text,
+        response.finish_reason,
+        _encode_tokens(response.tokens) if response.tokens else None,
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        response.seconds,
+        response.attempts,
+        int(paid),
+        time.time(),
+    )
+
+
+def failure_row(key: bytes, endpoint: str, model: str, attempts: int, error: BaseException) -> FailureRow:
+    kind = type(error).__name__ if isinstance(error, CallFailed) else None
+    message = str(error) if isinstance(error, CallFailed) else None
+    return key, endpoint, model, attempts, kind, message, time.time()
+
+
+def recorded_failure(row: FailureOutcome) -> CallFailed | None:
+    """The error a call ended with; None where it was cut short from outside."""
+    kind, message, attempts = row
+    return None if kind is None else _FAILURES.get(kind, CallFailed)(message or "", attempts=attempts)
+
+
+def replayed_response(row: ResponseRow) -> ChatResponse:
+    """The response as it was recorded, to the bit, marked as replayed."""
+    text, finish_reason, tokens, prompt_tokens, completion_tokens, seconds, attempts = row
+    return ChatResponse(
+        text=text,
+        finish_reason=finish_reason,
+        tokens=_decode_tokens(tokens) if tokens is not None else (),
+        usage=Usage(prompt_tokens, completion_tokens),
+        seconds=seconds,
+        attempts=attempts,
+        replayed=True,
+    )
+
+
+def insert_calls(count: int) -> str:
+    """The statement that inserts `count` calls at once; a key already there keeps its first response."""
+    marks = f"({','.join('?' * CALL_WIDTH)})"
+    return f"INSERT OR IGNORE INTO calls ({CALL_COLUMNS}) VALUES {','.join([marks] * count)}"

@@ -1,0 +1,151 @@
+"""What a ledger holds and promises: finished calls, failures, earlier spending, calls in flight."""
+
+import sqlite3
+from typing import Protocol
+
+import anyio
+import msgspec
+from msgspec.structs import replace
+
+from ....scenarios.errors import TransferPromptingError
+from ...errors import CallFailed
+from ..chat import ChatResponse
+from ._rows import CallRow, FailureRow
+
+
+class Flight:
+    """One call in flight. `response` stays None when it fails or is cancelled."""
+
+    __slots__ = ("_landed", "response")
+
+    def __init__(self) -> None:
+        self.response: ChatResponse | None = None
+        self._landed: anyio.Event | None = None
+
+    async def landed(self) -> ChatResponse | None:
+        """Wait until the call ends; its response as a replay, or None where it gave none."""
+        if self._landed is None:
+            self._landed = anyio.Event()
+        await self._landed.wait()
+        return None if self.response is None else replace(self.response, replayed=True)
+
+    def land(self) -> None:
+        """Release those who wait."""
+        if self._landed is not None:
+            self._landed.set()
+
+
+class LedgerFailed(TransferPromptingError):
+    """The call ledger cannot be written (a full disk, a lost volume); the run ends, what is in it is safe."""
+
+
+class Batch:
+    """Rows on their way to the disk, and the tasks that wait for them."""
+
+    __slots__ = ("_done", "_error", "calls", "failures")
+
+    def __init__(self) -> None:
+        self.calls: list[CallRow] = []
+        self.failures: list[FailureRow] = []
+        self._done = anyio.Event()
+        self._error: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.calls) + len(self.failures)
+
+    async def committed(self) -> None:
+        """Return once the rows are on disk. Raises LedgerFailed when they cannot be written."""
+        if not self._done.is_set():
+            await self._done.wait()
+        if self._error is not None:
+            raise LedgerFailed(self._error)
+
+    def finish(self, error: str | None = None) -> None:
+        """Release every waiting task at once, with success or with `error`."""
+        self._error = error
+        self._done.set()
+
+
+class Paid(msgspec.Struct, frozen=True):
+    """What one model of one endpoint was paid for: HTTP calls, and tokens as the endpoint counted them."""
+
+    endpoint: str
+    model: str
+    attempts: int
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class Earlier(msgspec.Struct, frozen=True):
+    """`seconds` of earlier invocations, the HTTP calls by key of model calls that gave no response, and what
+    finished calls cost."""
+
+    seconds: float = 0.0
+    failed: dict[bytes, int] = {}
+    paid: tuple[Paid, ...] = ()
+
+    @property
+    def failed_attempts(self) -> int:
+        return sum(self.failed.values())
+
+
+def earlier(connection: sqlite3.Connection) -> Earlier:
+    """Read the sums; walks through the whole ledger once."""
+    (seconds,) = connection.execute("SELECT total(seconds) FROM invocations").fetchone()
+    failed = connection.execute("SELECT key, sum(attempts) FROM failures GROUP BY key")
+    paid = connection.execute(
+        "SELECT endpoint, model, sum(attempts), sum(prompt_tokens), sum(completion_tokens) "
+        "FROM calls WHERE paid GROUP BY endpoint, model ORDER BY endpoint, model"
+    )
+    return Earlier(
+        seconds=seconds,
+        failed=dict(failed.fetchall()),
+        paid=tuple(Paid(*row) for row in paid),
+    )
+
+
+def begin_invocation(connection: sqlite3.Connection, at: float) -> int:
+    """Note that an invocation starts `at` (seconds since 1970); the id under which its time is kept."""
+    (number,) = connection.execute(
+        "INSERT INTO invocations (started_at, seconds) VALUES (?, 0) RETURNING id", (at,)
+    ).fetchone()
+    return int(number)
+
+
+class CallLedger(Protocol):
+    """Finished calls by key: looked up before a call is made, added to when it ends."""
+
+    @property
+    def earlier(self) -> Earlier:
+        """What invocations before this one spent."""
+        ...
+
+    @property
+    def flights(self) -> dict[bytes, Flight]:
+        """The calls that are being made now."""
+        ...
+
+    def find(self, key: bytes) -> ChatResponse | None:
+        """The recorded response, marked as replayed; None where the call was never finished."""
+        ...
+
+    def failure(self, key: bytes) -> CallFailed | None:
+        """How the call last failed for good; None where it did not, or was cut short from outside."""
+        ...
+
+    def earlier_attempts(self, key: bytes) -> int:
+        """HTTP calls that earlier invocations made for this call in vain; told once."""
+        ...
+
+    def put(
+        self, key: bytes, endpoint: str, model: str, response: ChatResponse, *, paid: bool = True
+    ) -> Batch:
+        """Hand the response over; await the batch's `committed` before passing it on. A key already there
+        keeps its first response. `paid` is False for what a shared ledger gave."""
+        ...
+
+    def put_failure(
+        self, key: bytes, endpoint: str, model: str, attempts: int, error: BaseException
+    ) -> Batch:
+        """Hand over that a call used up `attempts` HTTP calls and gave no response."""
+        ...

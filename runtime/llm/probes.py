@@ -1,0 +1,75 @@
+"""Probes: reachability, log-probabilities and JSON output of an endpoint, found out before a run."""
+
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+import anyio
+
+from ...prompts import template
+from ..errors import Rejected
+from .chat import ChatClient, ChatRequest, Message
+
+
+async def probe_json_object(client: ChatClient, model: str) -> bool:
+    """Ask for a JSON object; False when the endpoint refuses the parameter.
+
+    The call is like any other: it counts under the budget and is replayed from the ledger when a run resumes.
+    Raises what `client` raises otherwise.
+    """
+    request = ChatRequest(
+        model=model, messages=(Message("user", template("judge_json")),), max_tokens=16, json_object=True
+    )
+    try:
+        await client.chat(request)
+    except Rejected:
+        return False
+    return True
+
+
+PROBE = "Answer with one letter: A or B?"
+
+
+async def probe_logprobs(client: ChatClient, model: str, top_logprobs: int) -> bool:
+    """Ask for one token with `top_logprobs` alternatives; True when alternatives came back.
+
+    An endpoint that refuses the parameter has none to give. The call is like any other: it counts under the
+    budget and is replayed from the ledger when a run resumes. Raises what `client` raises otherwise.
+    """
+    request = ChatRequest(
+        model=model,
+        messages=(Message("user", PROBE),),
+        max_tokens=1,
+        top_logprobs=top_logprobs,
+    )
+    try:
+        response = await client.chat(request)
+    except Rejected:
+        return False
+    return any(choice.top for choice in response.tokens)
+
+
+CONNECT_SECONDS = 10.0
+
+
+async def unreachable(base_url: str) -> str | None:
+    """Why no connection to `base_url` can be opened; None when one can, or a proxy stands between."""
+    url = urlsplit(base_url)
+    if getproxies().get(url.scheme):
+        return None
+    port = url.port or (443 if url.scheme == "https" else 80)
+    try:
+        with anyio.fail_after(CONNECT_SECONDS):
+            stream = await anyio.connect_tcp(url.hostname or "", port)
+    except TimeoutError:
+        return f"{base_url} does not accept a connection within {CONNECT_SECONDS:g} s"
+    except OSError as error:
+        return f"{base_url} cannot be reached ({_words(error)}); is the server running, the address right?"
+    await stream.aclose()
+    return None
+
+
+def _words(error: OSError) -> str:
+    inner: BaseException = error.__cause__ or error
+    while isinstance(inner, BaseExceptionGroup):
+        inner = inner.exceptions[0]
+    return (getattr(inner, "strerror", None) or str(inner)).lower()

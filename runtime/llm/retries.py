@@ -1,0 +1,170 @@
+"""Retries and the circuit breaker; the only layer that repeats a failed call."""
+
+import random as randomness
+from collections.abc import Callable
+
+import msgspec
+
+from ...scenarios.endpoints import Retry
+from ..errors import CallFailed, CircuitOpen, ServerFault, Unreachable
+from .chat import ChatClient, ChatRequest, ChatResponse, Clock, SystemClock
+
+
+class Breaker:
+    """The circuit breaker of one endpoint, shared by all its models.
+
+    It opens after `failures` in a row (ServerFault or Unreachable, with no other answer between) that also
+    lasted for `seconds`, so that many calls failing in the same moment are not taken for a dead endpoint.
+    While open, `check` raises CircuitOpen. Every `cool_down` seconds one call is let through to try; the
+    first answer of any kind closes the circuit. A 429 or a 4xx is an answer: the endpoint lives.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        failures: int = 10,
+        seconds: float = 20.0,
+        cool_down: float = 15.0,
+        clock: Clock | None = None,
+    ) -> None:
+        self._endpoint = endpoint
+        self._most = failures
+        self._seconds = seconds
+        self._cool_down = cool_down
+        self._clock = clock or SystemClock()
+        self._failures = 0
+        self._since = 0.0
+        self._next_try: float | None = None
+        self._last: CallFailed | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether calls fail fast."""
+        return self._next_try is not None
+
+    def check(self) -> None:
+        """Pass when a call may be made. Raises CircuitOpen, naming the endpoint and the last cause."""
+        if self._next_try is None:
+            return
+        now = self._clock.now()
+        if now < self._next_try:
+            raise CircuitOpen(self._message(now)) from self._last
+        self._next_try = now + self._cool_down
+
+    def answered(self) -> None:
+        """The endpoint gave an answer."""
+        if self._failures:
+            self._failures = 0
+            self._next_try = self._last = None
+
+    def failed(self, error: CallFailed) -> None:
+        """A call failed."""
+        if not isinstance(error, ServerFault | Unreachable):
+            self.answered()
+            return
+        now = self._clock.now()
+        if not self._failures:
+            self._since = now
+        self._failures += 1
+        self._last = error
+        if self._failures >= self._most and now - self._since >= self._seconds:
+            self._next_try = now + self._cool_down
+
+    def _message(self, now: float) -> str:
+        assert self._next_try is not None
+        return (
+            f"{self._endpoint} seems to be dead: {self._failures} calls in a row failed over"
+            f" {now - self._since:.0f} s, the last with: {self._last}. Calls fail at once for another"
+            f" {self._next_try - now:.0f} s; is the server running?"
+        )
+
+
+FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
+
+OnRetry = Callable[[ChatRequest], None]
+
+
+class RetryingClient:
+    """Makes a call, and again while it fails with a retryable CallFailed, within the policy.
+
+    Waits double from half a second to 30 s, jittered down by up to half, and are never shorter than what the
+    endpoint asked for. No attempt starts later than `policy.seconds` after the first failure. It stands
+    outside the limits, so that a wait holds no place. `on_retry` is called before each further attempt; what
+    it raises goes to the caller. `breaker` may fail any attempt with CircuitOpen.
+
+    The response's `attempts` counts HTTP calls. The last error goes to the caller: of its own kind, with
+    `attempts`, and saying how often and for how long it was tried.
+    """
+
+    def __init__(
+        self,
+        inner: ChatClient,
+        policy: Retry,
+        *,
+        breaker: Breaker | None = None,
+        on_retry: OnRetry | None = None,
+        random: randomness.Random | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._inner = inner
+        self._policy = policy
+        self._breaker = breaker
+        self._on_retry = on_retry
+        self._random = random or randomness.Random()
+        self._clock = clock or SystemClock()
+
+    async def chat(self, request: ChatRequest) -> ChatResponse:
+        try:
+            return await self._attempt(request)
+        except CallFailed as error:
+            failed = error
+        return await self._again(request, failed)
+
+    async def _attempt(self, request: ChatRequest) -> ChatResponse:
+        breaker = self._breaker
+        if breaker is None:
+            return await self._inner.chat(request)
+        breaker.check()
+        try:
+            response = await self._inner.chat(request)
+        except CallFailed as error:
+            breaker.failed(error)
+            raise
+        breaker.answered()
+        return response
+
+    async def _again(self, request: ChatRequest, failed: CallFailed) -> ChatResponse:
+        begin = self._clock.now()
+        calls, tries = failed.attempts, 1
+        while failed.retryable and tries < self._policy.attempts:
+            wait = self._wait(tries, failed.retry_after)
+            if self._clock.now() + wait > begin + self._policy.seconds:
+                break
+            await self._clock.sleep(wait)
+            if self._on_retry is not None:
+                self._on_retry(request)
+            tries += 1
+            try:
+                response = await self._attempt(request)
+            except CallFailed as error:
+                failed = error
+                calls += failed.attempts
+            else:
+                return msgspec.structs.replace(response, attempts=calls + response.attempts)
+        self._conclude(failed, calls, self._clock.now() - begin)
+        raise failed
+
+    def _wait(self, tries: int, retry_after: float | None) -> float:
+        backoff = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (tries - 1))
+        return max(backoff * self._random.uniform(0.5, 1.0), retry_after or 0.0)
+
+    def _conclude(self, failed: CallFailed, calls: int, seconds: float) -> None:
+        """Make the last error tell of all attempts; it stays the same object, with its cause."""
+        failed.attempts = calls
+        if not failed.retryable:
+            return
+        tried = f"gave up after {calls} {'call' if calls == 1 else 'calls'} in {seconds:.0f} s"
+        if failed.retry_after is not None and failed.retry_after > self._policy.seconds - seconds:
+            tried += f"; it asks to wait {failed.retry_after:.0f} s"
+        failed.args = (f"{failed} ({tried})",)

@@ -1,1 +1,0 @@
-"""What is tried again and when, and when an endpoint is left alone."""

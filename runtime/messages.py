@@ -1,0 +1,367 @@
+"""Every message the agents exchange.
+
+Requests flow downward only: Coordinator -> Reference, Scorer, Judge; Scorer -> Target, Judge; and where
+targets run on workers, Target -> Switchboard -> Sender. Events are facts in the past tense. All are frozen
+values that encode to MessagePack; a request has exactly one answer.
+"""
+
+from typing import ClassVar, Literal
+
+import msgspec
+
+from .bus import Event, Request
+from .evaluation import own_metrics as custom
+from .evaluation.outcomes import Failed, Graded, Outcomes, Reply, worst
+from .evaluation.own_metrics import Own
+from .evaluation.ratings import Rated
+from .evaluation.scorecard import Scorecard
+from .llm.budget.usage import AgentRole
+from .llm.chat import ChatRequest, ChatResponse
+from .llm.http._refusals import RateSheet
+from .prompt import Prompt
+from .tasks.example import Example, Question
+from .tasks.task import Reading
+
+Stage = Literal["source", "target"]
+Split = Literal["train", "validation", "test"]
+
+
+class Exemplar(msgspec.Struct, frozen=True):
+    """A train row as the reference LLM may see it: the question as shown, and its gold answer."""
+
+    question: str
+    answer: str
+
+
+class Brief(msgspec.Struct, frozen=True):
+    """What the reference LLM is told about one task. `answers` says in words what may be answered."""
+
+    task: str
+    description: str
+    answers: str
+    exemplars: tuple[Exemplar, ...] = ()
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """What went wrong on one train row: the answer, its format, or a confidence that misled."""
+
+    task: str
+    question: str
+    response: str
+    expected: str
+    fault: Literal["answer", "format", "confidence"]
+
+
+class Past(msgspec.Struct, frozen=True):
+    """A prompt already scored, with its objective as an integer from 0 to 100.
+
+    `lead` is the share in [0, 1] of train rows on which no other prompt did better; `failures` are what went
+    wrong under it. `before` is the score of the prompt it was made from, where that one was scored.
+    """
+
+    prompt: Prompt
+    score: int
+    lead: float = 0.0
+    failures: tuple[Failure, ...] = ()
+    before: int | None = None
+
+
+class Credit(msgspec.Struct, frozen=True):
+    """How often an operator's candidates were scored, and how often they beat their nearest parent."""
+
+    tries: int = 0
+    wins: int = 0
+
+
+class Proposed(msgspec.Struct, frozen=True):
+    """Candidates, none of them in the history. `refused` counts replies by why they gave none."""
+
+    prompts: tuple[Prompt, ...]
+    refused: dict[str, int] = {}
+
+
+class Propose(Request[Proposed], frozen=True, kw_only=True):
+    """Write `count` candidates from the history, which ends with the best: prompts that miss a required bound
+    come before those that meet them all, and ascend by score like these.
+
+    `key` makes the draws of this step reproducible: the same request gives the same sampling seeds. `step`
+    counts from 1 to at most `steps`. `credit` is by the origin that
+    candidates name.
+    """
+
+    stage: Stage
+    step: int
+    steps: int
+    count: int
+    key: str
+    briefs: tuple[Brief, ...]
+    history: tuple[Past, ...]
+    notes: tuple[str, ...] = ()
+    credit: tuple[tuple[str, Credit], ...] = ()
+
+
+class Reflected(msgspec.Struct, frozen=True):
+    """The notes as they stand now; the earlier ones where the reply held none."""
+
+    notes: tuple[str, ...]
+
+
+class Reflect(Request[Reflected], frozen=True, kw_only=True):
+    """Rewrite the notes of a search in the light of the prompts its last step tried, in ascending order."""
+
+    step: int
+    key: str
+    briefs: tuple[Brief, ...]
+    tried: tuple[Past, ...]
+    notes: tuple[str, ...] = ()
+
+
+class Exhibit(msgspec.Struct, frozen=True):
+    """A response as the judge sees it: the row alone, all that was asked (the row with the prompt and the
+    format around it), and the right answer where there is one."""
+
+    example: str
+    row: str
+    asked: str
+    response: str
+    reference: str = ""
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """The judge's ratings, item by item in the order they were asked for."""
+
+    rated: tuple[Rated, ...]
+
+
+class JudgeResponses(Request[Judged], frozen=True, kw_only=True):
+    """Rate each response on every quality of the scenario, twice."""
+
+    exhibits: tuple[Exhibit, ...]
+
+
+class JudgePrompt(Request[Rated], frozen=True, kw_only=True):
+    """Rate a prompt itself for clarity and generality, twice."""
+
+    prompt: Prompt
+
+
+class Compare(Request[Judged], frozen=True, kw_only=True):
+    """Rate two responses to each row side by side, as `one` and `other`, in both orders."""
+
+    pairs: tuple[tuple[Exhibit, Exhibit], ...]
+
+
+class Scored(msgspec.Struct, frozen=True, kw_only=True):
+    """How a prompt did on some rows of one task with one model.
+
+    `responses` holds the `most` worst of them, as many as were asked for. `rated` are the judge's ratings of
+    responses, `exhibits` what it was shown of the rows named to be judged, both in ascending order of id.
+    `own` holds metrics of one's own; those undefined on these rows are missing.
+    """
+
+    outcomes: Outcomes
+    most: int = 0
+    responses: tuple[Graded | Failed, ...] = ()
+    rated: tuple[Rated, ...] = ()
+    exhibits: tuple[Exhibit, ...] = ()
+    own: dict[str, Own] = {}
+
+    def merged(self, other: "Scored") -> "Scored":
+        """Both together, over distinct rows; ValueError when an example is in both."""
+        most = max(self.most, other.most)
+        return Scored(
+            outcomes=self.outcomes.merge(other.outcomes),
+            most=most,
+            responses=worst((*self.responses, *other.responses), most),
+            rated=tuple(sorted((*self.rated, *other.rated), key=lambda rated: rated.item)),
+            exhibits=tuple(sorted((*self.exhibits, *other.exhibits), key=lambda shown: shown.example)),
+            own=custom.merged(self.own, other.own),
+        )
+
+
+class Score(Request[Scored], frozen=True, kw_only=True):
+    """Grade one prompt's answers to some rows of one task with one target model.
+
+    `judged` names the examples whose responses the judge is to rate. Where the task's answers get their
+    credit from the judge, it rates every response.
+    """
+
+    prompt: Prompt
+    task: str
+    model: str
+    examples: tuple[Example, ...]
+    responses: int = 0
+    judged: tuple[str, ...] = ()
+
+    @property
+    def route_key(self) -> str:
+        return self.model
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """One response per question, in their order."""
+
+    replies: tuple[Reply | Failed, ...]
+
+
+class Answer(Request[Answered], frozen=True, kw_only=True):
+    """Answer a batch of questions of one task under one prompt."""
+
+    prompt: Prompt
+    task: str
+    model: str
+    questions: tuple[Question, ...]
+
+    @property
+    def route_key(self) -> str:
+        return self.model
+
+
+class Call(Request[ChatResponse], frozen=True, kw_only=True):
+    """Make one call of an entry of `models`, through the one stack that the run has for it."""
+
+    model: str
+    role: AgentRole
+    request: ChatRequest
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """What one HTTP call came to, and what its headers told of limits where they did."""
+
+    response: ChatResponse
+    limits: RateSheet | None = None
+
+
+class Send(Request[Sent], frozen=True, kw_only=True):
+    """Make one HTTP call to an endpoint. It is paid for when it is made, so it is not repeated unasked."""
+
+    repeatable: ClassVar[bool] = False
+
+    endpoint: str
+    request: ChatRequest
+
+    @property
+    def route_key(self) -> str:
+        return f"{self.endpoint}/{self.request.model}"
+
+
+class Enlisted(msgspec.Struct, frozen=True):
+    """How each task is read from each model: (task, model, reading)."""
+
+    readings: tuple[tuple[str, str, Reading], ...]
+
+
+class Enlist(Request[Enlisted], frozen=True):
+    """A worker joins the run."""
+
+
+class RunStarted(Event, frozen=True):
+    """The run began. `tasks` maps each task to its rows per split (train, validation, test)."""
+
+    name: str
+    seed: int
+    tasks: dict[str, tuple[int, int, int]]
+    targets: tuple[str, ...]
+
+
+class StageStarted(Event, frozen=True):
+    """A stage began for some tasks and models; `scope` names it (`source`, `target tickets small`)."""
+
+    stage: Stage
+    scope: str
+    tasks: tuple[str, ...]
+    models: tuple[str, ...]
+    steps: int
+
+
+class PromptsProposed(Event, frozen=True):
+    """The reference LLM answered at one step."""
+
+    scope: str
+    step: int
+    prompts: tuple[Prompt, ...]
+    refused: dict[str, int]
+
+
+class NotesTaken(Event, frozen=True):
+    """The reference LLM rewrote its notes after a step."""
+
+    scope: str
+    step: int
+    notes: tuple[str, ...]
+
+
+class PromptScored(Event, frozen=True):
+    """A prompt was scored on one split; `objective` is its mean over tasks and models.
+
+    `stopped` says that it left a race early: its objective is then an estimate, the best of its race plus
+    what it lay behind on the rows that both answered, and its scorecards are of the rows it answered.
+    """
+
+    scope: str
+    step: int
+    split: Split
+    prompt: Prompt
+    objective: float | None
+    scores: dict[str, dict[str, Scorecard]]
+    stopped: bool = False
+
+
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
+    """What the run has cost so far, replayed calls counted as what they cost when they were paid."""
+
+    calls: int
+    tokens: int
+    usd: float
+
+
+class StepEnded(Event, frozen=True):
+    """A step's candidates are all scored; the best so far among those that answered every train row, and the
+    cost of the run until then."""
+
+    scope: str
+    step: int
+    best: str
+    objective: float | None
+    cost: Cost
+
+
+class PromptsKept(Event, frozen=True):
+    """A stage ended: the prompts it hands on, best first by validation, and why it stopped."""
+
+    stage: Stage
+    scope: str
+    prompts: tuple[Prompt, ...]
+    reason: str
+
+
+class TargetTested(Event, frozen=True):
+    """A prompt was scored on the test split of one target task and model, in one of three parts."""
+
+    task: str
+    model: str
+    part: Literal["baseline", "best", "transfer"]
+    prompt: Prompt
+    scorecard: Scorecard
+
+
+class ProblemMet(Event, frozen=True):
+    """Something failed and the run went on without it."""
+
+    scope: str
+    problem: str
+
+
+class RunEnded(Event, frozen=True):
+    """The run ended with this status."""
+
+    status: Literal["complete", "budget", "interrupted", "failed"]
+
+
+class BatchAnswered(Event, frozen=True):
+    """A target answered a batch (progress only; not part of the history)."""
+
+    model: str
+    task: str
+    answered: int
+    failed: int

@@ -1,0 +1,276 @@
+"""The results of a run: `results.json`, schema 1."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from ...scenarios.errors import InputError, nearest
+from ..evaluation.calibration import Calibration
+from ..evaluation.ratings import Preference
+from ..evaluation.scorecard import Chance, Scorecard
+from ..evaluation.statistics import Gain
+from ..llm.budget.usage import Meter, UsageReport
+from ..prompt import Position, Prompt
+from ..search.candidates import Merits, Scores
+from .history import begun
+
+if TYPE_CHECKING:
+    import pandas
+
+SCHEMA = 1
+
+Status = Literal["complete", "budget", "interrupted", "failed"]
+
+
+class PromptEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt as results show it; `parent` is the nearest of `parents`."""
+
+    id: str
+    text: str
+    position: Position
+    parent: str | None
+    parents: tuple[str, ...]
+    origin: str
+
+    @classmethod
+    def of(cls, prompt: Prompt) -> "PromptEntry":
+        return cls(
+            id=prompt.id,
+            text=prompt.text,
+            position=prompt.position,
+            parent=prompt.parents[0] if prompt.parents else None,
+            parents=prompt.parents,
+            origin=prompt.origin,
+        )
+
+    def prompt(self) -> Prompt:
+        """The prompt itself."""
+        return Prompt(text=self.text, position=self.position, origin=self.origin, parents=self.parents)
+
+
+class SourcePrompt(PromptEntry, frozen=True, kw_only=True):
+    """A source prompt with its scorecards by task and model, on the split named in `split`."""
+
+    split: Literal["train", "validation"]
+    objective: float | None
+    scores: Scores
+
+    @classmethod
+    def scored(
+        cls, prompt: Prompt, *, split: Literal["train", "validation"], objective: float | None, scores: Scores
+    ) -> "SourcePrompt":
+        entry = msgspec.structs.asdict(PromptEntry.of(prompt))
+        return cls(**entry, split=split, objective=objective, scores=scores)
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A prompt and its scorecard on test; what one temperature fitted on validation would do to its ECE."""
+
+    prompt: PromptEntry
+    scorecard: Scorecard
+    calibration: Calibration | None = None
+
+
+class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One target task and model: the original against the best prompt, on the same test rows.
+
+    `gain` is best minus baseline per metric, each p also corrected over all targets of the run. `preference`
+    is the judge's between their responses, where responses are judged. `selection_bias` is the best prompt's
+    objective on validation, where it was chosen, minus its objective on test.
+    """
+
+    task: str
+    model: str
+    baseline: Part
+    best: Part
+    gain: dict[str, Gain]
+    preference: Preference | None = None
+    validation: Scorecard | None
+    selection_bias: float | None
+    chance: Chance
+
+
+class Transfer(msgspec.Struct, frozen=True):
+    """A source prompt tested as it is on a target task and model; `gap` is the best prompt's objective
+    minus its own."""
+
+    prompt_id: str
+    task: str
+    model: str
+    scorecard: Scorecard
+    gap: float | None
+
+
+class OnFront(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt that no other finalist beats in every respect, with its merits on validation."""
+
+    prompt: PromptEntry
+    merits: Merits
+    objective: float | None
+
+
+class SearchSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One search: what it was over, how far it came, why it stopped, what it refused.
+
+    `stopped` of the `visited` prompts left their race early. `front` is the Pareto front of the finalists
+    over accuracy, IFR, calibration, output tokens and length. `notes` are the reference LLM's at the end.
+    """
+
+    scope: str
+    stage: Literal["source", "target"]
+    tasks: tuple[str, ...]
+    models: tuple[str, ...]
+    visited: int
+    stopped: int = 0
+    reason: str
+    refused: dict[str, int]
+    front: tuple[OnFront, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Results(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a run found out. Written whole at the end, also of a run that ended early.
+
+    `usage` is of this invocation; its `seconds` are wall time, those of its parts the time of their calls.
+    """
+
+    schema: int = SCHEMA
+    name: str
+    status: Status
+    seed: int
+    source_prompts: tuple[SourcePrompt, ...] = ()
+    targets: tuple[TargetResult, ...] = ()
+    transfer: tuple[Transfer, ...] = ()
+    searches: tuple[SearchSummary, ...] = ()
+    problems: tuple[str, ...] = ()
+    strategy: str = "transfer"
+    usage: UsageReport = msgspec.field(default_factory=lambda: Meter().report())
+
+    def best(self, task: str, model: str) -> Prompt:
+        """The prompt to use for a target task and model. InputError when the run has none for them."""
+        for target in self.targets:
+            if (target.task, target.model) == (task, model):
+                return target.best.prompt.prompt()
+        there = ", ".join(f"{target.task} with {target.model}" for target in self.targets) or "none"
+        raise InputError(f"no prompt for {task} with {model}; there is {there}")
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """A row for each prompt, task and model that was scored, as `table.rows` describes them.
+
+        Raises InputError when pandas is not installed.
+        """
+
+        return dataframe(self)
+
+
+def write(results: Results, path: Path) -> None:
+    """Write the results as indented JSON, replacing the file in one step."""
+    text = msgspec.json.format(msgspec.json.encode(results), indent=2)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(text + b"\n")
+    temporary.replace(path)
+
+
+def in_folder(folder: Path) -> Results:
+    """The results of the run in a folder; InputError when there are none, or of another version."""
+    path = folder / "results.json"
+    if not path.is_file():
+        raise InputError(f"{path}: no results here; {_where(folder)}")
+    try:
+        return read(path)
+    except msgspec.DecodeError as error:
+        raise InputError(f"{path}: not results of this version ({error}); run the scenario again") from None
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """The folder of a run itself, or those of all runs of a comparison, in the order in which they began;
+    InputError when there are none."""
+    if (folder / "results.json").is_file():
+        return [folder]
+    found = [path.parent for path in folder.glob("*/results.json")]
+    if not found:
+        raise InputError(f"{folder}: no results here; {_where(folder)}")
+    return sorted(
+        found, key=lambda run: (begun(run / "history.jsonl") or datetime.max.replace(tzinfo=UTC), run)
+    )
+
+
+def _where(folder: Path) -> str:
+    """The folder that was probably meant: below the one given, beside it, or in `runs`."""
+    if (folder / "ledger.sqlite").is_file():
+        return "the run in it has not ended yet"
+    near = [
+        *folder.glob("*/results.json"),
+        *folder.parent.glob("*/results.json"),
+        *Path("runs").glob("*/results.json"),
+    ]
+    found = sorted({str(path.parent) for path in near})
+    if not found:
+        return "give the output folder of a run"
+    return nearest(str(folder), found, cutoff=0.5) if len(found) > 1 else f"did you mean {found[0]!r}?"
+
+
+def read(path: Path) -> Results:
+    """The results in a file; msgspec.DecodeError when it does not hold results of this schema."""
+    return msgspec.json.decode(path.read_bytes(), type=Results)
+
+
+if TYPE_CHECKING:
+    import pandas
+
+Row = dict[str, object]
+Role = Literal["source", "baseline", "best", "transfer"]
+
+_NESTED = ("judged", "reliability", "explained", "intervals")
+
+
+def rows(results: Results) -> Iterator[Row]:
+    """Source prompts on the split they were chosen on, then every prompt that was tested.
+
+    `role` is source, baseline, best or transfer. Metrics are named as in a scorecard, judged qualities
+    `judged.NAME`, the ends of intervals `METRIC_low` and `METRIC_high`; undefined metrics are None.
+    """
+    known: dict[str, PromptEntry] = {prompt.id: prompt for prompt in results.source_prompts}
+    for target in results.targets:
+        known |= {part.prompt.id: part.prompt for part in (target.baseline, target.best)}
+    for prompt in results.source_prompts:
+        for task, cards in prompt.scores.items():
+            for model, card in cards.items():
+                yield _row("source", prompt, task, model, prompt.split, card)
+    for target in results.targets:
+        base, best = target.baseline, target.best
+        yield _row("baseline", base.prompt, target.task, target.model, "test", base.scorecard)
+        yield _row("best", best.prompt, target.task, target.model, "test", best.scorecard)
+    for tested in results.transfer:
+        prompt = known[tested.prompt_id]
+        yield _row("transfer", prompt, tested.task, tested.model, "test", tested.scorecard)
+
+
+def dataframe(results: Results) -> "pandas.DataFrame":
+    """`rows` as a DataFrame. Raises InputError when pandas is not installed."""
+    try:
+        import pandas
+    except ImportError:
+        raise InputError("to_dataframe needs pandas: pip install 'transfer-prompting[pandas]'") from None
+    return pandas.DataFrame(list(rows(results)))
+
+
+def _row(role: Role, prompt: PromptEntry, task: str, model: str, split: str, card: Scorecard) -> Row:
+    metrics = {name: value for name, value in msgspec.structs.asdict(card).items() if name not in _NESTED}
+    return {
+        "role": role,
+        "task": task,
+        "model": model,
+        "split": split,
+        "prompt_id": prompt.id,
+        "text": prompt.text,
+        "position": prompt.position,
+        "origin": prompt.origin,
+        **metrics,
+        **{f"judged.{name}": value for name, value in card.judged.items()},
+        **{f"{name}_low": low for name, (low, _) in card.intervals.items()},
+        **{f"{name}_high": high for name, (_, high) in card.intervals.items()},
+    }

@@ -1,0 +1,120 @@
+"""Rows as readers yield them, seeded samples of a stream, and decoded text lines."""
+
+import codecs
+import random
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar, cast
+
+import msgspec
+
+from ....scenarios.errors import InputError
+
+Values = Mapping[str, object]
+"""The fields of a row. A row that is a list has the fields "0", "1", …"""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One row as its file holds it. `place` is for messages: `reviews.jsonl:12`."""
+
+    values: Values
+    place: str
+
+
+class Bad(msgspec.Struct, frozen=True):
+    """A row that cannot be read, and why."""
+
+    place: str
+    problem: str
+
+
+Item = Row | Bad
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """What a data set's original files need to be known of, beside their extension.
+
+    `names` are field names of its header: a delimited file whose first row holds none of them has no header.
+    `block` lines of a `.txt` file make one row. `encoding` is tried where a line is not UTF-8.
+    """
+
+    names: frozenset[str] = frozenset()
+    block: int = 1
+    encoding: str | None = None
+
+
+def as_row(value: object, place: str) -> Item:
+    """A decoded JSON value as a row: an object, or a list whose fields are numbered from 0."""
+    if isinstance(value, dict):
+        return Row(cast("Values", value), place)
+    if isinstance(value, list):
+        return Row({str(i): item for i, item in enumerate(cast("list[object]", value))}, place)
+    return Bad(place, f"expected an object with named fields, got {str(value)[:60]!r}")
+
+
+T = TypeVar("T")
+
+
+def sample(items: Iterable[T], limit: int | None, *, shuffle: bool, random: random.Random) -> list[T]:
+    """At most `limit` items: the first ones, or with `shuffle` a uniform sample in random order.
+
+    Reservoir sampling (Vitter's algorithm R): one pass, at most `limit` items in memory, and it needs neither
+    the length of the stream nor a way back, so it serves every format alike. The whole stream is read, so
+    a broken row is found wherever it stands; without `shuffle` reading stops at the limit.
+    """
+    if not shuffle:
+        return list(islice(items, limit))
+    kept: list[T] = []
+    for seen, item in enumerate(items):
+        if limit is None or seen < limit:
+            kept.append(item)
+        elif (slot := random.randrange(seen + 1)) < limit:
+            kept[slot] = item
+    random.shuffle(kept)
+    return kept
+
+
+def given(rows: Iterable[Values], key: str) -> Iterator[Item]:
+    """These rows; `key` is where they stand in the scenario, and their place is their index below it."""
+    return (Row(values, f"{key}[{index}]") for index, values in enumerate(rows))
+
+
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def lines(path: Path, encoding: str | None = None) -> Generator[str]:
+    """The lines of a UTF-8 file with their line ends; a byte order mark at the start is not part of the text.
+
+    Only one line is held in memory. `encoding` is tried for lines that are not UTF-8. Raises InputError with
+    line and byte when a line cannot be decoded, or when the file cannot be opened.
+    """
+    offset = 0
+    try:
+        with path.open("rb") as file:
+            for number, raw in enumerate(file, start=1):
+                line = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
+                yield _decoded(line, path, number, offset + len(raw) - len(line), encoding)
+                offset += len(raw)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def whole(path: Path) -> str:
+    """The whole of a UTF-8 file."""
+    return "".join(lines(path))
+
+
+def _decoded(line: bytes, path: Path, number: int, offset: int, encoding: str | None) -> str:
+    if number == 1 and line.startswith(_UTF16):
+        raise InputError(f"{path}:1: UTF-16 text; save the file as UTF-8")
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if encoding is not None:
+            return line.decode(encoding)
+        where = offset + error.start
+        raise InputError(
+            f"{path}:{number}: not UTF-8 text (byte 0x{line[error.start]:02x} at file offset {where}); "
+            "save the file as UTF-8"
+        ) from None

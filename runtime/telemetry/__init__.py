@@ -1,5 +1,0 @@
-"""OpenTelemetry: spans and metrics of a run. Nothing here imports it before `Telemetry` is made."""
-
-from .telemetry import Telemetry
-
-__all__ = ["Telemetry"]
