@@ -19,7 +19,7 @@ from .coordinator.plan import hosted
 from .loading import probed
 from .reference.agent import Writing
 from .reference.operators import known
-from .scorer import BATCH, Readings
+from .scorer import Readings
 from .target import Sampling, Target
 
 
@@ -140,7 +140,7 @@ async def _able(scenario: Scenario, parts: Parts, model: str, models: Models) ->
 if TYPE_CHECKING:
     from ._fleet import Fleet
 
-DEFAULT_OPERATORS = ("improve",)
+DEFAULT_OPERATORS = ("improve", "exemplify")
 
 
 def target_agent(
@@ -192,9 +192,8 @@ def writing(scenario: Scenario) -> Writing:
 
 
 def batches_at_once(scenario: Scenario, model: str) -> int:
-    """Batches at once: half again as many as fill the endpoint, so that it never waits for the next."""
-    concurrency = scenario.endpoint_of(model).limits.concurrency
-    return -(-3 * concurrency // (2 * BATCH)) + 1
+    """Requests in hand at once; how many calls are sent at once is for the endpoint's limits to say."""
+    return 2 * scenario.endpoint_of(model).limits.concurrency
 
 
 def fleet_of(scenario: Scenario, clients: Collection[str], targets: Collection[str]) -> "Fleet | None":

@@ -14,11 +14,11 @@ from ..runtime.bus import Bus, Event, current_header, route_name
 from ..runtime.bus.in_process import BufferedObserver
 from ..runtime.messages import (
     BatchAnswered,
+    CandidatesProposed,
     ProblemMet,
     PromptScored,
-    PromptsKept,
-    PromptsProposed,
     RunEnded,
+    SearchEnded,
     TargetTested,
 )
 
@@ -129,7 +129,7 @@ def _correlation() -> dict[str, object]:
 
 def _facts(event: Event) -> dict[str, object]:
     match event:
-        case PromptsProposed():
+        case CandidatesProposed():
             ids = [prompt.id for prompt in event.prompts]
             return {"scope": event.scope, "step": event.step, "prompts": ids, "refused": event.refused}
         case PromptScored():
@@ -141,7 +141,7 @@ def _facts(event: Event) -> dict[str, object]:
                 "origin": event.prompt.origin,
                 "objective": event.objective,
             }
-        case PromptsKept():
+        case SearchEnded():
             ids = [prompt.id for prompt in event.prompts]
             return {"scope": event.scope, "prompts": ids, "reason": event.reason}
         case TargetTested():

@@ -7,13 +7,13 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from ..runtime.bus import Bus
-from ..runtime.concurrency import Done, settle
+from ..runtime.concurrency import run_all
 from ..runtime.errors import UNUSABLE, BudgetReached
 from ..runtime.evaluation.grading import grade
 from ..runtime.evaluation.outcomes import Failed, Graded, Outcomes, Reply, worst
 from ..runtime.evaluation.own_metrics import measured
 from ..runtime.evaluation.ratings import Rated, share_of
-from ..runtime.messages import Answer, Exhibit, JudgeResponses, Score, Scored
+from ..runtime.messages import Answer, CallCost, Judged, JudgedResponse, JudgeResponses, Score, Scored
 from ..runtime.prompt import Prompt
 from ..runtime.tasks.answers.cleaning import without_reasoning
 from ..runtime.tasks.example import Example
@@ -33,7 +33,8 @@ Replies = Sequence[tuple[Example, Reply | Failed]]
 class _Batch(msgspec.Struct, frozen=True):
     responses: tuple[Graded | Failed, ...]
     rated: tuple[Rated, ...]
-    exhibits: tuple[Exhibit, ...]
+    exhibits: tuple[JudgedResponse, ...]
+    cost: CallCost
 
 
 class Scorer:
@@ -58,17 +59,12 @@ class Scorer:
 
     async def score(self, request: Score) -> Scored:
         parts = [request.examples[i : i + BATCH] for i in range(0, len(request.examples), BATCH)]
-        ends = await settle(
+        batches = await run_all(
             parts,
             partial(self._batch, request),
             limit=max(1, len(parts)),
             catch=(BudgetReached, *UNUSABLE),
         )
-        batches: list[_Batch] = []
-        for end in ends:
-            if not isinstance(end, Done):
-                raise end.error
-            batches.append(end.value)
         responses = [response for batch in batches for response in batch.responses]
         graded = [response for response in responses if isinstance(response, Graded)]
         named = frozenset(request.judged)
@@ -80,6 +76,7 @@ class Scorer:
             rated=tuple(sorted((one for batch in batches for one in batch.rated), key=lambda one: one.item)),
             exhibits=tuple(sorted(exhibits, key=lambda one: one.example)),
             own=measured(self._judging.metrics, graded),
+            cost=sum((batch.cost for batch in batches), CallCost()),
         )
 
     async def _batch(self, request: Score, batch: tuple[Example, ...]) -> _Batch:
@@ -88,10 +85,11 @@ class Scorer:
         answered = await self._bus.ask(answer)
         replies = list(zip(batch, answered.replies, strict=True))
         exhibits = self._exhibits(request, replies)
-        rated: tuple[Rated, ...] = ()
+        judged = Judged(())
         if exhibits:
-            rated = (await self._bus.ask(JudgeResponses(exhibits=exhibits))).rated
-        return _Batch(self._graded(request, replies, rated), rated, exhibits)
+            judged = await self._bus.ask(JudgeResponses(exhibits=exhibits))
+        responses = self._graded(request, replies, judged.rated)
+        return _Batch(responses, judged.rated, exhibits, answered.cost + judged.cost)
 
     def _graded(
         self, request: Score, replies: Replies, rated: Sequence[Rated]
@@ -118,7 +116,7 @@ class Scorer:
         shares = [share_of(rating) for rating in ratings if rating is not None]
         return sum(shares) / len(shares) if shares and len(shares) == len(ratings) else None
 
-    def _exhibits(self, request: Score, replies: Replies) -> tuple[Exhibit, ...]:
+    def _exhibits(self, request: Score, replies: Replies) -> tuple[JudgedResponse, ...]:
         """What the judge is to rate of a batch; where there is no response there is nothing to rate."""
         task, reading = self._tasks[request.task], self._readings[request.task, request.model]
         named = frozenset(request.judged)
@@ -129,9 +127,9 @@ class Scorer:
         )
 
 
-def _exhibit(task: Task, prompt: Prompt, example: Example, reply: Reply, reading: Reading) -> Exhibit:
+def _exhibit(task: Task, prompt: Prompt, example: Example, reply: Reply, reading: Reading) -> JudgedResponse:
     question = example.asked()
-    return Exhibit(
+    return JudgedResponse(
         example=example.id,
         row=shown(task, question),
         asked="\n\n".join(turn.content for turn in messages(task, prompt, question, reading)),

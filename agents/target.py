@@ -7,11 +7,11 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from ..runtime.bus import Bus
-from ..runtime.concurrency import Done, settle
+from ..runtime.concurrency import run_all
 from ..runtime.errors import BudgetReached, CallFailed, ContextTooLong, EndpointError
 from ..runtime.evaluation.outcomes import Failed, Reply
 from ..runtime.llm.chat import ChatClient, ChatRequest, ChatResponse, Message
-from ..runtime.messages import Answer, Answered, BatchAnswered
+from ..runtime.messages import Answer, Answered, BatchAnswered, CallCost
 from ..runtime.prompt import Prompt
 from ..runtime.tasks.example import Question
 from ..runtime.tasks.task import Reading, Task, framed, turns
@@ -66,22 +66,18 @@ class Target:
     async def answer(self, request: Answer) -> Answered:
         """One response per question, in order; see the class for how calls fail."""
 
-        async def one(question: Question) -> Reply | Failed:
+        async def one(question: Question) -> tuple[Reply | Failed, CallCost]:
             return await self._reply(request.task, request.prompt, question)
 
-        ends = await settle(
+        answers = await run_all(
             request.questions, one, limit=len(request.questions), catch=(BudgetReached, EndpointError)
         )
-        replies: list[Reply | Failed] = []
-        for end in ends:
-            if not isinstance(end, Done):
-                raise end.error
-            replies.append(end.value)
-        failed = sum(isinstance(reply, Failed) for reply in replies)
-        await self._bus.publish(BatchAnswered(self._name, request.task, len(replies) - failed, failed))
-        return Answered(tuple(replies))
+        failed = sum(isinstance(reply, Failed) for reply, _ in answers)
+        await self._bus.publish(BatchAnswered(self._name, request.task, len(answers) - failed, failed))
+        cost = sum((cost for _, cost in answers), CallCost())
+        return Answered(tuple(reply for reply, _ in answers), cost)
 
-    async def _reply(self, task: str, prompt: Prompt, question: Question) -> Reply | Failed:
+    async def _reply(self, task: str, prompt: Prompt, question: Question) -> tuple[Reply | Failed, CallCost]:
         reading = self._readings[task]
         request = self._request(self._messages(task, prompt, question), reading)
         try:
@@ -90,10 +86,10 @@ class Target:
                 await self._client.chat(msgspec.structs.replace(request, sample=i))
                 for i in range(1, reading.samples)
             ]
-        except ContextTooLong:
-            return Reply(example=question.id, text="", too_long=True)
+        except ContextTooLong as error:
+            return Reply(example=question.id, text="", too_long=True), CallCost(error.attempts)
         except CallFailed as error:
-            return Failed(question.id, str(error))
+            return Failed(question.id, str(error)), CallCost(error.attempts)
         return _reply(question.id, first, further)
 
     def _frame(self, task: str, question: Question) -> tuple[str, str]:
@@ -126,15 +122,21 @@ class ApplicationTarget(Target):
         return application_messages(prompt, question, confidence=stated)
 
 
-def _reply(example: str, first: ChatResponse, further: list[ChatResponse]) -> Reply:
+def _reply(example: str, first: ChatResponse, further: list[ChatResponse]) -> tuple[Reply, CallCost]:
     every = [first, *further]
-    return Reply(
+    cost = CallCost(
+        sum(response.attempts for response in every),
+        sum(response.usage.prompt_tokens for response in every),
+        sum(response.usage.completion_tokens for response in every),
+    )
+    reply = Reply(
         example=example,
         text=first.text,
         tokens=first.tokens,
         samples=tuple(response.text for response in further),
         finish_reason=first.finish_reason,
-        prompt_tokens=sum(response.usage.prompt_tokens for response in every),
-        completion_tokens=sum(response.usage.completion_tokens for response in every),
+        prompt_tokens=cost.prompt_tokens,
+        completion_tokens=cost.completion_tokens,
         seconds=sum(response.seconds for response in every),
     )
+    return reply, cost

@@ -44,9 +44,9 @@ from .assembly import (
     writing,
 )
 from .coordinator.agent import Coordinator
-from .coordinator.estimate import Estimate, estimate
-from .coordinator.evaluator import Panel
-from .coordinator.plan import Calls, hosted
+from .coordinator.estimate import Estimate, estimate, row_characters
+from .coordinator.evaluator import Evaluator
+from .coordinator.plan import CallCounts, check_budget, hosted, target_plans
 from .events import Following, log_events, open_log
 from .judge.agent import Judge
 from .judge.rubrics import Judging
@@ -145,7 +145,10 @@ class Team:
         check_endpoints(self.scenario, self._parts.clients_for(self.scenario), self._parts.served)
         loaded = self.prepared()
         judging.check({name: task.task for name, task in loaded.items()})
-        return loaded, self.readings(loaded)
+        readings = self.readings(loaded)
+        plans = target_plans(self.scenario, self._strategy)
+        check_budget(self.scenario, self._strategy, CallCounts(loaded, readings, judging), plans)
+        return loaded, readings
 
     def estimate(self) -> Estimate:
         """What the run would take; no call is made. Raises InputError as `check` does."""
@@ -303,7 +306,7 @@ class Team:
                     lost |= await self._fleet.start(tasks, models, readings, lost)
                 splits = {name: task.splits for name, task in loaded.items()}
                 record = Record(history, self.bus)
-                panel = Panel(
+                evaluator = Evaluator(
                     self.bus,
                     record,
                     splits=splits,
@@ -313,18 +316,19 @@ class Team:
                     judging=judging,
                 )
                 for model, reason in lost.items():
-                    await panel.lose(model, reason)
+                    await evaluator.lose(model, reason)
                 self._coordinator = Coordinator(
                     scenario,
                     bus=self.bus,
                     record=record,
-                    panel=panel,
+                    evaluator=evaluator,
                     responses=responses,
                     tasks=known,
                     objective=objective,
                     budget=budget,
-                    calls=Calls(loaded, readings, judging),
+                    counts=CallCounts(loaded, readings, judging),
                     strategy=self._strategy,
+                    row_characters=row_characters(scenario, loaded, readings),
                 )
                 async with self._until_ended():
                     yield

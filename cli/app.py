@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from ..agents.coordinator.estimate import uncounted
+from ..agents.coordinator.estimate import unpriced
 from ..agents.loading import peeks
 from ..agents.team import Team
 from ..runtime.record.results import TargetResult, in_folder, run_folders
@@ -135,7 +135,7 @@ def validate(scenario: ScenarioName, overrides: Overrides = None) -> None:
         console.print(f"{name}: {task.task.answers.kind}; {sizes}", highlight=False)
         for warning in task.warnings:
             console.print(f"  [yellow]! {escape(warning)}[/]", highlight=False)
-    for warning in uncounted(loaded):
+    for warning in unpriced(loaded):
         console.print(f"[yellow]! {escape(warning)}[/]", highlight=False)
     console.print(f"{loaded.name}: valid")
 

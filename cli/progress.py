@@ -16,11 +16,11 @@ from ..runtime.llm.budget.accounts import Cap
 from ..runtime.llm.limits.limiter import LimitsNow
 from ..runtime.llm.stack import ModelNow, SpendingNow
 from ..runtime.messages import (
+    CandidatesProposed,
     PromptScored,
-    PromptsKept,
-    PromptsProposed,
+    SearchEnded,
+    SearchStarted,
     Stage,
-    StageStarted,
     StepEnded,
     TargetTested,
 )
@@ -89,9 +89,9 @@ class Progress:
         """Take in one event."""
         self._begun = True
         match event:
-            case StageStarted():
+            case SearchStarted():
                 self._searches[event.scope] = Searching(event.stage, event.steps)
-            case PromptsProposed():
+            case CandidatesProposed():
                 search = self._search(event.scope)
                 search.step, search.candidates, search.scored = event.step, len(event.prompts), 0
             case PromptScored(split="train"):
@@ -101,7 +101,7 @@ class Progress:
             case StepEnded():
                 search = self._search(event.scope)
                 search.taken, search.best = event.step, event.objective
-            case PromptsKept():
+            case SearchEnded():
                 self._search(event.scope).kept = True
             case TargetTested():
                 self._tested += 1

@@ -14,11 +14,11 @@ from rich.markup import escape
 from ..runtime.bus import Event
 from ..runtime.llm.stack import SpendingNow
 from ..runtime.messages import (
+    CandidatesProposed,
     ProblemMet,
     PromptScored,
-    PromptsKept,
-    PromptsProposed,
-    StageStarted,
+    SearchEnded,
+    SearchStarted,
     StepEnded,
     TargetTested,
 )
@@ -96,10 +96,10 @@ def _nothing(_event: Event) -> None:
 
 def _line(event: Event) -> str | None:
     match event:
-        case StageStarted():
+        case SearchStarted():
             tasks, models = ", ".join(event.tasks), ", ".join(event.models)
             return f"[bold]{event.stage} stage[/]: {tasks} with {models}, {event.steps} steps"
-        case PromptsProposed():
+        case CandidatesProposed():
             refused = ", ".join(f"{count} {reason}" for reason, count in event.refused.items())
             told = f" (refused: {escape(refused)})" if refused else ""
             return f"  {event.scope}, step {event.step}: {len(event.prompts)} candidates{told}"
@@ -111,7 +111,7 @@ def _line(event: Event) -> str | None:
         case StepEnded():
             best = "–" if event.objective is None else f"{event.objective:.3f}"
             return f"  {event.scope}, step {event.step}: best so far {best}" if event.step else None
-        case PromptsKept():
+        case SearchEnded():
             return f"  {event.scope}: keeps {len(event.prompts)}; {escape(event.reason)}"
         case TargetTested():
             card = event.scorecard

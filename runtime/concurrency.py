@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import anyio
-import msgspec
+import anyio.lowlevel
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -30,38 +30,52 @@ async def ungrouped() -> AsyncGenerator[None]:
         raise error from error.__cause__
 
 
-class Done(msgspec.Struct, Generic[R], frozen=True):
-    """What an item came to."""
-
-    value: R
-
-
-class Raised(msgspec.Struct, frozen=True):
-    """The error an item ended with."""
-
-    error: Exception
-
-
 async def settle(
-    items: Iterable[T], do: Callable[[T], Awaitable[R]], *, limit: int, catch: tuple[type[Exception], ...]
-) -> list[Done[R] | Raised]:
-    """Do all items, at most `limit` at once, and return how each ended, in the order of the items.
+    items: Iterable[T],
+    do: Callable[[T], Awaitable[R]],
+    *,
+    limit: int,
+    catch: tuple[type[Exception], ...] = (),
+) -> list[R | Exception]:
+    """Do all items, at most `limit` at once; the value or the error of each, in the order of the items.
 
     Errors of the kinds in `catch` end only their own item. Any other error cancels the rest and is raised
-    alone, not in a group, when it is the only one.
+    alone, not in a group, when it is the only one. Under cancellation it raises; it never returns less than
+    it was given.
     """
-    numbered = enumerate(items)
-    ends: dict[int, Done[R] | Raised] = {}
+    todo = list(items)
+    numbered = iter(enumerate(todo))
+    ends: dict[int, R | Exception] = {}
 
     async def work() -> None:
         for i, item in numbered:
             try:
-                ends[i] = Done(await do(item))
+                ends[i] = await do(item)
             except catch as error:
-                ends[i] = Raised(error)
+                ends[i] = error
 
     async with ungrouped(), anyio.create_task_group() as tasks:
-        for _ in range(limit - 1):
+        for _ in range(min(limit, len(todo)) - 1):
             tasks.start_soon(work)
         await work()
-    return [ends[i] for i in sorted(ends)]
+    if len(ends) < len(todo):
+        # A cancelled group may end without raising in its host task; what follows must not see a part.
+        await anyio.lowlevel.checkpoint()
+        raise RuntimeError("cancelled before every item was done")
+    return [ends[i] for i in range(len(todo))]
+
+
+async def run_all(
+    items: Iterable[T],
+    do: Callable[[T], Awaitable[R]],
+    *,
+    limit: int,
+    catch: tuple[type[Exception], ...] = (),
+) -> list[R]:
+    """As `settle`, but once every item has ended, the first error of a kind in `catch` is raised."""
+    values: list[R] = []
+    for end in await settle(items, do, limit=limit, catch=catch):
+        if isinstance(end, Exception):
+            raise end
+        values.append(end)
+    return values

@@ -1,8 +1,7 @@
 """Every message the agents exchange.
 
-Requests flow downward only: Coordinator -> Reference, Scorer, Judge; Scorer -> Target, Judge; and where
-targets run on workers, Target -> Switchboard -> Sender. Events are facts in the past tense. All are frozen
-values that encode to MessagePack; a request has exactly one answer.
+Requests flow downward only: Coordinator -> Reference, Scorer, Judge; Scorer -> Target, Judge. Events are
+facts in the past tense. All are frozen values that encode to MessagePack; a request has exactly one answer.
 """
 
 from typing import ClassVar, Literal
@@ -23,7 +22,6 @@ from .tasks.example import Example, Question
 from .tasks.task import Reading
 
 Stage = Literal["source", "target"]
-Split = Literal["train", "validation", "test"]
 
 
 class Exemplar(msgspec.Struct, frozen=True):
@@ -33,7 +31,7 @@ class Exemplar(msgspec.Struct, frozen=True):
     answer: str
 
 
-class Brief(msgspec.Struct, frozen=True):
+class TaskSummary(msgspec.Struct, frozen=True):
     """What the reference LLM is told about one task. `answers` says in words what may be answered."""
 
     task: str
@@ -52,25 +50,45 @@ class Failure(msgspec.Struct, frozen=True):
     fault: Literal["answer", "format", "confidence"]
 
 
-class Past(msgspec.Struct, frozen=True):
-    """A prompt already scored, with its objective as an integer from 0 to 100.
+class ScoredPrompt(msgspec.Struct, frozen=True):
+    """A prompt with its estimated objective as an integer from 0 to 100.
 
-    `lead` is the share in [0, 1] of train rows on which no other prompt did better; `failures` are what went
-    wrong under it. `before` is the score of the prompt it was made from, where that one was scored.
+    `wins` is the share in [0, 1] of train rows on which no other prompt did better; `failures` are train rows
+    answered wrongly or out of format under it. `before` is the score of the prompt it was made from, where
+    that one was scored.
     """
 
     prompt: Prompt
     score: int
-    lead: float = 0.0
+    wins: float = 0.0
     failures: tuple[Failure, ...] = ()
     before: int | None = None
 
 
-class Credit(msgspec.Struct, frozen=True):
+class OperatorRecord(msgspec.Struct, frozen=True):
     """How often an operator's candidates were scored, and how often they beat their nearest parent."""
 
     tries: int = 0
     wins: int = 0
+
+
+class CallCost(msgspec.Struct, frozen=True):
+    """HTTP calls and tokens behind an answer; replayed calls count as what they cost when they were paid."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def __add__(self, other: "CallCost") -> "CallCost":
+        return CallCost(
+            self.calls + other.calls,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+        )
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
 
 
 class Proposed(msgspec.Struct, frozen=True):
@@ -78,45 +96,48 @@ class Proposed(msgspec.Struct, frozen=True):
 
     prompts: tuple[Prompt, ...]
     refused: dict[str, int] = {}
+    cost: CallCost = CallCost()
 
 
 class Propose(Request[Proposed], frozen=True, kw_only=True):
-    """Write `count` candidates from the history, which ends with the best: prompts that miss a required bound
-    come before those that meet them all, and ascend by score like these.
+    """One call of the reference LLM: write up to `count` candidates from the history, which ends with the
+    best.
 
-    `key` makes the draws of this step reproducible: the same request gives the same sampling seeds. `step`
-    counts from 1 to at most `steps`. `credit` is by the origin that
-    candidates name.
+    Prompts that miss a required bound come before those that meet them all, and ascend by score like these.
+    `number` counts the proposals of the search `key` from 1; both make the call reproducible: the same
+    request gives the same sampling seed. `progress` is the share in [0, 1] of the search that is behind.
+    `operators` are by the origin that candidates name.
     """
 
     stage: Stage
-    step: int
-    steps: int
-    count: int
     key: str
-    briefs: tuple[Brief, ...]
-    history: tuple[Past, ...]
+    number: int
+    progress: float
+    count: int
+    tasks: tuple[TaskSummary, ...]
+    history: tuple[ScoredPrompt, ...]
     notes: tuple[str, ...] = ()
-    credit: tuple[tuple[str, Credit], ...] = ()
+    operators: tuple[tuple[str, OperatorRecord], ...] = ()
 
 
 class Reflected(msgspec.Struct, frozen=True):
     """The notes as they stand now; the earlier ones where the reply held none."""
 
     notes: tuple[str, ...]
+    cost: CallCost = CallCost()
 
 
 class Reflect(Request[Reflected], frozen=True, kw_only=True):
-    """Rewrite the notes of a search in the light of the prompts its last step tried, in ascending order."""
+    """Rewrite the notes of a search from the prompts scored since the last notes, in ascending order."""
 
-    step: int
     key: str
-    briefs: tuple[Brief, ...]
-    tried: tuple[Past, ...]
+    number: int
+    tasks: tuple[TaskSummary, ...]
+    tried: tuple[ScoredPrompt, ...]
     notes: tuple[str, ...] = ()
 
 
-class Exhibit(msgspec.Struct, frozen=True):
+class JudgedResponse(msgspec.Struct, frozen=True):
     """A response as the judge sees it: the row alone, all that was asked (the row with the prompt and the
     format around it), and the right answer where there is one."""
 
@@ -131,12 +152,13 @@ class Judged(msgspec.Struct, frozen=True):
     """The judge's ratings, item by item in the order they were asked for."""
 
     rated: tuple[Rated, ...]
+    cost: CallCost = CallCost()
 
 
 class JudgeResponses(Request[Judged], frozen=True, kw_only=True):
     """Rate each response on every quality of the scenario, twice."""
 
-    exhibits: tuple[Exhibit, ...]
+    exhibits: tuple[JudgedResponse, ...]
 
 
 class JudgePrompt(Request[Rated], frozen=True, kw_only=True):
@@ -145,10 +167,10 @@ class JudgePrompt(Request[Rated], frozen=True, kw_only=True):
     prompt: Prompt
 
 
-class Compare(Request[Judged], frozen=True, kw_only=True):
+class CompareResponses(Request[Judged], frozen=True, kw_only=True):
     """Rate two responses to each row side by side, as `one` and `other`, in both orders."""
 
-    pairs: tuple[tuple[Exhibit, Exhibit], ...]
+    pairs: tuple[tuple[JudgedResponse, JudgedResponse], ...]
 
 
 class Scored(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,8 +185,9 @@ class Scored(msgspec.Struct, frozen=True, kw_only=True):
     most: int = 0
     responses: tuple[Graded | Failed, ...] = ()
     rated: tuple[Rated, ...] = ()
-    exhibits: tuple[Exhibit, ...] = ()
+    exhibits: tuple[JudgedResponse, ...] = ()
     own: dict[str, Own] = {}
+    cost: CallCost = CallCost()
 
     def merged(self, other: "Scored") -> "Scored":
         """Both together, over distinct rows; ValueError when an example is in both."""
@@ -176,6 +199,7 @@ class Scored(msgspec.Struct, frozen=True, kw_only=True):
             rated=tuple(sorted((*self.rated, *other.rated), key=lambda rated: rated.item)),
             exhibits=tuple(sorted((*self.exhibits, *other.exhibits), key=lambda shown: shown.example)),
             own=custom.merged(self.own, other.own),
+            cost=self.cost + other.cost,
         )
 
 
@@ -202,6 +226,7 @@ class Answered(msgspec.Struct, frozen=True):
     """One response per question, in their order."""
 
     replies: tuple[Reply | Failed, ...]
+    cost: CallCost = CallCost()
 
 
 class Answer(Request[Answered], frozen=True, kw_only=True):
@@ -264,75 +289,72 @@ class RunStarted(Event, frozen=True):
     targets: tuple[str, ...]
 
 
-class StageStarted(Event, frozen=True):
-    """A stage began for some tasks and models; `scope` names it (`source`, `target tickets small`)."""
+class SearchStarted(Event, frozen=True):
+    """A search began for some tasks and models; `scope` names it (`source`, `target tickets small`).
+
+    `rungs` are rows of each task at which candidates are compared, the last one all search rows. `allotted`
+    is the number of calls the search may make, None where no budget bounds it.
+    """
 
     stage: Stage
     scope: str
     tasks: tuple[str, ...]
     models: tuple[str, ...]
-    steps: int
+    rungs: tuple[int, ...]
+    allotted: int | None
 
 
-class PromptsProposed(Event, frozen=True):
-    """The reference LLM answered at one step."""
+class CandidatesProposed(Event, frozen=True):
+    """The reference LLM answered job `job` of the run: new candidates, and replies refused by reason."""
 
     scope: str
-    step: int
+    job: int
     prompts: tuple[Prompt, ...]
     refused: dict[str, int]
 
 
 class NotesTaken(Event, frozen=True):
-    """The reference LLM rewrote its notes after a step."""
+    """The reference LLM rewrote its notes (job `job`)."""
 
     scope: str
-    step: int
+    job: int
     notes: tuple[str, ...]
 
 
 class PromptScored(Event, frozen=True):
-    """A prompt was scored on one split; `objective` is its mean over tasks and models.
+    """A prompt answered further search rows (job `job`).
 
-    `stopped` says that it left a race early: its objective is then an estimate, the best of its race plus
-    what it lay behind on the rows that both answered, and its scorecards are of the rows it answered.
+    `rows` counts the rows of each task it has answered by now, `objective` is its estimate in [0, 1] from all
+    of them (None where it must not be chosen), `scores` the scorecards of these rows. `leader` is the id of
+    the prompt that would be chosen now, `calls` what the search has cost until here.
     """
 
     scope: str
-    step: int
-    split: Split
+    job: int
     prompt: Prompt
+    rows: int
     objective: float | None
     scores: dict[str, dict[str, Scorecard]]
-    stopped: bool = False
+    leader: str
+    calls: int
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
-    """What the run has cost so far, replayed calls counted as what they cost when they were paid."""
+    """Cost of the run so far, replayed calls counted as what they cost when they were paid."""
 
     calls: int
     tokens: int
     usd: float
 
 
-class StepEnded(Event, frozen=True):
-    """A step's candidates are all scored; the best so far among those that answered every train row, and the
-    cost of the run until then."""
-
-    scope: str
-    step: int
-    best: str
-    objective: float | None
-    cost: Cost
-
-
-class PromptsKept(Event, frozen=True):
-    """A stage ended: the prompts it hands on, best first by validation, and why it stopped."""
+class SearchEnded(Event, frozen=True):
+    """A search ended: the prompts it keeps, best first, why it stopped, and the cost of the run so far."""
 
     stage: Stage
     scope: str
     prompts: tuple[Prompt, ...]
     reason: str
+    cost: Cost
 
 
 class TargetTested(Event, frozen=True):

@@ -12,7 +12,16 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_valid
 from .document import Document, Key, parse, refuse_secrets
 from .endpoints import BusAddress, Endpoint, Misplaced, Model, Strict
 from .errors import InputError, nearest
-from .stages import Budget, Comparison, Race, Reference, RunName, Scorer, Stages, StrategyName
+from .stages import (
+    BudgetSettings,
+    ComparisonSettings,
+    RaceSettings,
+    ReferenceSettings,
+    RunName,
+    ScorerSettings,
+    StagesSettings,
+    StrategyName,
+)
 from .tasks import Task
 
 
@@ -42,9 +51,9 @@ class Scenario(Strict):
         description="Models by a name of your own: an endpoint, the name it knows, sampling and prices.",
         examples=[{"small": {"endpoint": "openai", "model": "gpt-4.1-nano"}}],
     )
-    reference: Reference = Field(description="Which model writes candidates, and how.")
-    scorer: Scorer = Field(
-        default_factory=Scorer, description="Who answers, what is weighed, what is judged."
+    reference: ReferenceSettings = Field(description="Which model writes candidates, and how.")
+    scorer: ScorerSettings = Field(
+        default_factory=ScorerSettings, description="Who answers, what is weighed, what is judged."
     )
     targets: list[str] = Field(
         min_length=1, description="Names of models the prompts are for.", examples=[["small"]]
@@ -61,14 +70,19 @@ class Scenario(Strict):
         description="How candidates come about: `transfer` takes both stages; `opro`, `evolution` and "
         "`reflect` search each target alone; `ask` asks once; `original` changes nothing.",
     )
-    stages: Stages = Field(description="The two stages: which tasks they take and how long.")
-    race: Race = Field(default_factory=Race, description="How candidates that cannot win are stopped early.")
-    compare: Comparison | None = Field(
+    stages: StagesSettings = Field(description="The two stages: which tasks they take and how long.")
+    race: RaceSettings = Field(default_factory=RaceSettings, description="How candidates are compared.")
+    deterministic: bool = Field(
+        default=False,
+        description="Take results in the order in which work was issued: equal seeds then give equal results "
+        "whatever the latency, at the price of waiting. Default: as they arrive, in an order that is recorded.",
+    )
+    compare: ComparisonSettings | None = Field(
         default=None,
         description="Run the scenario once per variant and seed, and line the results up.",
         examples=[{"variants": {"whole": {}, "target-only": {"stages.source.tasks": []}}}],
     )
-    budget: Budget = Field(default_factory=Budget, description="Caps that nothing passes.")
+    budget: BudgetSettings = Field(default_factory=BudgetSettings, description="Caps that nothing passes.")
     bus: BusAddress | None = Field(
         default=None,
         description="The nats-server where workers (`tprompt worker`) host the targets; left out means: all "

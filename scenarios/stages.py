@@ -11,26 +11,18 @@ RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 """Names a run, or ends the name of one; it also names a folder."""
 
 
-class Race(Strict):
-    """How a step's candidates meet on train rows, so that those that cannot win stop early."""
+class RaceSettings(Strict):
+    """How candidates are compared on search rows (train and validation)."""
 
-    method: Literal["halving", "paired", "both", "none"] = Field(
-        default="both",
-        description="Successive halving, a paired test, both, or every candidate on every row. An objective "
-        "that weighs judged qualities or own metrics means `none`: they are not known row by row.",
+    method: Literal["adaptive", "full"] = Field(
+        default="adaptive",
+        description="`adaptive`: rows go to the candidates that may still win. `full`: every candidate "
+        "answers every row.",
     )
-    block: PositiveInt = Field(
-        default=8, description="Rows of each task that every candidate answers before it may be stopped."
-    )
-    alpha: float = Field(
-        default=0.2,
-        gt=0,
-        lt=1,
-        description="Level of the paired test: the chance that a candidate as good as the best is stopped.",
-    )
+    block: PositiveInt = Field(default=4, description="Rows of each task that one decision asks for.")
 
 
-class Comparison(Strict):
+class ComparisonSettings(Strict):
     """Runs of one scenario with different settings and seeds, lined up in a table."""
 
     variants: dict[RunName, dict[str, object]] = Field(
@@ -59,48 +51,49 @@ DEFAULT_OBJECTIVE: dict[str, float] = {
 }
 
 
-class Reference(Strict):
+class ReferenceSettings(Strict):
     """The reference LLM, which writes candidates."""
 
     model: str = Field(description="Name of an entry of `models`.", examples=["writer"])
-    candidates_per_step: PositiveInt = Field(default=8, description="Candidates asked for at each step.")
+    candidates_per_step: PositiveInt = Field(
+        default=8, description="Candidates that one of `steps` stands for, where steps are capped."
+    )
+    candidates_per_reply: PositiveInt = Field(
+        default=4, description="Candidates asked for in one reply; 1 for small models."
+    )
     temperature: float = Field(
         default=1.0,
         ge=0,
         le=2,
-        description="Sampling temperature of the first step; a model's own `temperature` goes before.",
+        description="Sampling temperature at the start of a search; a model's own `temperature` has "
+        "precedence.",
     )
     final_temperature: float | None = Field(
         default=None,
         ge=0,
         le=2,
-        description="Temperature of the last step, in even steps from the first; left out means: the same.",
+        description="Temperature at the end of a search, reached evenly; default: the same.",
         examples=[0.5],
     )
     max_tokens: PositiveInt = Field(
-        default=400,
-        description="Most tokens of a reply of the reference LLM; a model's own `max_tokens` goes before.",
+        default=2000,
+        description="Most tokens of a reply of the reference LLM; a model's own `max_tokens` has precedence.",
     )
     max_characters: PositiveInt = Field(default=2000, description="Longer candidates are refused.")
-    history: PositiveInt = Field(default=20, description="Prompt-score pairs shown at most, ascending.")
-    exemplars: int = Field(default=3, ge=0, description="Train exemplars shown at each step.")
-    failures: int = Field(default=3, ge=0, description="Failure traces shown at each step.")
+    history: PositiveInt = Field(default=10, description="Prompt-score pairs shown at most, ascending.")
+    exemplars: int = Field(default=3, ge=0, description="Train exemplars shown in each request.")
+    failures: int = Field(default=3, ge=0, description="Failure traces shown in each request.")
     operators: list[str] | None = Field(
         default=None,
-        description="Which ways to propose, used by strategy `transfer` only; left out means: `improve`, "
-        "which stands for every `improve:FOCUS`.",
+        description="Ways to propose, used by strategy `transfer` only; default: `improve`, which stands for "
+        "every `improve:FOCUS`, and `exemplify`, which adds train examples to the best prompt.",
         examples=[["improve"], ["rephrase", "specify", "shorten"]],
     )
     notes: bool | None = Field(
         default=None,
         description="Whether the reference LLM keeps notes on what helped, carried from the source to the "
-        "target stage; left out means: as the strategy does.",
+        "target stage; default: as the strategy does.",
         examples=[True],
-    )
-    overlap: bool = Field(
-        default=False,
-        description="Write each step's candidates while those of the step before are scored, from what was "
-        "known before; worth it where the reference LLM is slow.",
     )
     population: PositiveInt = Field(
         default=8, description="Prompts that strategy `evolution` breeds from: the best so far."
@@ -117,7 +110,7 @@ KNOWN_QUALITIES: tuple[KnownQuality, ...] = get_args(KnownQuality)
 PROMPT_QUALITIES = ("prompt_clarity", "prompt_generality")
 
 
-class Quality(Strict):
+class QualitySettings(Strict):
     """A quality the judge rates from 1 to 5. A known one may be given by its name alone."""
 
     name: str = Field(
@@ -148,10 +141,12 @@ def _named(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
 
-Judged = Annotated[Quality, BeforeValidator(_named, json_schema_input_type=KnownQuality | Quality)]
+Judged = Annotated[
+    QualitySettings, BeforeValidator(_named, json_schema_input_type=KnownQuality | QualitySettings)
+]
 
 
-class Scorer(Strict):
+class ScorerSettings(Strict):
     """The scorer: who answers, what is weighed, what is judged."""
 
     model: str | None = Field(
@@ -169,7 +164,7 @@ class Scorer(Strict):
         examples=[{"accuracy": 0.6, "judged.relevance": 0.2, "my_package.metrics:brevity": 0.2}],
     )
     judge: list[Judged] = Field(
-        default_factory=list[Quality],
+        default_factory=list[QualitySettings],
         description="Qualities of responses that the judge rates from 1 to 5: while searching where the "
         "objective or `require` names one, else in the final test only.",
         examples=[["relevance", {"name": "tone", "rubric": "Is it friendly without being familiar?"}]],
@@ -207,48 +202,55 @@ class Scorer(Strict):
         return self
 
 
-class Stage(Strict):
-    """What both stages have in common."""
+class StageSettings(Strict):
+    """Settings of both stages."""
 
-    steps: int = Field(default=4, ge=0, description="Rounds of proposing and scoring at most.")
+    steps: int | None = Field(
+        default=None,
+        ge=0,
+        description="Cap on new candidates, in rounds of `reference.candidates_per_step`; default: the "
+        "budget decides.",
+        examples=[4],
+    )
     patience: PositiveInt | None = Field(
         default=None,
-        description="Stop after so many steps that brought no better prompt; left out: never.",
+        description="Stop when so many steps' worth of candidates brought no better prompt; default: never.",
         examples=[2],
     )
     until: float | None = Field(
         default=None,
         gt=0,
         le=1,
-        description="Stop when the objective on train reaches this.",
+        description="Stop when the best prompt has answered every search row and its objective reaches this.",
         examples=[0.95],
     )
 
 
-class SourceStage(Stage):
+class SourceStageSettings(StageSettings):
     """Source prompt construction over the source tasks."""
 
     tasks: list[str] = Field(
         description="Names of source tasks; none means: no source stage.", examples=[["reviews", "topics"]]
     )
     keep: PositiveInt = Field(default=4, description="Source prompts carried over to the target stage.")
-    finalists: PositiveInt = Field(default=8, description="Best on train that meet again on validation.")
+    share: float = Field(
+        default=0.1, gt=0, lt=1, description="Most of the search budget that the source stage may take."
+    )
     seed_prompts: list[str] = Field(
         min_length=1, description="The original prompts.", examples=[["Which label fits this text?"]]
     )
     seed_position: Literal["system", "before", "after"] = Field(
         default="before",
-        description="Where the original prompts stand: in the system turn, before or after the question.",
+        description="Placement of the original prompts: system turn, before or after the question.",
     )
 
 
-class TargetStage(Stage):
+class TargetStageSettings(StageSettings):
     """Target prompt generation for each target task and model."""
 
     tasks: list[str] = Field(min_length=1, description="Names of target tasks.", examples=[["tickets"]])
-    finalists: PositiveInt = Field(default=4, description="Best on train that meet again on validation.")
     transfer: int = Field(
-        default=1, ge=0, description="Source prompts also tested as they are, to measure the transfer gap."
+        default=1, ge=0, description="Source prompts also tested without adaptation, for the transfer gap."
     )
     matrix: bool = Field(
         default=False,
@@ -257,27 +259,62 @@ class TargetStage(Stage):
     per_model: bool = Field(
         default=True, description="Optimise for each model, or one prompt for all of them."
     )
+    offers: bool = Field(
+        default=True,
+        description="Searches of several targets offer each other prompts that do well on at least two.",
+    )
 
 
-class Stages(Strict):
+class StagesSettings(Strict):
     """Source prompt construction, then target prompt generation."""
 
-    source: SourceStage = Field(description="Refines the original prompts on the source tasks.")
-    target: TargetStage = Field(description="Adapts the best source prompts to each target task and model.")
+    source: SourceStageSettings = Field(description="Refines the original prompts on the source tasks.")
+    target: TargetStageSettings = Field(
+        description="Adapts the best source prompts to each target task and model."
+    )
 
 
-class Budget(Strict):
-    """Caps over the whole run, resumed invocations included; checked before each call is made."""
+Effort = Literal["light", "medium", "heavy"]
 
+EVALUATIONS: dict[Effort, int] = {"light": 300, "medium": 1000, "heavy": 3000}
+"""Rows answered while searching, for each target task and model."""
+
+
+class BudgetSettings(Strict):
+    """Caps over the whole run, resumed invocations included; checked before each call is made.
+
+    What the final test takes is reserved; all the rest is spent on the search.
+    """
+
+    auto: Effort | None = Field(
+        default=None,
+        description="Rows answered while searching for each target: light 300, medium 1,000, heavy 3,000; "
+        "default where no other cap is given: light.",
+        examples=["medium"],
+    )
+    evaluations: PositiveInt | None = Field(
+        default=None,
+        description="Rows answered by target models while searching; the final test and the reference LLM's "
+        "calls do not count. No cap by default.",
+        examples=[2000],
+    )
     calls: PositiveInt | None = Field(
-        default=None, description="HTTP calls, retries included; left out: no cap.", examples=[20_000]
+        default=None, description="HTTP calls, retries included. No cap by default.", examples=[20_000]
     )
     tokens: PositiveInt | None = Field(
-        default=None, description="Prompt plus completion tokens; left out: no cap.", examples=[5_000_000]
+        default=None, description="Prompt plus completion tokens. No cap by default.", examples=[5_000_000]
     )
     usd: PositiveFloat | None = Field(
-        default=None, description="US dollars at the models' prices; left out: no cap.", examples=[5.0]
+        default=None, description="US dollars at the models' prices. No cap by default.", examples=[5.0]
     )
     minutes: PositiveFloat | None = Field(
-        default=None, description="Minutes of all invocations together; left out: no cap.", examples=[60]
+        default=None, description="Minutes of all invocations together. No cap by default.", examples=[60]
     )
+
+    def search_rows(self, targets: int) -> int | None:
+        """The cap on rows answered while searching for so many targets; None where other caps decide."""
+        if self.evaluations is not None:
+            return self.evaluations
+        if self.auto is None and any((self.calls, self.tokens, self.usd, self.minutes)):
+            return None
+        return targets * EVALUATIONS[self.auto or "light"]

@@ -165,7 +165,7 @@ async def test_json_is_one_event_a_line_and_ends_with_the_path_of_the_results(tm
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     kinds = [line["type"] for line in lines]
     assert kinds[0] == "RunStarted"
-    assert {"PromptsProposed", "PromptScored", "BatchAnswered", "TargetTested"} <= set(kinds)
+    assert {"CandidatesProposed", "PromptScored", "BatchAnswered", "TargetTested"} <= set(kinds)
     assert kinds[-2:] == ["RunEnded", "RunWritten"]
     assert lines[-1] == {"type": "RunWritten", "status": "complete", "results": "out/results.json"}
     assert done.stderr == ""

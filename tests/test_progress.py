@@ -11,9 +11,9 @@ from transfer_prompting.runtime.llm.stack import ModelNow, SpendingNow
 from transfer_prompting.runtime.messages import (
     Cost,
     PromptScored,
-    PromptsKept,
-    PromptsProposed,
-    StageStarted,
+    SearchEnded,
+    CandidatesProposed,
+    SearchStarted,
     StepEnded,
     TargetTested,
 )
@@ -60,8 +60,8 @@ class Moment:
         return shown.get()
 
 
-def started(scope: str = "source", steps: int = 4) -> StageStarted:
-    return StageStarted("source" if scope == "source" else "target", scope, ("reviews",), ("small",), steps)
+def started(scope: str = "source", steps: int = 4) -> SearchStarted:
+    return SearchStarted("source" if scope == "source" else "target", scope, ("reviews",), ("small",), steps)
 
 
 def scored(step: int, split: str = "train", scope: str = "source") -> PromptScored:
@@ -84,14 +84,14 @@ def test_a_search_tells_its_step_its_scored_candidates_and_the_best_so_far():
     note(scored(0))
     assert "first prompts: 1 scored" in moment.panel()
     note(StepEnded("source", 1, ASK.id, 0.625, Cost(calls=9, tokens=90, usd=0.0)))
-    note(PromptsProposed("source", 2, (ASK, SAY), {}))
+    note(CandidatesProposed("source", 2, (ASK, SAY), {}))
     note(scored(2))
     shown = moment.panel()
     assert "step 2 of 4: 1 of 2 scored" in shown
     assert "best so far 0.625" in shown
     note(scored(2, "validation"))
     assert "validation: 1 scored" in moment.panel()
-    note(PromptsKept("source", "source", (ASK,), "all steps taken"))
+    note(SearchEnded("source", "source", (ASK,), "all steps taken"))
     assert "done" in moment.panel()
     assert "tested" not in moment.panel()
 
@@ -99,14 +99,14 @@ def test_a_search_tells_its_step_its_scored_candidates_and_the_best_so_far():
 def test_a_search_whose_beginning_was_missed_is_shown_all_the_same():
     moment = Moment()
     moment.progress.note(scored(2, scope="target tickets small"))
-    moment.progress.note(PromptsProposed("target tickets small", 3, (ASK,), {}))
+    moment.progress.note(CandidatesProposed("target tickets small", 3, (ASK,), {}))
     assert "target tickets small" in moment.panel()
 
 
 def test_the_test_is_shown_once_every_target_search_is_done():
     moment = Moment()
     moment.progress.note(started("target tickets small"))
-    moment.progress.note(PromptsKept("target", "target tickets small", (ASK,), ""))
+    moment.progress.note(SearchEnded("target", "target tickets small", (ASK,), ""))
     assert "0 tested" in moment.panel()
     moment.progress.note(
         TargetTested("tickets", "small", "best", ASK, Scorecard(n=40, failed=0, accuracy=1.0))
@@ -149,7 +149,7 @@ def test_many_searches_are_cut_to_what_fits_those_going_on_first():
     moment = Moment()
     for number in range(ROWS + 4):
         moment.progress.note(started(f"target t{number:02} small"))
-    moment.progress.note(PromptsKept("target", "target t00 small", (ASK,), ""))
+    moment.progress.note(SearchEnded("target", "target t00 small", (ASK,), ""))
     shown = moment.panel()
     assert "and 4 more" in shown
     assert "target t00 small" not in shown

@@ -1,16 +1,13 @@
 """The Coordinator agent: leads a run through its stages and keeps its history."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import msgspec
 
 from ...runtime.bus import Bus
-from ...runtime.concurrency import settle
 from ...runtime.errors import BudgetReached
 from ...runtime.evaluation.objective import Objective
 from ...runtime.evaluation.statistics import corrected
-from ...runtime.llm.budget.accounts import Held
 from ...runtime.llm.budget.budget import Budget
 from ...runtime.messages import Cost, ProblemMet, RunEnded, RunStarted
 from ...runtime.prompt import Prompt
@@ -26,21 +23,23 @@ from ...runtime.record.results import (
     TargetResult,
     Transfer,
 )
-from ...runtime.search.candidates import Merits, front
 from ...runtime.tasks.task import Task
 from ...scenarios import Scenario
 from ..reference.strategies import Strategy
-from .evaluator import Panel
-from .final_test import Examination, Sitting
-from .plan import Calls, Plan, original, originals, source_plan, target_plans, tested_beside
+from .allotment import Allotment, Amount
+from .evaluator import Evaluator
+from .final_test import FinalTest, TestPlan
+from .offers import Offers, likeness, offers_made
+from .plan import CallCounts, Plan, original, originals, source_plan, target_plans, tested_beside
+from .scheduler import Scheduler
 from .search import Search
 
 
 class Coordinator:
     """Source prompt construction, then target prompt generation, then one test of what was chosen.
 
-    It alone decides what comes next and it asks others for all else; it makes no model call. A budget that
-    ends during a stage ends the searching; what was held back for validation and test is then still there.
+    It alone decides what comes next and it asks others for all else; it makes no model call. The budget, less
+    the exact cost of the final test, is spent on the search.
     """
 
     def __init__(
@@ -49,65 +48,81 @@ class Coordinator:
         *,
         bus: Bus,
         record: Record,
-        panel: Panel,
+        evaluator: Evaluator,
         responses: Responses,
         tasks: Mapping[str, Task],
         objective: Objective,
         budget: Budget,
-        calls: Calls,
+        counts: CallCounts,
         strategy: Strategy,
+        row_characters: Mapping[str, float],
     ) -> None:
         self._scenario = scenario
-        self._bus = bus
         self._record = record
-        self._panel = panel
+        self._evaluator = evaluator
         self._tasks = tasks
         self._budget = budget
-        self._calls = calls
+        self._counts = counts
         self._strategy = strategy
-        self._objective = objective
-        self._examination = Examination(
-            record, panel, responses=responses, tasks=tasks, objective=objective, seed=scenario.seed
+        self._scheduler = Scheduler(
+            scenario,
+            bus=bus,
+            record=record,
+            evaluator=evaluator,
+            counts=counts,
+            row_characters=row_characters,
+        )
+        self._final_test = FinalTest(
+            record, evaluator, responses=responses, tasks=tasks, objective=objective, seed=scenario.seed
         )
         self._searches: list[Search] = []
         self._targets: list[TargetResult] = []
         self._transfer: list[Transfer] = []
         self._problems: list[str] = []
-        self._spent = False
+        self._exhausted = False
 
     async def run(self) -> Results:
         """Both stages and the test. A run that loses a target, or its budget, returns what it has."""
         scenario = self._scenario
-        rows = {name: self._panel.sizes(name) for name in sorted(self._tasks)}
+        rows = {name: self._evaluator.sizes(name) for name in sorted(self._tasks)}
         await self._record(RunStarted(scenario.name, scenario.seed, rows, tuple(scenario.targets)))
         plans = target_plans(scenario, self._strategy)
-        source = source_plan(scenario, self._strategy)
-        constructed = None if source is None else await self._source_stage(source, plans)
-        sittings = await self._target_stage(plans, constructed)
+        reserve = self._test_calls(plans)
+        allotment = self._allotment(plans, reserve)
+        self._budget.reserve(reserve)
+        source = await self._source_stage(source_plan(scenario, self._strategy), allotment)
+        searches = await self._target_stage(plans, source, allotment)
         self._budget.release()
-        for sitting in sittings:
-            await self._examine(sitting)
+        for search in searches:
+            if search.kept:
+                await self._test(self._test_plan(search, source, searches))
         return self.results(self._status())
 
     async def end(self, status: Status) -> None:
-        """Put on record how the run ended, last of all."""
+        """Record how the run ended, last of all."""
         await self._record(RunEnded(status))
 
     def results(self, status: Status) -> Results:
-        """What is known by now, as results with this status."""
+        """Results known by now, with this status."""
         searches = sorted(self._searches, key=lambda search: search.plan.scope)
-        lost = [f"target {model} is lost: {reason}" for model, reason in sorted(self._panel.lost.items())]
-        unrated = [self._panel.unrated] if self._panel.unrated else []
+        targets = [search for search in searches if search.plan.stage == "target"]
+        lost = [f"target {model} is lost: {reason}" for model, reason in sorted(self._evaluator.lost.items())]
+        unrated = [self._evaluator.unrated] if self._evaluator.unrated else []
         return Results(
             name=self._scenario.name,
             status=status,
             seed=self._scenario.seed,
             source_prompts=tuple(
-                entry for search in searches if search.plan.stage == "source" for entry in _kept(search)
+                SourcePrompt.scored(choice.prompt, objective=choice.objective, scores=choice.scores)
+                for search in searches
+                if search.plan.stage == "source"
+                for choice in search.kept
             ),
             targets=self._compared(),
             transfer=tuple(sorted(self._transfer, key=lambda t: (t.task, t.model, t.prompt_id))),
             searches=tuple(_summary(search) for search in searches),
+            offers=offers_made(targets),
+            likeness=likeness(targets),
             problems=(*lost, *unrated, *self._problems),
             strategy=self._strategy.name,
         )
@@ -120,141 +135,118 @@ class Coordinator:
             msgspec.structs.replace(target, gain=gain) for target, gain in zip(targets, gains, strict=True)
         )
 
-    async def _source_stage(self, plan: Plan, plans: Sequence[Plan]) -> Search:
-        seeds = self._originals(plan)
-        later = self._later(plan, plans, len(seeds))
-        self._budget.hold(replace(later, calls=later.beside))
-        search = self._search(plan)
-        await search.climb(seeds)
-        self._budget.hold(replace(later, calls=self._held(plans)))
-        await search.choose(always=seeds[:1])
-        await self._say_if_unmeasured(search)
-        return search
-
-    async def _target_stage(self, plans: Sequence[Plan], source: Search | None) -> list[Sitting]:
-        self._budget.hold(Held(self._held(plans)))
-        searches = {plan.scope: self._search(plan) for plan in plans}
-        sources = () if source is None else _prompts(source)
-        notes = () if source is None else source.notes
-
-        async def climb(plan: Plan) -> None:
-            await searches[plan.scope].climb((*self._originals(plan), *sources), notes)
-
-        await settle(plans, climb, limit=len(plans), catch=())
-        self._budget.hold(Held(self._tests(plans)))
-        await settle(plans, lambda plan: self._choose(searches[plan.scope]), limit=len(plans), catch=())
-        chosen = [search for search in searches.values() if search.kept]
-        for search in searches.values():
-            await self._say_if_unmeasured(search)
-        return [self._sitting(search, sources, chosen) for search in chosen]
-
-    async def _say_if_unmeasured(self, search: Search) -> None:
-        """A search that ends without a prompt, though it had calls and models, has failed."""
-        lost = all(model in self._panel.lost for model in search.plan.models)
-        if search.kept or search.spent or lost:
-            return
-        search.faltered = True
-        await self._problem(
-            search.plan.scope,
-            f"{search.plan.scope}: no prompt could be measured on validation: of each, more calls failed "
-            "than scorer.max_failed allows, or too few ratings could be used",
+    def _allotment(self, plans: Sequence[Plan], reserve: int) -> Allotment:
+        budget = self._scenario.budget
+        before = self._budget.remaining()
+        return Allotment.of(
+            budget,
+            budget.search_rows(sum(len(plan.models) for plan in plans)),
+            spent=Amount(calls=before["calls"].spent, tokens=before["tokens"].spent, usd=before["usd"].spent),
+            reserve=reserve,
         )
 
-    async def _choose(self, search: Search) -> None:
-        await search.choose(always=[self._original_of(search)])
+    async def _source_stage(self, plan: Plan | None, allotment: Allotment) -> Search | None:
+        if plan is None:
+            return None
+        search = self._search(plan)
+        part = allotment.part(self._scenario.stages.source.share)
+        await self._run([search], part)
+        allotment.absorb(part)
+        return search
 
-    async def _examine(self, sitting: Sitting) -> None:
+    async def _target_stage(
+        self, plans: Sequence[Plan], source: Search | None, allotment: Allotment
+    ) -> list[Search]:
+        searches = [self._search(plan, () if source is None else source.notes) for plan in plans]
+        if source is not None:
+            for search in searches:
+                for choice in source.kept:
+                    search.offer(choice.prompt, ["source"])
+        offers = Offers() if self._scenario.stages.target.offers and len(searches) > 1 else None
+        await self._run(searches, allotment, offers)
+        return searches
+
+    async def _run(
+        self, searches: Sequence[Search], allotment: Allotment, offers: Offers | None = None
+    ) -> None:
+        left = allotment.calls_left
+        for search in searches:
+            await self._record(search.started(None if left is None else left // len(searches)))
+        await self._scheduler.run(searches, allotment, offers)
+        for search in searches:
+            await self._report_unmeasured(search)
+            await self._record(search.ended(self._cost()))
+
+    async def _report_unmeasured(self, search: Search) -> None:
+        """A search that ends without a prompt, though it had calls and models, has failed."""
+        lost = all(model in self._evaluator.lost for model in search.plan.models)
+        if search.kept or search.exhausted or lost:
+            return
+        search.failed = True
+        await self._problem(
+            search.plan.scope,
+            f"{search.plan.scope}: no prompt could be measured: of each, more calls failed than "
+            "scorer.max_failed allows, or too few ratings could be used",
+        )
+
+    async def _test(self, plan: TestPlan) -> None:
         try:
-            results, transfer = await self._examination.sit(sitting)
-        except BudgetReached as spent:
-            self._spent = True
-            models = "+".join(sitting.models)
-            await self._problem(sitting.task, f"not tested on {sitting.task} with {models}: {spent}")
+            results, transfer = await self._final_test.run(plan)
+        except BudgetReached as exhausted:
+            self._exhausted = True
+            models = "+".join(plan.models)
+            await self._problem(plan.task, f"not tested on {plan.task} with {models}: {exhausted}")
         else:
             self._targets += results
             self._transfer += transfer
 
-    def _search(self, plan: Plan) -> Search:
+    def _search(self, plan: Plan, notes: Sequence[str] = ()) -> Search:
         search = Search(
             plan,
-            bus=self._bus,
-            record=self._record,
-            panel=self._panel,
+            evaluator=self._evaluator,
             tasks=self._tasks,
-            objective=self._objective,
-            cost=self._cost,
+            counts=self._counts,
+            seeds=originals(self._scenario, [self._tasks[name] for name in plan.tasks]),
+            notes=notes,
         )
         self._searches.append(search)
         return search
 
-    def _sitting(self, search: Search, sources: Sequence[Prompt], chosen: Sequence[Search]) -> Sitting:
+    def _test_plan(self, search: Search, source: Search | None, searches: Sequence[Search]) -> TestPlan:
         task, best, stage = search.plan.tasks[0], search.kept[0], self._scenario.stages.target
-        original = self._original(task)
-        others = list(sources[: stage.transfer])
+        first = self._original_of(search)
+        others = [] if source is None else [choice.prompt for choice in source.kept[: stage.transfer]]
         if stage.matrix:
-            others += [_prompts(other)[0] for other in chosen]
-            others += [self._original_of(other) for other in chosen]
-        own = {best.candidate.prompt.id, original.id}
+            kept = [other for other in searches if other.kept]
+            others += [other.kept[0].prompt for other in kept]
+            others += [self._original_of(other) for other in kept]
+        own = {best.prompt.id, first.id}
         shown = {prompt.id: prompt for prompt in others if prompt.id not in own}
-        validated = next((one for one in search.finals if one.candidate.prompt.id == original.id), None)
-        return Sitting(task, search.plan.models, original, best, validated, tuple(shown.values()))
+        searched = next((choice for choice in search.choices() if choice.prompt.id == first.id), None)
+        return TestPlan(task, search.plan.models, first, best, searched, tuple(shown.values()))
 
     def _original_of(self, search: Search) -> Prompt:
-        return self._original(search.plan.tasks[0])
+        return original(self._scenario, self._tasks[search.plan.tasks[0]].original)
 
     def _cost(self) -> Cost:
         spent = {cap: remaining.spent for cap, remaining in self._budget.remaining().items()}
         return Cost(calls=int(spent["calls"]), tokens=int(spent["tokens"]), usd=spent["usd"])
 
-    def _originals(self, plan: Plan) -> tuple[Prompt, ...]:
-        return originals(self._scenario, (self._tasks[name] for name in plan.tasks))
-
-    def _original(self, task: str) -> Prompt:
-        return original(self._scenario, self._tasks[task].original)
-
-    def _held(self, plans: Sequence[Plan]) -> int:
-        """Calls that choosing and testing take, kept back from the searching."""
-        return sum(self._calls.choice(plan).total() for plan in plans) + self._tests(plans)
-
-    def _tests(self, plans: Sequence[Plan]) -> int:
+    def _test_calls(self, plans: Sequence[Plan]) -> int:
         others = tested_beside(self._scenario, self._strategy, len(plans))
-        return sum(self._calls.test(plan, others).total() for plan in plans)
-
-    def _later(self, plan: Plan, plans: Sequence[Plan], seeds: int) -> Held:
-        """The target stage's part of what is left to search with, in proportion to what is planned; beside it
-        stand the calls that choosing and testing take."""
-        source = self._calls.search(plan, seeds).total()
-        keep = self._scenario.stages.source.keep
-        target = sum(self._calls.search(one, seeds + keep).total() for one in plans)
-        beside = self._calls.choice(plan).total() + self._held(plans)
-        return Held(beside=beside, share=target / max(1, source + target), most=target)
+        return sum(self._counts.test(plan, others).total() for plan in plans)
 
     async def _problem(self, scope: str, problem: str) -> None:
         self._problems.append(problem)
         await self._record(ProblemMet(scope, problem))
 
     def _status(self) -> Status:
-        if self._panel.impaired or any(search.faltered for search in self._searches):
+        if self._evaluator.impaired or any(search.failed for search in self._searches):
             return "failed"
-        if self._spent or self._examination.spent or any(search.spent for search in self._searches):
+        cut = any(search.exhausted and search.plan.most is not None for search in self._searches)
+        if cut or self._exhausted or self._final_test.exhausted or self._scheduler.cut:
             return "budget"
         return "complete" if self._targets else "failed"
-
-
-def _prompts(search: Search) -> tuple[Prompt, ...]:
-    return tuple(finalist.candidate.prompt for finalist in search.kept)
-
-
-def _kept(search: Search) -> list[SourcePrompt]:
-    return [
-        SourcePrompt.scored(
-            finalist.candidate.prompt,
-            split="train" if finalist.verdict is None else "validation",
-            objective=finalist.objective,
-            scores=finalist.scores,
-        )
-        for finalist in search.kept
-    ]
 
 
 def _summary(search: Search) -> SearchSummary:
@@ -264,23 +256,16 @@ def _summary(search: Search) -> SearchSummary:
         stage=plan.stage,
         tasks=plan.tasks,
         models=plan.models,
-        visited=len(search.pool),
-        stopped=search.pool.stopped,
-        reason=search.reason,
+        candidates=len(search.choices()),
+        finished=len(search.finished),
+        rows=search.rows,
+        calls=round(search.cost.calls),
+        allotted=search.allotted,
+        reason=search.reason or "not started",
         refused=dict(sorted(search.refused.items())),
-        front=_front(search),
+        front=tuple(
+            OnFront(prompt=PromptEntry.of(choice.prompt), merits=merits, objective=choice.objective)
+            for choice, merits in search.front()
+        ),
         notes=search.notes,
-    )
-
-
-def _front(search: Search) -> tuple[OnFront, ...]:
-    finals = {one.candidate.prompt.id: one for one in search.finals if one.verdict is not None}
-    merits = {id: Merits.of(one.candidate.prompt, one.scores) for id, one in finals.items()}
-    return tuple(
-        OnFront(
-            prompt=PromptEntry.of(finals[id].candidate.prompt),
-            merits=merits[id],
-            objective=finals[id].objective,
-        )
-        for id in front(merits)
     )

@@ -1,5 +1,7 @@
-"""Estimate of a run before it starts: calls, tokens, money and time under the limits."""
+"""Estimate of a run before it starts: what its budget buys, in calls, tokens, money and time under the
+limits."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import reduce
@@ -12,14 +14,26 @@ from ...runtime.llm.chat import Message
 from ...runtime.llm.probes import PROBE
 from ...runtime.llm.stack import used_models
 from ...runtime.search.candidates import Pair
+from ...runtime.search.rows import MOST_ROWS
 from ...runtime.tasks.load import LoadedTask
 from ...runtime.tasks.task import Reading, messages
-from ...scenarios import Budget, Scenario
+from ...scenarios import Scenario
 from ..judge.rubrics import Judging
 from ..loading import probed
 from ..reference.strategies import Strategy
 from ..scorer import Readings
-from .plan import Asked, Calls, Plan, hosted, original, originals, source_plan, target_plans, tested_beside
+from .allotment import Allotment, Amount
+from .plan import (
+    CallCounts,
+    Plan,
+    PlannedCalls,
+    hosted,
+    original,
+    source_plan,
+    target_plans,
+    tested_beside,
+)
+from .search import AHEAD, ROWS_PER_CANDIDATE
 
 CHARACTERS_PER_TOKEN = 3.5
 """English under the tokenizers of today's models; other scripts take more tokens."""
@@ -28,15 +42,15 @@ SECONDS_PER_CALL = 1.0
 """Assumed where only concurrency limits an endpoint."""
 
 ANSWER_TOKENS = 16
-"""What a generated answer of two lines comes to."""
+"""Tokens of a generated answer of two lines."""
 
 RATING_TOKENS = 8
-"""What one rating of the judge comes to."""
+"""Tokens of one rating of the judge."""
 
 SAMPLED_ROWS = 20
 
 
-class Part(msgspec.Struct, frozen=True):
+class EstimatedCalls(msgspec.Struct, frozen=True):
     """One stage's calls to one model in one role; at most, for equal prompts are never asked twice."""
 
     stage: str
@@ -48,10 +62,19 @@ class Part(msgspec.Struct, frozen=True):
     usd: float
 
 
-class Estimate(msgspec.Struct, frozen=True):
-    """The parts of a run, their sums, the seconds they take under the limits, and what all this rests on."""
+class SearchEstimate(msgspec.Struct, frozen=True):
+    """What one search can do: rows answered, and candidates seen at most."""
 
-    parts: tuple[Part, ...]
+    scope: str
+    rows: int
+    candidates: int
+
+
+class Estimate(msgspec.Struct, frozen=True):
+    """The searches and parts of a run, their sums, the time they take under the limits, and assumptions."""
+
+    searches: tuple[SearchEstimate, ...]
+    parts: tuple[EstimatedCalls, ...]
     calls: int
     tokens: int
     usd: float
@@ -67,30 +90,26 @@ def estimate(
     readings: Readings,
     judging: Judging,
 ) -> Estimate:
-    """Upper bounds on calls, and from them tokens, USD and seconds; no call is made."""
-    parts = tuple(_Reckoning(scenario, strategy, loaded, readings, judging).parts())
+    """What the budget buys: calls, and from them tokens, USD and seconds; no call is made."""
+    work = _Estimation(scenario, strategy, loaded, readings, judging)
+    searches = work.searches()
+    parts = tuple(work.parts(searches))
     seconds, slowest = _time(scenario, parts)
-    calls = sum(part.calls for part in parts)
-    tokens = sum(part.prompt_tokens + part.completion_tokens for part in parts)
-    usd = sum(part.usd for part in parts)
     return Estimate(
+        searches=tuple(SearchEstimate(plan.scope, rows, seen) for plan, rows, seen in searches),
         parts=parts,
-        calls=calls,
-        tokens=tokens,
-        usd=usd,
+        calls=sum(part.calls for part in parts),
+        tokens=sum(part.prompt_tokens + part.completion_tokens for part in parts),
+        usd=sum(part.usd for part in parts),
         seconds=seconds,
         slowest=slowest,
-        assumptions=(
-            *_compared(scenario),
-            *_capped(scenario.budget, calls=calls, tokens=tokens, usd=usd, minutes=seconds / 60),
-            *_assumptions(scenario, judging),
-        ),
+        assumptions=(*_compared(scenario), *_assumptions(scenario, judging)),
     )
 
 
-def uncounted(scenario: Scenario) -> Iterable[str]:
-    """A warning for each model in use that costs nothing under `budget.usd` for want of a price; a model run
-    here needs none."""
+def unpriced(scenario: Scenario) -> Iterable[str]:
+    """A warning for each model in use that costs nothing under `budget.usd` for want of a price; a local
+    model needs none."""
     if scenario.budget.usd is None:
         return
     for name in used_models(scenario):
@@ -100,7 +119,7 @@ def uncounted(scenario: Scenario) -> Iterable[str]:
             yield f"budget.usd counts nothing for model {name!r}: it has no price"
 
 
-class _Reckoning:
+class _Estimation:
     def __init__(
         self,
         scenario: Scenario,
@@ -114,42 +133,89 @@ class _Reckoning:
         self._loaded = loaded
         self._readings = readings
         self._judging = judging
-        self._calls = Calls(loaded, readings, judging)
+        self._counts = CallCounts(loaded, readings, judging)
+        self._targets = target_plans(scenario, strategy)
+        others = tested_beside(scenario, strategy, len(self._targets))
+        self._test = reduce(PlannedCalls.__add__, (self._counts.test(plan, others) for plan in self._targets))
 
-    def parts(self) -> Iterable[Part]:
+    def searches(self) -> list[tuple[Plan, int, int]]:
+        """Every search with the rows of each task it can have answered, and the candidates it can see."""
+        scenario = self._scenario
+        targets = sum(len(plan.models) for plan in self._targets)
+        allotment = Allotment.of(
+            scenario.budget,
+            scenario.budget.search_rows(targets),
+            spent=Amount(),
+            reserve=self._test.total(),
+        )
+        source = source_plan(scenario, self._strategy)
+        share = scenario.stages.source.share if source is not None else 0.0
+        found: list[tuple[Plan, int, int]] = []
+        if source is not None:
+            found.append(self._searched(source, allotment.times(self._row(source)) * share))
+        for plan in self._targets:
+            left = allotment.times(self._row(plan)) * (1 - share) / len(self._targets)
+            found.append(self._searched(plan, left))
+        return found
+
+    def _searched(self, plan: Plan, rows: float) -> tuple[Plan, int, int]:
+        if self._strategy.proposals == 0:
+            return plan, 0, 1
+        places = max(
+            len(self._loaded[task].splits.train) + len(self._loaded[task].splits.validation)
+            for task in plan.tasks
+        )
+        places = min(places, MOST_ROWS)
+        rows = rows if math.isfinite(rows) else float(1000 * places)
+        seen = 1 + AHEAD + int(rows / ROWS_PER_CANDIDATE)
+        if plan.most is not None:
+            seen = min(seen, 1 + plan.most)
+        if plan.proposals is not None:
+            seen = min(seen, 1 + plan.proposals * plan.per_reply)
+        return plan, int(min(rows, seen * places)), seen
+
+    def _row(self, plan: Plan) -> Amount:
+        calls = self._counts.rows(plan, 1)
+        tokens = usd = 0.0
+        for (task, model), count in calls.answers.items():
+            reading = self._readings[task, model]
+            asked, answered = self._row_tokens(task, reading), _completion(reading)
+            price = self._scenario.models[model].price
+            tokens += count * (asked + answered)
+            usd += count * (asked * price.input_per_million + answered * price.output_per_million) / 1e6
+        written = 1 / (ROWS_PER_CANDIDATE * plan.per_reply)
+        return Amount(calls.total() + written, len(calls.answers), tokens, usd)
+
+    def parts(self, searches: Iterable[tuple[Plan, int, int]]) -> Iterable[EstimatedCalls]:
         scenario = self._scenario
         yield from (self._probed(model) for model in hosted(scenario) if probed(scenario, model))
-        source, targets = source_plan(scenario, self._strategy), target_plans(scenario, self._strategy)
-        for plan in (*([] if source is None else [source]), *targets):
-            kept = source.keep if source is not None and plan.stage == "target" else 0
-            seeds = len(originals(scenario, (self._loaded[name].task for name in plan.tasks))) + kept
-            yield self._written(plan)
-            asked = self._calls.search(plan, seeds) + self._calls.choice(plan)
-            yield from self._answered(plan.scope, asked.answers)
-            yield from self._rated(plan.scope, asked)
-        others = tested_beside(scenario, self._strategy, len(targets))
-        tested = reduce(Asked.__add__, (self._calls.test(plan, others) for plan in targets))
-        yield from self._answered("test", tested.answers)
-        yield from self._rated("test", tested)
+        for plan, rows, seen in searches:
+            if seen > 1:
+                yield self._written(plan, math.ceil((seen - 1) / plan.per_reply))
+            planned = self._counts.rows(plan, rows)
+            yield from self._answered(plan.scope, planned.answers)
+            yield from self._rated(plan.scope, planned)
+        yield from self._answered("test", self._test.answers)
+        yield from self._rated("test", self._test)
 
-    def _probed(self, model: str) -> Part:
+    def _probed(self, model: str) -> EstimatedCalls:
         return self._part("start", "target", model, 1, round(len(PROBE) / CHARACTERS_PER_TOKEN), 1)
 
-    def _written(self, plan: Plan) -> Part:
+    def _written(self, plan: Plan, calls: int) -> EstimatedCalls:
         settings = self._scenario.reference
-        noted = plan.pace.steps if plan.pace.notes else 0
-        calls = plan.pace.steps * plan.pace.draws + noted
         seed = len(self._scenario.stages.source.seed_prompts[0])
         rows = [row for task in plan.tasks for row in self._loaded[task].splits.train[:SAMPLED_ROWS]]
         row = sum(len(row.context) + len(row.question) for row in rows) / len(rows)
         shown = settings.history * 2 * seed + (settings.exemplars * len(plan.tasks) + settings.failures) * row
         asked = (len(prompts.template("improve")) + shown) / CHARACTERS_PER_TOKEN
-        told = settings.max_tokens / 2
+        written = (
+            min(settings.max_tokens, plan.per_reply * settings.max_characters / CHARACTERS_PER_TOKEN) / 2
+        )
         return self._part(
-            plan.scope, "reference", settings.model, calls, round(calls * asked), round(calls * told)
+            plan.scope, "reference", settings.model, calls, round(calls * asked), round(calls * written)
         )
 
-    def _answered(self, stage: str, counts: Mapping[Pair, int]) -> Iterable[Part]:
+    def _answered(self, stage: str, counts: Mapping[Pair, int]) -> Iterable[EstimatedCalls]:
         by_model: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
         for (task, model), calls in counts.items():
             reading = self._readings[task, model]
@@ -157,16 +223,17 @@ class _Reckoning:
         for model, rows in by_model.items():
             calls = sum(count for count, _, _ in rows)
             asked = sum(count * tokens for count, tokens, _ in rows)
-            told = sum(count * tokens for count, _, tokens in rows)
-            yield self._part(stage, "target", model, calls, asked, told)
+            answered = sum(count * tokens for count, _, tokens in rows)
+            if calls:
+                yield self._part(stage, "target", model, calls, asked, answered)
 
-    def _rated(self, stage: str, asked: Asked) -> Iterable[Part]:
+    def _rated(self, stage: str, planned: PlannedCalls) -> Iterable[EstimatedCalls]:
         model = self._scenario.scorer.model
-        calls = asked.ratings.total() + asked.words
+        calls = planned.ratings.total() + planned.prompt_ratings
         if model is None or not calls:
             return
         form = len(prompts.template("judge_response")) / CHARACTERS_PER_TOKEN
-        shown = sum(count * self._shown_tokens(task) for task, count in asked.ratings.items())
+        shown = sum(count * self._shown_tokens(task) for task, count in planned.ratings.items())
         rubrics = {**self._judging.responses, **self._judging.prompts}
         form += sum(map(len, rubrics.values())) / CHARACTERS_PER_TOKEN
         yield self._part(
@@ -185,10 +252,26 @@ class _Reckoning:
         sizes = [_characters(messages(loaded.task, prompt, row.asked(), reading)) for row in rows]
         return round(sum(sizes) / len(sizes) / CHARACTERS_PER_TOKEN)
 
-    def _part(self, stage: str, role: AgentRole, model: str, calls: int, asked: int, told: int) -> Part:
+    def _part(
+        self, stage: str, role: AgentRole, model: str, calls: int, asked: int, answered: int
+    ) -> EstimatedCalls:
         price = self._scenario.models[model].price
-        usd = (asked * price.input_per_million + told * price.output_per_million) / 1e6
-        return Part(stage, role, model, calls, asked, told, usd)
+        usd = (asked * price.input_per_million + answered * price.output_per_million) / 1e6
+        return EstimatedCalls(stage, role, model, calls, asked, answered, usd)
+
+
+def row_characters(
+    scenario: Scenario, loaded: Mapping[str, LoadedTask], readings: Readings
+) -> dict[str, float]:
+    """Mean characters of the messages that ask one row of each task under its original prompt."""
+    found: dict[str, float] = {}
+    for (name, _), reading in readings.items():
+        task = loaded[name]
+        prompt = original(scenario, task.task.original)
+        rows = task.splits.train[:SAMPLED_ROWS]
+        sizes = [_characters(messages(task.task, prompt, row.asked(), reading)) for row in rows]
+        found[name] = sum(sizes) / len(sizes)
+    return found
 
 
 def _completion(reading: Reading) -> int:
@@ -199,7 +282,7 @@ def _characters(turns: Iterable[Message]) -> int:
     return sum(len(turn.content) for turn in turns)
 
 
-def _time(scenario: Scenario, parts: Iterable[Part]) -> tuple[float, str]:
+def _time(scenario: Scenario, parts: Iterable[EstimatedCalls]) -> tuple[float, str]:
     """The seconds of the slowest model under its limits, and what limits it.
 
     Entries of `models` that are one model of one endpoint share its limits.
@@ -233,24 +316,16 @@ def _compared(scenario: Scenario) -> Iterable[str]:
         )
 
 
-def _capped(budget: Budget, **reckoned: float) -> Iterable[str]:
-    """Which caps would end a run before it took all this."""
-    for unit, most in reckoned.items():
-        cap = getattr(budget, unit)
-        if cap is not None and cap < most:
-            yield f"the budget ends the run at {cap:,} {'USD' if unit == 'usd' else unit}"
-
-
 def _assumptions(scenario: Scenario, judging: Judging) -> tuple[str, ...]:
     prices = [model.price for model in scenario.models.values()]
     priced = any(price.input_per_million or price.output_per_million for price in prices)
     return (
-        "an upper bound on calls: every step is taken and proposes only new candidates, and no paired test "
-        "stops one; nothing is replayed or retried",
+        "the search spends the budget less the final test; candidates are the most it can see; nothing is "
+        "replayed or retried",
         f"{CHARACTERS_PER_TOKEN:g} characters a token; rows as rendered under the original prompt",
-        f"{ANSWER_TOKENS} tokens a generated answer, half of max_tokens a candidate",
+        f"{ANSWER_TOKENS} tokens a generated answer, half of the most a reply may hold for candidates",
         *([f"{RATING_TOKENS} tokens a rating of the judge"] if judging.rates else []),
         f"{SECONDS_PER_CALL:g} s a call where only concurrency limits",
-        *uncounted(scenario),
+        *unpriced(scenario),
         "prices as the scenario gives them" if priced else "no prices given: 0 USD",
     )

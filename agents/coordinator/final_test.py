@@ -1,60 +1,53 @@
-"""The final test: the chosen and the original prompts on the test rows, once."""
+"""The final test: the chosen and the original prompts meet the test rows, once."""
 
 from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
 
-from ...runtime.concurrency import Done, settle
+from ...runtime.concurrency import run_all
 from ...runtime.errors import BudgetReached
 from ...runtime.evaluation.calibration import calibration
 from ...runtime.evaluation.objective import Objective
 from ...runtime.evaluation.ratings import Preference
-from ...runtime.evaluation.scorecard import Chance, Scorecard, chance
+from ...runtime.evaluation.scorecard import chance
 from ...runtime.evaluation.statistics import gains
 from ...runtime.messages import ProblemMet, TargetTested
 from ...runtime.prompt import Prompt
 from ...runtime.record.history import Record
 from ...runtime.record.responses import Responses
-from ...runtime.record.results import Part, PromptEntry, TargetResult, Transfer
-from ...runtime.search.candidates import Pair
+from ...runtime.record.results import PromptEntry, TargetResult, TestedPrompt, Transfer
+from ...runtime.search.candidates import Pair, Scores
 from ...runtime.tasks.task import Task
-from .evaluator import Panel, Verdict
-from .search import Finalist
+from .evaluator import Evaluation, Evaluator
+from .search import Choice
 
 
-class Sitting(msgspec.Struct, frozen=True):
-    """What is to be tested on one task with some models: the original, the best, and source prompts.
+class TestPlan(msgspec.Struct, frozen=True):
+    """The prompts to test on one task with some models: the original, the best, and others.
 
-    `validated` is the original as it did on validation, None where it was not measured there.
+    `searched` is the original as the search evaluated it, None where it was not measured there.
     """
 
     task: str
     models: tuple[str, ...]
     original: Prompt
-    best: Finalist
-    validated: Finalist | None = None
-    sources: tuple[Prompt, ...] = ()
+    best: Choice
+    searched: Choice | None = None
+    others: tuple[Prompt, ...] = ()
 
 
-class Paper(msgspec.Struct, frozen=True):
-    """What one prompt handed in: its verdict on test, and its scorecards by model."""
+class FinalTest:
+    """Tests every prompt of a plan on the whole test split, and compares them row by row.
 
-    verdict: Verdict
-    cards: dict[str, Scorecard]
-
-
-class Examination:
-    """Tests every prompt of a sitting on the whole test split, and compares them row by row.
-
-    `spent` says whether the budget ended before everything was compared. Every response is kept in
+    `exhausted` is set when the budget ended before everything was compared. Every response is kept in
     `responses`.
     """
 
     def __init__(
         self,
         record: Record,
-        panel: Panel,
+        evaluator: Evaluator,
         *,
         responses: Responses,
         tasks: Mapping[str, Task],
@@ -62,115 +55,113 @@ class Examination:
         seed: int,
     ) -> None:
         self._record = record
-        self._panel = panel
+        self._evaluator = evaluator
         self._responses = responses
         self._tasks = tasks
         self._objective = objective
         self._seed = seed
-        self.spent = False
+        self.exhausted = False
 
-    async def sit(self, sitting: Sitting) -> tuple[list[TargetResult], list[Transfer]]:
+    async def run(self, plan: TestPlan) -> tuple[list[TargetResult], list[Transfer]]:
         """The results by model; a model that is lost has none.
 
-        Raises BudgetReached when the budget ends first; then there is no result for this sitting.
+        Raises BudgetReached when the budget ends first; then there is no result for this plan.
         """
-        papers = await self._papers(sitting)
-        self._keep(sitting, papers)
+        tested = await self._tested(plan)
+        cards = {id: self._evaluator.cards(evaluation, intervals=True) for id, evaluation in tested.items()}
+        self._keep(plan, tested)
         results: list[TargetResult] = []
         transfers: list[Transfer] = []
-        for model in sitting.models:
-            pair = (sitting.task, model)
-            if all(pair in paper.verdict.scored for paper in papers.values()):
-                result = await self._result(sitting, model, papers)
-                results.append(result)
-                for source in sitting.sources:
-                    card = papers[source.id].cards[model]
-                    gap = _minus(result.best.scorecard.objective, card.objective)
-                    transfers.append(Transfer(source.id, sitting.task, model, card, gap))
-                await self._tell(sitting, model, papers)
+        for model in plan.models:
+            pair = (plan.task, model)
+            if not all(pair in evaluation.scored for evaluation in tested.values()):
+                continue
+            result = await self._result(plan, pair, tested, cards)
+            results.append(result)
+            for other in plan.others:
+                card = cards[other.id][plan.task][model]
+                gap = _minus(result.best.scorecard.objective, card.objective)
+                transfers.append(Transfer(other.id, plan.task, model, card, gap))
+            await self._publish(plan, model, cards)
         return results, transfers
 
-    async def _papers(self, sitting: Sitting) -> dict[str, Paper]:
-        prompts = {
-            prompt.id: prompt
-            for prompt in (sitting.original, sitting.best.candidate.prompt, *sitting.sources)
-        }
+    async def _tested(self, plan: TestPlan) -> dict[str, Evaluation]:
+        prompts = {prompt.id: prompt for prompt in (plan.original, plan.best.prompt, *plan.others)}
+        rows = {plan.task: self._evaluator.rows(plan.task, "test")}
+        every = len(rows[plan.task])
 
-        rows = {sitting.task: self._panel.rows(sitting.task, "test")}
+        async def one(prompt: Prompt) -> Evaluation:
+            return await self._evaluator.score(prompt, rows, models=plan.models, responses=every, final=True)
 
-        async def one(prompt: Prompt) -> Verdict:
-            every = len(rows[sitting.task])
-            return await self._panel.score(prompt, rows, models=sitting.models, responses=every, final=True)
+        evaluations = await run_all(prompts.values(), one, limit=len(prompts), catch=(BudgetReached,))
+        return dict(zip(prompts, evaluations, strict=True))
 
-        ends = await settle(prompts.values(), one, limit=len(prompts), catch=(BudgetReached,))
-        papers: dict[str, Paper] = {}
-        for id, end in zip(prompts, ends, strict=True):
-            if not isinstance(end, Done):
-                raise end.error
-            cards = self._panel.cards(end.value, intervals=True)
-            papers[id] = Paper(end.value, cards.get(sitting.task, {}))
-        return papers
-
-    def _keep(self, sitting: Sitting, papers: Mapping[str, Paper]) -> None:
-        self._responses.ask(sitting.task, self._panel.rows(sitting.task, "test"))
-        for prompt, paper in papers.items():
-            for (task, model), scored in paper.verdict.scored.items():
+    def _keep(self, plan: TestPlan, tested: Mapping[str, Evaluation]) -> None:
+        self._responses.ask(plan.task, self._evaluator.rows(plan.task, "test"))
+        for prompt, evaluation in tested.items():
+            for (task, model), scored in evaluation.scored.items():
                 self._responses.give(task, model, prompt, scored.responses)
 
-    async def _result(self, sitting: Sitting, model: str, papers: Mapping[str, Paper]) -> TargetResult:
-        task, pair = sitting.task, (sitting.task, model)
-        chosen, original = sitting.best.candidate.prompt, sitting.original
-        best, baseline = papers[chosen.id], papers[original.id]
-        card = best.cards[model]
-        validation = sitting.best.scores.get(task, {}).get(model) if sitting.best.verdict else None
+    async def _result(
+        self, plan: TestPlan, pair: Pair, tested: Mapping[str, Evaluation], cards: Mapping[str, Scores]
+    ) -> TargetResult:
+        task, model = pair
+        chosen, original = plan.best.prompt, plan.original
+        best, baseline = tested[chosen.id], tested[original.id]
+        card, base = cards[chosen.id][task][model], cards[original.id][task][model]
+        search = plan.best.scores.get(task, {}).get(model)
         return TargetResult(
             task=task,
             model=model,
-            baseline=self._part(original, pair, baseline, sitting.validated),
-            best=self._part(chosen, pair, best, sitting.best),
+            baseline=self._part(original, pair, baseline, cards, plan.searched),
+            best=self._part(chosen, pair, best, cards, plan.best),
             gain=gains(
-                best.verdict.outcomes[pair],
-                baseline.verdict.outcomes[pair],
+                best.outcomes[pair],
+                baseline.outcomes[pair],
                 self._objective,
                 seed=self._seed,
-                judged=(card.judged, baseline.cards[model].judged),
+                judged=(card.judged, base.judged),
             ),
             preference=None if chosen.id == original.id else await self._preference(best, baseline, pair),
-            validation=validation,
-            selection_bias=_minus(validation.objective, card.objective) if validation else None,
-            chance=self._chance(task),
+            search=search,
+            selection_bias=_minus(plan.best.objective, card.objective),
+            chance=chance(self._tasks[task].answers, self._evaluator.rows(task, "test")),
         )
 
-    def _part(self, prompt: Prompt, pair: Pair, paper: Paper, validated: Finalist | None) -> Part:
-        before = validated.verdict.outcomes.get(pair) if validated and validated.verdict else None
-        test = paper.verdict.outcomes[pair]
-        return Part(
+    def _part(
+        self,
+        prompt: Prompt,
+        pair: Pair,
+        evaluation: Evaluation,
+        cards: Mapping[str, Scores],
+        searched: Choice | None,
+    ) -> TestedPrompt:
+        before = None if searched is None else searched.evaluation.outcomes.get(pair)
+        test = evaluation.outcomes[pair]
+        return TestedPrompt(
             prompt=PromptEntry.of(prompt),
-            scorecard=paper.cards[pair[1]],
+            scorecard=cards[prompt.id][pair[0]][pair[1]],
             calibration=calibration(before, test, self._objective.binning) if before else None,
         )
 
-    async def _preference(self, best: Paper, baseline: Paper, pair: Pair) -> Preference | None:
-        """What the judge prefers; a budget that ends here costs this alone, not the whole sitting."""
+    async def _preference(self, best: Evaluation, baseline: Evaluation, pair: Pair) -> Preference | None:
+        """The judge's preference; a budget that ends here costs this alone, not the whole test."""
         try:
-            return await self._panel.compare(best.verdict.scored[pair], baseline.verdict.scored[pair])
-        except BudgetReached as spent:
-            self.spent = True
-            await self._record(ProblemMet(pair[0], f"responses were not compared: {spent}"))
+            return await self._evaluator.compare(best.scored[pair], baseline.scored[pair])
+        except BudgetReached as exhausted:
+            self.exhausted = True
+            await self._record(ProblemMet(pair[0], f"responses were not compared: {exhausted}"))
             return None
 
-    def _chance(self, task: str) -> Chance:
-        return chance(self._tasks[task].answers, self._panel.rows(task, "test"))
-
-    async def _tell(self, sitting: Sitting, model: str, papers: Mapping[str, Paper]) -> None:
+    async def _publish(self, plan: TestPlan, model: str, cards: Mapping[str, Scores]) -> None:
         parts: list[tuple[Literal["baseline", "best", "transfer"], Prompt]] = [
-            ("baseline", sitting.original),
-            ("best", sitting.best.candidate.prompt),
-            *(("transfer", source) for source in sitting.sources),
+            ("baseline", plan.original),
+            ("best", plan.best.prompt),
+            *(("transfer", other) for other in plan.others),
         ]
         for part, prompt in parts:
-            card = papers[prompt.id].cards[model]
-            await self._record(TargetTested(sitting.task, model, part, prompt, card))
+            card = cards[prompt.id][plan.task][model]
+            await self._record(TargetTested(plan.task, model, part, prompt, card))
 
 
 def _minus(a: float | None, b: float | None) -> float | None:

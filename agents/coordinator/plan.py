@@ -5,54 +5,26 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from ...runtime.evaluation.objective import Objective
+from ...runtime.errors import InputError
 from ...runtime.messages import Stage
 from ...runtime.prompt import Prompt
 from ...runtime.search.candidates import Pair
-from ...runtime.search.race import block_sizes, ladder, racing
 from ...runtime.tasks.load import LoadedTask
 from ...runtime.tasks.task import Task
-from ...scenarios import Reference, Scenario
-from ...scenarios.stages import Race
-from ...scenarios.stages import Stage as StageSettings
+from ...scenarios import Scenario
+from ...scenarios.stages import ReferenceSettings, StageSettings
 from ..judge.rubrics import READINGS, Judging
 from ..reference.strategies import Strategy
 from ..scorer import Readings
 
 
-class Pace(msgspec.Struct, frozen=True, kw_only=True):
-    """How a search goes on: `draws` candidates are asked for at each of at most `steps` steps.
-
-    It stops after `patience` steps without a better prompt, or when the objective on train is at least
-    `until` (None: it does not). `notes` and `overlap` say whether the reference LLM keeps notes, and whether
-    it writes a step while the one before is scored.
-    """
-
-    steps: int
-    draws: int
-    patience: int | None = None
-    until: float | None = None
-    notes: bool = False
-    overlap: bool = False
-
-    @classmethod
-    def of(cls, stage: StageSettings, reference: Reference, strategy: Strategy) -> "Pace":
-        """What the scenario asks of a stage, within what the strategy does."""
-        return cls(
-            steps=stage.steps if strategy.steps is None else min(strategy.steps, stage.steps),
-            draws=strategy.draws or reference.candidates_per_step,
-            patience=stage.patience,
-            until=stage.until,
-            notes=strategy.notes if reference.notes is None else reference.notes,
-            overlap=reference.overlap,
-        )
-
-
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What one search is to do.
+    """What one search does.
 
-    `models` are the targets the prompts are for; `answerers` answer on train (the same models, or the
-    scorer LLM as their proxy). `finalists` meet on validation and `keep` go on. Randomness is drawn from
+    `models` are the targets the prompts are for; `answerers` answer while searching (the same models, or the
+    scorer LLM as their proxy). `most` caps the candidates proposed, `proposals` the replies of the reference
+    LLM, `patience` counts candidates without a better prompt (None: no cap), `until` is an objective to stop
+    at. `per_reply` candidates are asked for at once. `keep` prompts are handed on. Randomness is drawn from
     `seed` and `scope`, which names the search.
     """
 
@@ -61,11 +33,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     tasks: tuple[str, ...]
     models: tuple[str, ...]
     answerers: tuple[str, ...]
-    pace: Pace
-    finalists: int
+    most: int | None
+    proposals: int | None
+    per_reply: int
+    patience: int | None
+    until: float | None
+    notes: bool
     keep: int
-    race: Race
-    reference: Reference
+    full: bool
+    block: int
+    reference: ReferenceSettings
     seed: int
 
 
@@ -83,8 +60,9 @@ def hosted(scenario: Scenario) -> tuple[str, ...]:
 
 
 def originals(scenario: Scenario, tasks: Iterable[Task]) -> tuple[Prompt, ...]:
-    """The seed prompts and these tasks' own original prompts, each once."""
-    texts = [*scenario.stages.source.seed_prompts, *(task.original for task in tasks)]
+    """The seed prompts and these tasks' own original prompts, each once; the original of the first task
+    leads."""
+    texts = [task.original for task in tasks] + list(scenario.stages.source.seed_prompts)
     return tuple(original(scenario, text) for text in dict.fromkeys(texts))
 
 
@@ -97,18 +75,15 @@ def source_plan(scenario: Scenario, strategy: Strategy) -> Plan | None:
     stage = scenario.stages.source
     if not (strategy.staged and stage.tasks):
         return None
-    return Plan(
-        stage="source",
+    return _plan(
+        scenario,
+        strategy,
+        stage,
+        kind="source",
         scope="source",
         tasks=tuple(stage.tasks),
         models=tuple(scenario.targets),
-        answerers=answerers(scenario),
-        pace=Pace.of(stage, scenario.reference, strategy),
-        finalists=max(stage.finalists, stage.keep),
         keep=stage.keep,
-        race=_race(scenario),
-        reference=scenario.reference,
-        seed=scenario.seed,
     )
 
 
@@ -116,111 +91,149 @@ def target_plans(scenario: Scenario, strategy: Strategy) -> tuple[Plan, ...]:
     """Target prompt generation: one search per task and model, or per task for all models together."""
     stage = scenario.stages.target
     groups = [(model,) for model in scenario.targets] if stage.per_model else [tuple(scenario.targets)]
-    proxied = scenario.scorer.answers == "scorer"
     return tuple(
-        Plan(
-            stage="target",
+        _plan(
+            scenario,
+            strategy,
+            stage,
+            kind="target",
             scope=f"target {task} {'+'.join(models)}",
             tasks=(task,),
             models=models,
-            answerers=answerers(scenario) if proxied else models,
-            pace=Pace.of(stage, scenario.reference, strategy),
-            finalists=stage.finalists,
             keep=1,
-            race=_race(scenario),
-            reference=scenario.reference,
-            seed=scenario.seed,
         )
         for task in stage.tasks
         for models in groups
     )
 
 
-def _race(scenario: Scenario) -> Race:
-    """The rules of the race; nobody leaves one early for what no row can tell."""
-    if Objective.of(scenario.scorer).by_rows:
-        return scenario.race
-    return scenario.race.model_copy(update={"method": "none"})
+def _plan(
+    scenario: Scenario,
+    strategy: Strategy,
+    stage: StageSettings,
+    *,
+    kind: Stage,
+    scope: str,
+    tasks: tuple[str, ...],
+    models: tuple[str, ...],
+    keep: int,
+) -> Plan:
+    reference = scenario.reference
+    step = reference.candidates_per_step
+    proxied = scenario.scorer.answers == "scorer"
+    return Plan(
+        stage=kind,
+        scope=scope,
+        tasks=tasks,
+        models=models,
+        answerers=answerers(scenario) if proxied else models,
+        most=None if stage.steps is None else stage.steps * step,
+        proposals=strategy.proposals,
+        per_reply=strategy.per_reply or reference.candidates_per_reply,
+        patience=None if stage.patience is None else stage.patience * step,
+        until=stage.until,
+        notes=strategy.notes if reference.notes is None else reference.notes,
+        keep=keep,
+        full=scenario.race.method == "full",
+        block=scenario.race.block,
+        reference=reference,
+        seed=scenario.seed,
+    )
 
 
 def tested_beside(scenario: Scenario, strategy: Strategy, searches: int) -> int:
-    """How many prompts meet the test rows of one target at most, beside its original and its best."""
+    """The most prompts that meet the test rows of one target, beside its original and its best."""
     stage = scenario.stages.target
     sources = stage.transfer if source_plan(scenario, strategy) is not None else 0
     return sources + (2 * (searches - 1) if stage.matrix else 0)
 
 
-class Asked(msgspec.Struct, frozen=True):
-    """Calls at most: of targets by (task, model); of the judge for responses by task, and for prompts."""
+class PlannedCalls(msgspec.Struct, frozen=True):
+    """Calls: of targets by (task, model); of the judge for responses by task, and for prompts."""
 
     answers: Counter[Pair]
     ratings: Counter[str]
-    words: int = 0
+    prompt_ratings: int = 0
 
-    def __add__(self, other: "Asked") -> "Asked":
-        return Asked(self.answers + other.answers, self.ratings + other.ratings, self.words + other.words)
+    def __add__(self, other: "PlannedCalls") -> "PlannedCalls":
+        return PlannedCalls(
+            self.answers + other.answers,
+            self.ratings + other.ratings,
+            self.prompt_ratings + other.prompt_ratings,
+        )
 
     def total(self) -> int:
-        return self.answers.total() + self.ratings.total() + self.words
+        return self.answers.total() + self.ratings.total() + self.prompt_ratings
 
 
-class Calls:
-    """Counts the calls to targets and judge that parts of a run take at most."""
+class CallCounts:
+    """The calls that parts of a run take."""
 
     def __init__(self, tasks: Mapping[str, LoadedTask], readings: Readings, judging: Judging) -> None:
         self._tasks = tasks
         self._readings = readings
         self._judging = judging
 
-    def search(self, plan: Plan, seeds: int) -> Asked:
-        """Scoring on train: every seed, and at each step every candidate for as long as it may stay."""
-        sizes = block_sizes({task: self._tasks[task].splits.train for task in plan.tasks}, plan.race.block)
-        answers: Counter[Pair] = Counter()
-        for times, fresh in ((1, seeds), (plan.pace.steps, plan.pace.draws)):
-            rungs = ladder(plan.race.method, blocks=len(sizes), fresh=fresh)
-            for done, until, racers in racing(rungs, fresh):
-                for task in plan.tasks:
-                    rows = sum(size[task] for size in sizes[done:until])
-                    answers += self._answers(task, plan.answerers, times * racers * rows)
-        rated = self._asked("train", seeds + plan.pace.steps * plan.pace.draws, plan, plan.answerers)
-        return Asked(answers, rated.ratings, rated.words)
-
-    def choice(self, plan: Plan, always: int = 1) -> Asked:
-        """Validation of the finalists and of the prompts that always take part."""
-        return self._asked("validation", plan.finalists + always, plan, plan.models)
-
-    def test(self, plan: Plan, others: int) -> Asked:
-        """The original, the best and `others` on every test row; the first two compared."""
-        asked = self._asked("test", 2 + others, plan, plan.models, final=True)
-        if self._judging.responses:
-            pairs = {task: min(self._judging.sample, self._rows(task, "test")) for task in plan.tasks}
-            compared = Counter({task: READINGS * len(plan.models) * rows for task, rows in pairs.items()})
-            asked += Asked(Counter(), compared)
-        return asked
-
-    def _asked(
-        self, split: str, prompts: int, plan: Plan, models: Sequence[str], *, final: bool = False
-    ) -> Asked:
-        answers: Counter[Pair] = Counter()
-        for task in plan.tasks:
-            answers += self._answers(task, models, prompts * self._rows(task, split))
-        ratings = {
-            task: READINGS * prompts * len(models) * self._rated(task, split, final) for task in plan.tasks
+    def rows(self, plan: Plan, rows: int) -> PlannedCalls:
+        """One prompt on so many search rows of every task of a search, all of them rated where any are."""
+        answers = Counter(
+            {
+                (task, model): rows * self._readings[task, model].samples
+                for task in plan.tasks
+                for model in plan.answerers
+            }
+        )
+        rated = {
+            task: READINGS * len(plan.answerers) * rows
+            for task in plan.tasks
+            if self._always_judged(task) or self._judging.wants(self._judging.responses, final=False)
         }
-        words = READINGS * prompts if self._judging.wants(self._judging.prompts, final=final) else 0
-        return Asked(answers, Counter(ratings), words)
+        return PlannedCalls(answers, Counter(rated))
 
-    def _answers(self, task: str, models: Sequence[str], answers: int) -> Counter[Pair]:
-        """The calls that so many answers take from each model."""
-        return Counter({(task, model): answers * self._readings[task, model].samples for model in models})
+    def test(self, plan: Plan, others: int) -> PlannedCalls:
+        """The original, the best and `others` on every test row; the first two compared."""
+        prompts, models = 2 + others, plan.models
+        answers: Counter[Pair] = Counter()
+        ratings: Counter[str] = Counter()
+        for task in plan.tasks:
+            rows = len(self._tasks[task].splits.test)
+            for model in models:
+                answers[task, model] = prompts * rows * self._readings[task, model].samples
+            sample = min(self._judging.sample, rows)
+            rated = rows if self._always_judged(task) else sample if self._judging.responses else 0
+            compared = sample if self._judging.responses else 0
+            ratings[task] = READINGS * len(models) * (prompts * rated + compared)
+        words = READINGS * prompts if self._judging.prompts else 0
+        return PlannedCalls(answers, +ratings, words)
 
-    def _rows(self, task: str, split: str) -> int:
-        return len(getattr(self._tasks[task].splits, split))
+    def _always_judged(self, task: str) -> bool:
+        return self._tasks[task].task.answers.kind == "judged"
 
-    def _rated(self, task: str, split: str, final: bool) -> int:
-        """Responses to one prompt that the judge rates."""
-        rows = self._rows(task, split)
-        if self._tasks[task].task.answers.kind == "judged":
-            return rows
-        wanted = self._judging.wants(self._judging.responses, final=final)
-        return min(self._judging.sample, rows) if wanted else 0
+
+FIRST_PROMPTS = 2
+"""A search compares at least the original and one candidate."""
+
+
+def check_budget(scenario: Scenario, strategy: Strategy, counts: CallCounts, plans: Sequence[Plan]) -> None:
+    """Raises InputError when the budget cannot pay for the final test and a first comparison.
+
+    Of `budget.calls` and `budget.evaluations` that is known exactly before any call.
+    """
+    others = tested_beside(scenario, strategy, len(plans))
+    test = sum(counts.test(plan, others).total() for plan in plans)
+    prompts = FIRST_PROMPTS if strategy.proposals != 0 else 0
+    first = [counts.rows(plan, plan.block) for plan in plans]
+    search = prompts * sum(calls.total() for calls in first) + (len(plans) if prompts else 0)
+    rows = prompts * sum(calls.answers.total() for calls in first)
+    cap = scenario.budget.calls
+    if cap is not None and cap < test + search:
+        raise InputError(
+            f"budget.calls: {cap:,} is too small: the final test takes {test:,} calls and a first comparison "
+            f"{search:,}; give at least {test + search:,}, or fewer test rows"
+        )
+    evaluations = scenario.budget.evaluations
+    if evaluations is not None and evaluations < rows:
+        raise InputError(
+            f"budget.evaluations: {evaluations:,} is too small: a first comparison takes {rows:,} rows; give "
+            f"at least {rows:,}"
+        )

@@ -1,127 +1,161 @@
-"""Requests to the reference LLM: history with scores, failures and notes of one search."""
+"""Requests to the reference LLM: the history of one search with scores, failures, exemplars and notes."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from ...runtime.evaluation.outcomes import Graded
-from ...runtime.messages import Brief, Credit, Exemplar, Failure, Past, Propose, Reflect
+import numpy as np
+
+from ...runtime.evaluation.outcomes import Failed, Graded, worst
+from ...runtime.messages import (
+    Exemplar,
+    Failure,
+    OperatorRecord,
+    Propose,
+    Reflect,
+    ScoredPrompt,
+    TaskSummary,
+)
 from ...runtime.prompt import Prompt
 from ...runtime.randomness import generator
-from ...runtime.search.candidates import Candidate, Pool
-from ...runtime.search.race import leads
+from ...runtime.search.race import Race
 from ...runtime.tasks.example import Example
 from ...runtime.tasks.task import Task
-from .evaluator import Panel, Verdict
+from .evaluator import Evaluator
 from .plan import Plan
 
+NOTE_EVERY = 8
+"""New candidates scored between two requests for notes."""
 
-class Briefing:
-    """Tells the history of one search: prompts with scores, failures, notes and what operators achieved.
 
-    Every request is made of what is known at that moment; only train rows are ever shown.
+class RequestBuilder:
+    """Makes each request of what is known at that moment; only train rows are ever shown.
+
+    `prompts` are the prompts of the race by number; `train` marks the race's rows that the reference LLM may
+    see.
     """
 
-    def __init__(self, plan: Plan, panel: Panel, tasks: Mapping[str, Task], pool: Pool) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        evaluator: Evaluator,
+        tasks: Mapping[str, Task],
+        race: Race,
+        prompts: list[Prompt],
+        train: Sequence[bool],
+    ) -> None:
         self.notes: tuple[str, ...] = ()
         self._plan = plan
-        self._panel = panel
+        self._evaluator = evaluator
         self._tasks = tasks
-        self._pool = pool
+        self._race = race
+        self._prompts = prompts
+        self._train = np.asarray(train, dtype=bool)
+        self._rows = {task: {row.id: row for row in evaluator.rows(task, "train")} for task in plan.tasks}
         self._failures: dict[str, tuple[Failure, ...]] = {}
+        self._noted = 0
 
-    def remember(self, notes: tuple[str, ...]) -> None:
-        """Take these notes in place of the earlier ones."""
-        self.notes = notes
+    def take(self, prompt: Prompt, responses: Mapping[str, Sequence[Graded | Failed]]) -> None:
+        """Keep the worst train responses under a prompt, by task."""
+        most = self._plan.reference.failures
+        found = [*self._failures.get(prompt.id, ())]
+        for task, answered in sorted(responses.items()):
+            rows = self._rows[task]
+            for response in worst([one for one in answered if one.example in rows], most):
+                if isinstance(response, Graded) and not (response.correct and response.followed):
+                    row, fault = rows[response.example], "format" if response.correct else "answer"
+                    shown = _shown(self._tasks[task], row)
+                    found.append(Failure(task, shown, response.text, row.gold, fault))
+        self._failures[prompt.id] = tuple(found[-most:]) if most else ()
 
-    def take(self, prompt: Prompt, verdict: Verdict) -> None:
-        """Keep what went wrong under a prompt."""
-        self._failures[prompt.id] = self._told(verdict)
-
-    def propose(self, step: int) -> Propose:
-        """Ask for a step's candidates."""
-        plan = self._plan
-        ranked = self._pool.ranked()[: plan.reference.history]
-        best = leads(
-            {candidate.prompt.id: candidate.outcomes for candidate, _ in ranked if candidate.complete}
-        )
-        history = [self._past(candidate, value, best) for candidate, value in ranked]
+    def propose(self, number: int, count: int, progress: float) -> Propose:
+        """Ask for the candidates of one reply."""
+        plan, race = self._plan, self._race
+        ranking = race.ranking()
+        values = race.expected()
+        shown = ranking[: plan.reference.history]
+        wins = self._wins(shown)
+        history = [self._scored(prompt, values, wins.get(prompt, 0.0)) for prompt in reversed(shown)]
         return Propose(
             stage=plan.stage,
-            step=step,
-            steps=plan.pace.steps,
-            count=plan.pace.draws,
             key=plan.scope,
-            briefs=self._briefs(step),
-            history=tuple(reversed(history)),
+            number=number,
+            progress=progress,
+            count=count,
+            tasks=self._summaries(number),
+            history=tuple(history),
             notes=self.notes,
-            credit=self._credit(),
+            operators=self._records(ranking, values),
         )
 
-    def reflect(self, step: int) -> Reflect | None:
-        """Ask for new notes on the candidates of a step; None where notes are not kept or none was scored."""
-        ranked = self._pool.ranked()
-        tried = [self._past(candidate, value, {}) for candidate, value in ranked if candidate.step == step]
-        if not (self._plan.pace.notes and tried):
+    def reflect(self, number: int) -> Reflect | None:
+        """Ask for new notes once enough candidates were scored since the last; None until then."""
+        ranking = self._race.ranking()
+        if not self._plan.notes or len(ranking) < self._noted + NOTE_EVERY:
             return None
+        values = self._race.expected()
+        tried = [prompt for prompt in reversed(ranking) if prompt >= self._noted]
+        self._noted = len(ranking)
         return Reflect(
-            step=step,
             key=self._plan.scope,
-            briefs=self._briefs(step),
-            tried=tuple(reversed(tried)),
+            number=number,
+            tasks=self._summaries(number),
+            tried=tuple(self._scored(prompt, values, 0.0) for prompt in tried[-2 * NOTE_EVERY :]),
             notes=self.notes,
         )
 
-    def _past(self, candidate: Candidate, value: float, best: Mapping[str, float]) -> Past:
-        id = candidate.prompt.id
-        parent = self._parent(candidate)
-        before = None if parent is None else self._pool.value(parent)
-        return Past(
-            candidate.prompt,
-            round(100 * value),
-            lead=best.get(id, 0.0),
-            failures=self._failures.get(id, ())[: self._plan.reference.failures],
-            before=None if before is None else round(100 * before),
+    def _scored(self, number: int, values: np.ndarray, wins: float) -> ScoredPrompt:
+        prompt = self._prompts[number]
+        parent = self._parent(prompt)
+        return ScoredPrompt(
+            prompt,
+            round(100 * float(values[number])),
+            wins=wins,
+            failures=self._failures.get(prompt.id, ()),
+            before=None if parent is None else round(100 * float(values[parent])),
         )
 
-    def _parent(self, candidate: Candidate) -> Candidate | None:
-        parents = candidate.prompt.parents
-        return self._pool.get(parents[0]) if parents else None
+    def _parent(self, prompt: Prompt) -> int | None:
+        ids = {known.id: number for number, known in enumerate(self._prompts)}
+        parent = ids.get(prompt.parents[0]) if prompt.parents else None
+        return parent if parent is not None and self._race.answered[parent].any() else None
 
-    def _credit(self) -> tuple[tuple[str, Credit], ...]:
+    def _wins(self, shown: Sequence[int]) -> dict[int, float]:
+        """The share in [0, 1] of train rows on which each prompt did best; a row's best share it evenly.
+
+        Rows count that at least two of the prompts have answered (instance-wise front of GEPA, arXiv
+        2507.19457).
+        """
+        if not shown:
+            return {}
+        answered = self._race.answered[shown] & self._train
+        rows = answered.sum(axis=0) > 1
+        if not rows.any():
+            return {}
+        scores = np.where(answered, self._race.scores[shown], -1.0)[:, rows]
+        best = scores == scores.max(axis=0)
+        shares = (best / best.sum(axis=0)).sum(axis=1) / rows.sum()
+        return dict(zip(shown, shares.tolist(), strict=True))
+
+    def _records(self, ranking: Sequence[int], values: np.ndarray) -> tuple[tuple[str, OperatorRecord], ...]:
         tries, wins = Counter[str](), Counter[str]()
-        for candidate, value in self._pool.ranked():
-            parent = self._parent(candidate)
-            before = None if parent is None else self._pool.value(parent)
-            if candidate.step and before is not None:
-                tries[candidate.prompt.origin] += 1
-                wins[candidate.prompt.origin] += value > before
-        return tuple((origin, Credit(tries[origin], wins[origin])) for origin in sorted(tries))
+        for number in ranking:
+            prompt = self._prompts[number]
+            parent = self._parent(prompt)
+            if parent is not None:
+                tries[prompt.origin] += 1
+                wins[prompt.origin] += bool(values[number] > values[parent])
+        return tuple((origin, OperatorRecord(tries[origin], wins[origin])) for origin in sorted(tries))
 
-    def _briefs(self, step: int) -> tuple[Brief, ...]:
-        return tuple(self._brief(task, step) for task in self._plan.tasks)
+    def _summaries(self, number: int) -> tuple[TaskSummary, ...]:
+        return tuple(self._summary(task, number) for task in self._plan.tasks)
 
-    def _brief(self, name: str, step: int) -> Brief:
+    def _summary(self, name: str, number: int) -> TaskSummary:
         task = self._tasks[name]
-        rows = self._panel.rows(name, "train")
-        draw = generator(self._plan.seed, "exemplars", self._plan.scope, step, name)
-        shown = draw.sample(rows, min(self._plan.reference.exemplars, len(rows)))
-        exemplars = tuple(Exemplar(_shown(task, row), row.gold) for row in shown)
-        return Brief(name, task.description, task.answers.hint(rows[0].asked()), exemplars)
-
-    def _told(self, verdict: Verdict) -> tuple[Failure, ...]:
-        return tuple(
-            failure
-            for (task, _), scored in sorted(verdict.scored.items())
-            for failure in self._failed(task, scored.responses)
-        )
-
-    def _failed(self, task: str, responses: Sequence[object]) -> Iterable[Failure]:
-        rows = {row.id: row for row in self._panel.rows(task, "train")}
-        for response in responses:
-            if isinstance(response, Graded) and not (response.correct and response.followed):
-                row = rows[response.example]
-                fault = "answer" if not response.correct else "format"
-                yield Failure(task, _shown(self._tasks[task], row), response.text, row.gold, fault)
+        rows = self._evaluator.rows(name, "train")
+        draw = generator(self._plan.seed, "exemplars", self._plan.scope, number, name)
+        chosen = draw.sample(rows, min(self._plan.reference.exemplars, len(rows)))
+        exemplars = tuple(Exemplar(_shown(task, row), row.gold) for row in chosen)
+        return TaskSummary(name, task.description, task.answers.hint(rows[0].asked()), exemplars)
 
 
 def _shown(task: Task, row: Example) -> str:

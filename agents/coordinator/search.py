@@ -1,480 +1,471 @@
-"""One search: propose from the history, race the candidates, keep the best."""
+"""One search: source prompt construction, or target prompt generation for one task (paper, section 3).
 
+The search decides what to do next from results that were taken in, and takes results in; the scheduler makes
+the calls. Both are synchronous but for what they record, so equal orders of results give equal searches.
+"""
+
+import math
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 
 import msgspec
+import numpy as np
 
-from ...runtime.bus import Bus
-from ...runtime.concurrency import Done, settle
-from ...runtime.errors import BudgetReached, CallFailed, EndpointError
-from ...runtime.evaluation.objective import Objective
+from ...runtime.evaluation.objective import named
+from ...runtime.evaluation.outcomes import Failed, Graded
 from ...runtime.messages import (
     Cost,
-    NotesTaken,
-    ProblemMet,
-    PromptScored,
-    PromptsKept,
-    PromptsProposed,
+    Propose,
     Proposed,
-    StageStarted,
-    StepEnded,
+    Reflect,
+    SearchEnded,
+    SearchStarted,
 )
 from ...runtime.prompt import Prompt
-from ...runtime.record.history import Record
-from ...runtime.search.admission import Gate, Leakage
-from ...runtime.search.candidates import Behind, Candidate, Pool, Scores
-from ...runtime.search.race import Block, Racer, Rung, Standing, beaten, blocks, ladder, standings
+from ...runtime.search.admission import Admission, Leakage
+from ...runtime.search.candidates import Merits, Scores, front
+from ...runtime.search.race import Race
+from ...runtime.search.rows import Place, arrange, row_score
 from ...runtime.tasks.example import Example
 from ...runtime.tasks.task import Task
-from ...scenarios.stages import Race as Rules
-from .evaluator import Panel, Verdict
-from .plan import Plan
-from .requests import Briefing
+from .allotment import Amount
+from .evaluator import Evaluation, Evaluator
+from .plan import CallCounts, Plan
+from .requests import RequestBuilder
 
-AT_ONCE = 64
-"""Prompts being scored at once; what runs at once is the endpoints' business, this bounds memory."""
+AHEAD = 4
+"""Candidates that are untried or being written at least, so that nobody waits for the reference LLM."""
+
+ROWS_PER_CANDIDATE = 4
+"""Rows answered for every candidate proposed at least; more where writing one costs more than rows do."""
+
+BARREN = 12
+"""Replies in a row without a new candidate after which no more are asked for."""
+
+FAILED_REPLIES = 4
+"""Calls of the reference LLM that failed in a row after which it counts as lost."""
+
+FAIR_ROWS = 8.0
+"""Rows by which the part of the objective that single rows do not show is shrunk."""
+
+STEEPNESS = 20.0
+"""Logits taken off a prompt for missing a required bound by 1 (by 0.1: 2 logits)."""
 
 
-class Finish(msgspec.Struct, frozen=True):
-    """How a candidate left the race: its verdict over all rows it answered, and how far it lay behind."""
+class Block(msgspec.Struct, frozen=True):
+    """Rows for one prompt to answer: places of the race, and the rows themselves by task."""
 
+    number: int
     prompt: Prompt
-    verdict: Verdict
-    complete: bool
-    behind: Behind | None = None
+    places: tuple[int, ...]
+    rows: dict[str, tuple[Example, ...]]
 
 
-class Race:
-    """Scores candidates over blocks that all of them share; no row is answered twice by one of them.
+Work = Block | Propose | Reflect
 
-    Every rung is a barrier: all racers answer the same rows, then those leave that cannot come in among the
-    first `places`. `incumbents` answered every row before; they cost nothing and set the bar.
-    """
 
-    def __init__(
-        self,
-        panel: Panel,
-        *,
-        blocks: Sequence[Block],
-        models: Sequence[str],
-        rules: Rules,
-        places: int,
-        objective: Objective,
-        seed: int,
-        failures: int,
-    ) -> None:
-        self._panel = panel
-        self._blocks = blocks
-        self._models = models
-        self._rules = rules
-        self._places = places
-        self._objective = objective
-        self._seed = seed
-        self._failures = failures
+class Choice(msgspec.Struct, frozen=True):
+    """A prompt that may be chosen: its evaluation, scorecards, and estimated objective in [0, 1]."""
 
-    async def run(self, prompts: Sequence[Prompt], incumbents: Sequence[Candidate]) -> "Raced":
-        """Every prompt's finish, sorted by id, whoever answered first.
-
-        When the budget ends, the finishes hold what was answered before, and `spent` the error.
-        """
-        running = {prompt.id: prompt for prompt in sorted(prompts, key=lambda prompt: prompt.id)}
-        verdicts: dict[str, Verdict] = {}
-        finishes: list[Finish] = []
-        done = 0
-        for rung in ladder(self._rules.method, blocks=len(self._blocks), fresh=len(running)):
-            spent = await self._answer(list(running.values()), done, rung.blocks, verdicts)
-            done = rung.blocks
-            if spent is not None:
-                rest = [Finish(running[id], verdicts[id], complete=False) for id in running if id in verdicts]
-                return Raced(_sorted(finishes + rest), spent)
-            if done < len(self._blocks):
-                out = self._leavers(running, verdicts, incumbents, rung)
-                finishes += [
-                    Finish(running.pop(id), verdicts[id], complete=False, behind=out[id]) for id in out
-                ]
-        finishes += [Finish(prompt, verdicts[id], complete=True) for id, prompt in running.items()]
-        return Raced(_sorted(finishes), None)
-
-    async def _answer(
-        self, prompts: Sequence[Prompt], done: int, until: int, verdicts: dict[str, Verdict]
-    ) -> BudgetReached | None:
-        rows = _rows(self._blocks[done:until])
-
-        async def one(prompt: Prompt) -> Verdict:
-            return await self._panel.score(prompt, rows, models=self._models, responses=self._failures)
-
-        ends = await settle(prompts, one, limit=AT_ONCE, catch=(BudgetReached,))
-        spent: BudgetReached | None = None
-        for prompt, end in zip(prompts, ends, strict=True):
-            if isinstance(end, Done):
-                before = verdicts.get(prompt.id)
-                verdicts[prompt.id] = end.value if before is None else before.merged(end.value)
-            else:
-                assert isinstance(end.error, BudgetReached)
-                spent = end.error
-        return spent
-
-    def _leavers(
-        self,
-        running: Mapping[str, Prompt],
-        verdicts: Mapping[str, Verdict],
-        incumbents: Sequence[Candidate],
-        rung: Rung,
-    ) -> dict[str, Behind | None]:
-        """Who leaves after a rung, by id; without a distance where nothing about it is known."""
-        doomed = [id for id in running if self._doomed(verdicts[id])]
-        racers = [
-            Racer(id, verdicts[id].outcomes, able=self._panel.able(verdicts[id]))
-            for id in running
-            if id not in doomed
-        ]
-        racers += [
-            Racer(old.prompt.id, old.outcomes, fresh=False, able=self._panel.feasible(old.scores))
-            for old in incumbents
-        ]
-        ranked = standings(racers, self._objective, seed=self._seed)
-        out = set(beaten(ranked, places=self._places, alpha=self._rules.alpha)) if self._tests else set[str]()
-        fresh = [standing for standing in ranked if standing.fresh]
-        if rung.most is not None:
-            out |= {standing.id for standing in fresh[rung.most :]}
-        leaving: dict[str, Behind | None] = {
-            standing.id: _behind(ranked[0], standing) for standing in fresh if standing.id in out
-        }
-        return leaving | dict.fromkeys(doomed)
-
-    def _doomed(self, verdict: Verdict) -> bool:
-        """Whether so many calls have failed already that the candidate may not be chosen in the end."""
-        most = {task: self._panel.max_failed * len(rows) for task, rows in _rows(self._blocks).items()}
-        return any(len(outcomes.failed) > most[task] for (task, _), outcomes in verdict.outcomes.items())
+    evaluation: Evaluation
+    scores: Scores
+    objective: float
+    feasible: bool
+    rows: int
 
     @property
-    def _tests(self) -> bool:
-        return self._rules.method in ("paired", "both")
-
-
-class Raced(msgspec.Struct, frozen=True):
-    """The finishes of a race by id, and the error that ended it early, if one did."""
-
-    finishes: tuple[Finish, ...]
-    spent: BudgetReached | None
-
-
-def _behind(leader: Standing, other: Standing) -> Behind:
-    return Behind(leader.id, leader.value - other.value)
-
-
-def _rows(blocks: Sequence[Block]) -> dict[str, tuple[Example, ...]]:
-    return {task: tuple(row for block in blocks for row in block[task]) for task in blocks[0]}
-
-
-def _sorted(finishes: Sequence[Finish]) -> tuple[Finish, ...]:
-    return tuple(sorted(finishes, key=lambda finish: finish.prompt.id))
-
-
-class Finalist(msgspec.Struct, frozen=True):
-    """A candidate that met the others on validation, with its scorecards and its measure there.
-
-    Where the budget ended first there is no verdict and no measure, and the scorecards are those on train.
-    """
-
-    candidate: Candidate
-    verdict: Verdict | None
-    scores: Scores
-    objective: float | None
-
-
-class Finals:
-    """Scores finalists on every validation row of the search's tasks and models."""
-
-    def __init__(self, plan: Plan, *, record: Record, panel: Panel) -> None:
-        self._plan = plan
-        self._record = record
-        self._panel = panel
-
-    async def hold(self, few: Sequence[Candidate]) -> list[Finalist]:
-        """The finalists that could be measured: those that meet every required bound first, then the best.
-
-        Raises BudgetReached.
-        """
-        rows = {task: self._panel.rows(task, "validation") for task in self._plan.tasks}
-
-        async def one(candidate: Candidate) -> Verdict:
-            return await self._panel.score(candidate.prompt, rows, models=self._plan.models)
-
-        ends = await settle(few, one, limit=AT_ONCE, catch=(BudgetReached,))
-        finalists: list[Finalist] = []
-        for candidate, end in zip(few, ends, strict=True):
-            if not isinstance(end, Done):
-                raise end.error
-            finalists.append(await self._told(candidate, end.value))
-        able = [finalist for finalist in finalists if finalist.objective is not None]
-        return sorted(
-            able,
-            key=lambda f: (
-                not self._panel.feasible(f.scores),
-                -(f.objective or 0.0),
-                f.candidate.prompt.id,
-            ),
-        )
-
-    async def _told(self, candidate: Candidate, verdict: Verdict) -> Finalist:
-        scores = self._panel.cards(verdict)
-        objective = self._panel.measure(scores)
-        scored = PromptScored(
-            self._plan.scope,
-            candidate.step,
-            "validation",
-            candidate.prompt,
-            objective,
-            scores,
-        )
-        await self._record(scored)
-        return Finalist(candidate, verdict, scores, objective)
-
-
-_Standing = tuple[bool, float]
-"""Whether the best prompt meets every required bound, and its objective."""
-
-
-class _Noted(msgspec.Struct, frozen=True):
-    """The notes after a step; None, and why, where the reference LLM could not take them."""
-
-    step: int
-    notes: tuple[str, ...] | None
-    problem: str = ""
-
-
-class _Written(msgspec.Struct, frozen=True):
-    """What the reference LLM wrote for one step, and the notes it took before."""
-
-    step: int
-    proposed: Proposed
-    noted: _Noted | None
+    def prompt(self) -> Prompt:
+        return self.evaluation.prompt
 
 
 class Search:
-    """Source prompt construction, or target prompt generation for one task (paper, section 3).
+    """The state of one search; see `Scheduler` for what drives it.
 
-    Steps are barriers: a step's candidates are proposed together from one history and raced together, and
-    what follows depends on their scores, never on who finished first. Where steps overlap, a step is written
-    while the one before it is raced, from the history as it was before that: still the same on every replay.
-    `cost` tells what the run has cost.
+    `seeds` are the prompts it begins with, the original first. `reason` says why it stopped, `cost` what it
+    cost, `exhausted` whether the budget ended it and `failed` whether something else did.
     """
 
     def __init__(
         self,
         plan: Plan,
         *,
-        bus: Bus,
-        record: Record,
-        panel: Panel,
+        evaluator: Evaluator,
         tasks: Mapping[str, Task],
-        objective: Objective,
-        cost: Callable[[], Cost],
+        counts: CallCounts,
+        seeds: Sequence[Prompt],
+        notes: Sequence[str] = (),
     ) -> None:
         self.plan = plan
-        self.pool = Pool(panel.measure, panel.feasible)
-        self.reason = "not started"
-        self.spent = False
-        self.faltered = False
+        self.reason = ""
+        self.exhausted = False
+        self.failed = False
         self.refused: Counter[str] = Counter()
-        self.kept: list[Finalist] = []
-        self.finals: list[Finalist] = []
-        self._bus = bus
-        self._record = record
-        self._panel = panel
-        self._cost = cost
-        self._briefing = Briefing(plan, panel, tasks, self.pool)
-        self._gate = Gate(_leakage(plan.tasks, panel))
-        self._race = Race(
-            panel,
-            blocks=blocks(
-                {task: panel.rows(task, "train") for task in plan.tasks},
-                size=plan.race.block,
-                seed=plan.seed,
-            ),
-            models=plan.answerers,
-            rules=plan.race,
-            places=plan.keep,
-            objective=objective,
-            seed=plan.seed,
-            failures=plan.reference.failures,
+        self.cost = Amount()
+        self.allotted: int | None = None
+        self.offered: dict[str, set[str]] = {}
+        self._evaluator = evaluator
+        self._places: tuple[Place, ...] = arrange(
+            {task: evaluator.search_rows(task) for task in plan.tasks}, seed=plan.seed
         )
-        self._finals = Finals(plan, record=record, panel=panel)
-        self._scored = 0
+        self.race = Race(len(self._places))
+        self.prompts: list[Prompt] = []
+        self._evaluations: dict[int, Evaluation] = {}
+        train = {task: {row.id for row in evaluator.rows(task, "train")} for task in plan.tasks}
+        seen = [all(row.id in train[task] for task, row in place.items()) for place in self._places]
+        self._requests = RequestBuilder(plan, evaluator, tasks, self.race, self.prompts, seen)
+        self._requests.notes = tuple(notes)
+        self._admission = Admission(_leakage(plan.tasks, evaluator))
+        self._row = counts.rows(plan, 1)
+        self._proposals = self._proposed = self._writing = self._barren = self._failures = 0
+        self._noting = False
+        self._leader: int | None = None
+        self._since = 0
+        self._written = Amount(calls=1)
+        self._rows_answered = 0
+        for prompt in self._admission.unseen(seeds):
+            self._add(prompt)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the reference LLM has noted so far."""
-        return self._briefing.notes
+        """The reference LLM's notes so far."""
+        return self._requests.notes
 
-    async def climb(self, seeds: Sequence[Prompt], notes: Sequence[str] = ()) -> None:
-        """Score the seeds, then take the steps; ends early when the budget or the reference LLM ends, when
-        nothing got better for long enough, or when the scores are good enough."""
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Rows at which results are reported in full: doubling, the last one all rows."""
+        rows, rungs = self.plan.block, list[int]()
+        while rows < len(self._places):
+            rungs.append(rows)
+            rows *= 2
+        return (*rungs, len(self._places))
+
+    def started(self, allotted: int | None) -> SearchStarted:
         plan = self.plan
-        self._briefing.remember(tuple(notes))
-        await self._record(StageStarted(plan.stage, plan.scope, plan.tasks, plan.models, plan.pace.steps))
-        try:
-            await self._score(self._gate.unseen(seeds), 0)
-            self.reason = await self._steps()
-            if plan.stage == "source":  # what the last step taught is for the stage that follows
-                await self._note(await self._reflect())
-        except BudgetReached as spent:
-            self.reason = f"budget reached: {spent}"
-            self.spent = True
-        except (CallFailed, EndpointError) as lost:
-            self.reason = f"reference LLM lost: {lost}"
-            self.faltered = True
-            await self._record(ProblemMet(plan.scope, self.reason))
+        self.allotted = allotted
+        return SearchStarted(plan.stage, plan.scope, plan.tasks, plan.models, self.rungs, allotted)
 
-    async def choose(self, always: Sequence[Prompt]) -> None:
-        """Let the best on train, and the prompts in `always`, meet on the whole of validation; keep the best
-        there.
+    def ended(self, cost: Cost) -> SearchEnded:
+        prompts = tuple(choice.prompt for choice in self.kept)
+        return SearchEnded(self.plan.stage, self.plan.scope, prompts, self.reason, cost)
 
-        Those that answered every train row come first. Where the budget ends first, the order on train
-        decides, and `reason` says so.
+    # -- decisions
+
+    def next(self, left: float, progress: float, row: Amount, window: int) -> Work | None:
+        """The next piece of work, None when there is none now.
+
+        `left` is how many rows (of every task, with every model) can still be paid for, `progress` the share
+        in [0, 1] of the budget that is behind, `row` the cost of a row, and `window` the rows that may be in
+        flight.
         """
-        plan = self.plan
-        ranked = [candidate for candidate, _ in self.pool.finishers()]
-        ranked += [candidate for candidate, _ in self.pool.ranked() if not candidate.complete]
-        most = max(plan.finalists, plan.keep)
-        finishers = len(self.pool.finishers())
-        few = ranked[: max(plan.keep, min(most, finishers))]
-        anyway = {prompt.id for prompt in always}
-        few += [candidate for candidate in ranked if candidate.prompt.id in anyway and candidate not in few]
-        try:
-            self.finals = await self._finals.hold(few)
-        except BudgetReached as spent:
-            self.reason += f"; chosen on train, for the budget ended before validation ({spent})"
-            self.spent = True
-            self.finals = [Finalist(candidate, None, candidate.scores, None) for candidate in few]
-        self.kept = self.finals[: plan.keep]
-        prompts = tuple(finalist.candidate.prompt for finalist in self.kept)
-        await self._record(PromptsKept(plan.stage, plan.scope, prompts, self.reason))
-
-    async def _steps(self) -> str:
-        """Take the steps; returns why no more are taken."""
-        plan = self.plan
-        best, stalled = self._best(), 0
-        fresh = await self._take(await self._write(1)) if plan.pace.steps else []
-        for step in range(1, plan.pace.steps + 1):
-            fresh = await self._step(step, fresh)
-            now = self._best()
-            best, stalled = now, 0 if _above(now, best) else stalled + 1
-            if plan.pace.until is not None and best is not None and best >= (True, plan.pace.until):
-                return f"objective {best[1]:.3f} on train reaches {plan.pace.until:g} after step {step}"
-            if plan.pace.patience is not None and stalled >= plan.pace.patience and step < plan.pace.steps:
-                return f"no progress in {stalled} steps, the last was step {step}"
-        return "all steps taken"
-
-    async def _step(self, step: int, fresh: Sequence[Prompt]) -> list[Prompt]:
-        """Race a step's candidates; returns those of the next step, if there is one."""
-        if step == self.plan.pace.steps:
-            await self._score(fresh, step)
-            return []
-        if not self.plan.pace.overlap:
-            await self._score(fresh, step)
-            return await self._take(await self._write(step + 1))
-        return await self._take(await self._while(partial(self._score, fresh, step), step + 1))
-
-    async def _while(self, score: Callable[[], Awaitable[None]], step: int) -> _Written:
-        """Write a step while the one before is scored; an error of either is raised when both have ended."""
-        jobs: tuple[Callable[[], Awaitable[_Written | None]], ...] = (score, partial(self._write, step))
-        catch = (BudgetReached, CallFailed, EndpointError)
-        scored, written = await settle(jobs, lambda job: job(), limit=2, catch=catch)
-        for end in (scored, written):
-            if not isinstance(end, Done):
-                raise end.error
-        assert isinstance(written, Done)
-        assert written.value is not None
-        return written.value
-
-    async def _write(self, step: int) -> _Written:
-        """Have the reference LLM take notes, then write a step, both from what is known at this moment."""
-        proposal, noted = self._briefing.propose(step), await self._reflect()
-        if noted is not None and noted.notes is not None:
-            proposal = msgspec.structs.replace(proposal, notes=noted.notes)
-        return _Written(step, await self._bus.ask(proposal), noted)
-
-    async def _reflect(self) -> _Noted | None:
-        """Notes on the last step that was scored; None where there is nothing to note."""
-        step = self._scored
-        reflect = self._briefing.reflect(step) if step else None
-        if reflect is None:
+        if self.reason:
             return None
-        try:
-            return _Noted(step, (await self._bus.ask(reflect)).notes)
-        except CallFailed as failed:
-            return _Noted(step, None, f"no notes after step {step}: {failed}")
+        if self._stops():
+            return None
+        if left < 1:
+            self.exhausted, self.reason = True, "the budget is spent"
+            return None
+        reflect = None if self._noting else self._requests.reflect(self._proposals)
+        if reflect is not None:
+            self._noting = True
+            return reflect
+        if self._wants_candidates(left, row, window):
+            self._writing += 1
+            self._proposals += 1
+            return self._requests.propose(self._proposals, self._count(), progress)
+        return self._block(left)
 
-    async def _take(self, written: _Written) -> list[Prompt]:
-        """Record what was written; returns the candidates that may be scored."""
-        await self._note(written.noted)
-        fresh, refused = self._gate.admit(written.proposed.prompts)
-        refused.update(written.proposed.refused)
-        self.refused.update(refused)
-        told = dict(sorted(refused.items()))
-        await self._record(PromptsProposed(self.plan.scope, written.step, tuple(fresh), told))
-        return fresh
+    def _block(self, left: float) -> Block | None:
+        most = len(self._places) if math.isinf(left) else int(left)
+        size = len(self._places) if self.plan.full else self.plan.block
+        found = self.race.next(most, block=size, without=self._excluded())
+        if found is None:
+            if not self._writing and not self._in_flight():
+                self.reason = "every candidate has answered every row"
+            return None
+        number, places = found
+        self.race.ask(number, places)
+        rows = {
+            task: tuple(self._places[i][task] for i in places if task in self._places[i])
+            for task in self.plan.tasks
+        }
+        return Block(number, self.prompts[number], tuple(places), rows)
 
-    async def _note(self, noted: _Noted | None) -> None:
-        if noted is None:
-            return
-        if noted.notes is None:
-            await self._record(ProblemMet(self.plan.scope, noted.problem))
-            return
-        taken = NotesTaken(self.plan.scope, noted.step, noted.notes)
-        await self._record(taken, partial(self._briefing.remember, noted.notes))
+    def _wants_candidates(self, left: float, row: Amount, window: int) -> bool:
+        plan = self.plan
+        if plan.proposals is not None and self._proposals >= plan.proposals:
+            return False
+        if plan.most is not None and self._proposed + self._writing * self._count() >= plan.most:
+            return False
+        if self._barren >= BARREN or not self.race.answered.any():
+            return False
+        per_reply = max(1.0, self._proposed / max(1, self._proposals - self._writing))
+        coming = len(self.race.untried()) + self._writing * per_reply
+        price = self._price(row) / per_reply
+        most = AHEAD + self._rows_asked() / max(ROWS_PER_CANDIDATE, 2 * price)
+        ahead = max(AHEAD, window // (2 * plan.block))
+        return coming < ahead and self._proposed + self._writing * per_reply < most and left > plan.block
 
-    async def _score(self, prompts: Sequence[Prompt], step: int) -> None:
-        incumbents = [candidate for candidate, _ in self.pool.finishers()[: self.plan.keep]]
-        raced = await self._race.run(prompts, incumbents)
-        among = {finish.prompt.id: self._candidate(finish, step) for finish in raced.finishes}
-        for finish in raced.finishes:
-            candidate = among[finish.prompt.id]
-            self._briefing.take(finish.prompt, finish.verdict)
-            scored = PromptScored(
-                self.plan.scope,
-                step,
-                "train",
-                finish.prompt,
-                self.pool.value(candidate, among),
-                candidate.scores,
-                stopped=finish.behind is not None,
-            )
-            await self._record(scored, partial(self.pool.add, candidate))
-        if raced.spent is not None:
-            raise raced.spent
-        best = next(iter(self.pool.finishers()), None)
-        if best is not None:
-            candidate, objective = best
-            ended = StepEnded(self.plan.scope, step, candidate.prompt.id, objective, self._cost())
-            await self._record(ended)
-        self._scored = step
+    def _price(self, row: Amount) -> float:
+        """What one reply of the reference LLM costs, in rows of this search: in dollars where prices are
+        known, else in calls."""
+        if row.usd > 0 and self._written.usd > 0:
+            return self._written.usd / row.usd
+        return self._written.calls / max(1.0, row.calls)
 
-    def _candidate(self, finish: Finish, step: int) -> Candidate:
-        return Candidate(
-            prompt=finish.prompt,
-            step=step,
-            scores=self._panel.cards(finish.verdict),
-            outcomes=finish.verdict.outcomes,
-            complete=finish.complete,
-            behind=finish.behind,
+    def _count(self) -> int:
+        left = math.inf if self.plan.most is None else self.plan.most - self._proposed
+        return int(max(1, min(self.plan.per_reply, left)))
+
+    def _stops(self) -> bool:
+        plan = self.plan
+        if plan.patience is not None and self._since >= plan.patience and not self._writing:
+            self.reason = f"no better prompt in {self._since} candidates"
+        elif plan.until is not None and self._leader is not None:
+            evaluation = self._evaluations[self._leader]
+            if self.race.answered[self._leader].all():
+                value = self._evaluator.measure(self._evaluator.cards(evaluation))
+                if value is not None and value >= plan.until:
+                    self.reason = f"objective {value:.3f} reaches {plan.until:g}"
+        return bool(self.reason)
+
+    def _excluded(self) -> frozenset[int]:
+        """Prompts of which so many calls have failed already that they may not be chosen."""
+        most = self._evaluator.max_failed * len(self._places)
+        return frozenset(
+            number
+            for number, evaluation in self._evaluations.items()
+            if any(len(outcomes.failed) > most for outcomes in evaluation.outcomes.values())
         )
 
-    def _best(self) -> _Standing | None:
-        best = next(iter(self.pool.finishers()), None)
-        return None if best is None else (self._panel.feasible(best[0].scores), best[1])
+    def _in_flight(self) -> bool:
+        return self._rows_asked() > self._rows_answered
+
+    def _rows_asked(self) -> int:
+        return int(self.race.asked.sum())
+
+    # -- results
+
+    def take_block(self, block: Block, evaluation: Evaluation) -> int:
+        """Take in answers; returns the rows the prompt has answered by now."""
+        responses: dict[str, list[Graded | Failed]] = {}
+        for (task, _), scored in evaluation.scored.items():
+            responses.setdefault(task, []).extend(scored.responses)
+        self._requests.take(block.prompt, responses)
+        self.race.answer(block.number, block.places, self._row_scores(block, evaluation))
+        self._rows_answered += len(block.places)
+        slim = Evaluation(
+            evaluation.prompt,
+            {
+                pair: msgspec.structs.replace(scored, responses=(), most=0)
+                for pair, scored in evaluation.scored.items()
+            },
+            evaluation.rated,
+        )
+        before = self._evaluations.get(block.number)
+        self._evaluations[block.number] = merged = slim if before is None else before.merged(slim)
+        self._handicap(block.number, merged)
+        leader = self._lead()
+        if before is None:
+            self._since += 1
+        if leader != self._leader:
+            self._leader, self._since = leader, 0
+        return int(self.race.answered[block.number].sum())
+
+    def take_proposed(self, proposed: Proposed) -> tuple[list[Prompt], dict[str, int]]:
+        """Take in candidates; returns those admitted, and refusals by reason."""
+        self._writing -= 1
+        self._failures = 0
+        fresh, refused = self._admission.admit(proposed.prompts)
+        refused.update(proposed.refused)
+        self.refused.update(refused)
+        self._proposed += len(fresh)
+        self._barren = 0 if fresh else self._barren + 1
+        for prompt in fresh:
+            self._add(prompt)
+        return fresh, dict(sorted(refused.items()))
+
+    def take_notes(self, notes: tuple[str, ...]) -> None:
+        self._noting = False
+        self._requests.notes = notes
+
+    def fail_proposal(self, error: Exception) -> dict[str, int]:
+        """A call of the reference LLM failed; after several in a row it counts as lost."""
+        self._writing -= 1
+        self._failures += 1
+        self._barren += 1
+        self.refused["call failed"] += 1
+        if self._failures >= FAILED_REPLIES and not self.reason:
+            self.reason, self.failed = f"reference LLM lost: {error}", True
+        return {"call failed": 1}
+
+    def fail_notes(self) -> None:
+        self._noting = False
+
+    def learn_price(self, cost: Amount) -> None:
+        """A reply of the reference LLM cost this much."""
+        if cost.calls:
+            self._written = self._written * 0.8 + cost * 0.2 if self._written.usd else cost
+
+    def offer(self, prompt: Prompt, scopes: Sequence[str], shift: float = 0.0) -> bool:
+        """Let a prompt from other searches enter; False when it is here already."""
+        if self.reason or not self._admission.unseen([prompt]):
+            return False
+        self.offered[prompt.id] = set(scopes)
+        self._add(prompt, shift)
+        return True
+
+    def stop(self, reason: str, *, exhausted: bool = False, failed: bool = False) -> None:
+        """Take no further work."""
+        if not self.reason:
+            self.reason = reason
+            self.exhausted, self.failed = exhausted, failed
+
+    # -- what is known
+
+    @property
+    def leader(self) -> str:
+        """The id of the prompt that would be chosen now."""
+        return "" if self._leader is None else self.prompts[self._leader].id
+
+    def estimate(self, number: int) -> tuple[float | None, Scores]:
+        """The estimated objective of a prompt and its scorecards; None where it must not be chosen."""
+        evaluation = self._evaluations[number]
+        scores = self._evaluator.cards(evaluation)
+        value = self._evaluator.measure(scores)
+        return (None if value is None else self._estimated(number, value)), scores
+
+    def quick_estimate(self, number: int) -> float:
+        """The estimated objective from row scores alone, as of the latest fit."""
+        return float(self.race.expected(fit=False)[number])
+
+    def standing(self, prompt_id: str) -> tuple[float | None, int]:
+        """The estimated objective of a prompt and the rows it answered; (None, 0) where it was not tried."""
+        number = next(i for i, prompt in enumerate(self.prompts) if prompt.id == prompt_id)
+        if number not in self._evaluations:
+            return None, 0
+        return self.estimate(number)[0], int(self.race.answered[number].sum())
+
+    def estimates(self) -> dict[str, float]:
+        """The expected row score of every prompt that answered any row, by id."""
+        values = self.race.expected(fit=False)
+        return {self.prompts[number].id: float(values[number]) for number in self._evaluations}
+
+    def has_risen(self, number: int, rows: int, share: float) -> bool:
+        """Whether a prompt answered so many rows and is among so large a share of the best."""
+        if int(self.race.answered[number].sum()) < min(rows, len(self._places)):
+            return False
+        ranking = self.race.ranking(fit=False)
+        return number in ranking[: max(1, round(share * len(ranking)))]
+
+    def passes_rung(self, rows: int, fresh: int) -> bool:
+        """Whether the latest `fresh` of so many answered rows brought a prompt to a rung."""
+        return any(rows - fresh < rung <= rows for rung in self.rungs)
+
+    def choices(self) -> list[Choice]:
+        """The prompts that may be chosen: those that meet every required bound first, then the best."""
+        found: list[tuple[int, Choice]] = []
+        for number, evaluation in self._evaluations.items():
+            value, scores = self.estimate(number)
+            if value is not None:
+                rows = int(self.race.answered[number].sum())
+                feasible = self._evaluator.feasible(scores)
+                found.append((number, Choice(evaluation, scores, value, feasible, rows)))
+        values = {number: choice.objective for number, choice in found}
+        for number in values:
+            parent = self._plainer(number)
+            if parent in values:
+                values[number] = min(values[number], values[parent])
+        ranked = sorted(
+            found, key=lambda one: (not one[1].feasible, -values[one[0]], len(one[1].prompt.text), one[0])
+        )
+        return [choice for _, choice in ranked]
+
+    @property
+    def kept(self) -> list[Choice]:
+        """The best prompts, as many as the plan hands on."""
+        return self.choices()[: self.plan.keep]
+
+    @property
+    def finished(self) -> list[Choice]:
+        """The prompts that have answered every row."""
+        return [choice for choice in self.choices() if choice.rows == len(self._places)]
+
+    @property
+    def rows(self) -> int:
+        return len(self._places)
+
+    def front(self) -> tuple[tuple[Choice, Merits], ...]:
+        """The finished prompts that no other beats in every respect, with their merits."""
+        by_id = {choice.prompt.id: choice for choice in self.finished}
+        merits = {id: Merits.of(choice.prompt, choice.scores) for id, choice in by_id.items()}
+        return tuple((by_id[id], merits[id]) for id in front(merits))
+
+    def _plainer(self, number: int) -> int | None:
+        """The same words without examples, unless the examples make a prompt clearly better: they cost tokens
+        in every call."""
+        prompt = self.prompts[number]
+        if prompt.origin != "exemplify":
+            return None
+        parent = next((i for i, other in enumerate(self.prompts) if other.id == prompt.parents[0]), None)
+        if parent is None or parent not in self._evaluations:
+            return None
+        (ability, doubt), (other, others_doubt) = self.race.ability(number), self.race.ability(parent)
+        clear = ability - other > math.sqrt(doubt + others_doubt)
+        return None if clear else parent
+
+    def _add(self, prompt: Prompt, shift: float = 0.0) -> None:
+        self.prompts.append(prompt)
+        self.race.add(shift=shift)
+
+    def _row_scores(self, block: Block, evaluation: Evaluation) -> list[float]:
+        judging, objective = self._evaluator.judging, self._evaluator.objective
+        found: dict[tuple[str, str], list[float]] = {}
+        for (task, _), scored in evaluation.scored.items():
+            rated = {one.item: one for one in scored.rated}
+            for response in scored.responses:
+                if isinstance(response, Graded):
+                    value = row_score(response, objective, rated.get(response.example), judging.metrics)
+                    found.setdefault((task, response.example), []).append(value)
+        scores: list[float] = []
+        for i in block.places:
+            values = [
+                value for task, row in self._places[i].items() for value in found.get((task, row.id), ())
+            ]
+            scores.append(sum(values) / len(values) if values else math.nan)
+        return scores
+
+    def _handicap(self, number: int, evaluation: Evaluation) -> None:
+        """Take off what a prompt misses of the required bounds, shrunk by a few rows that meet them."""
+        require = self._evaluator.objective.require
+        if not require:
+            return
+        short = 0.0
+        for models in self._evaluator.cards(evaluation).values():
+            for card in models.values():
+                share = card.n / (card.n + FAIR_ROWS)
+                values = {**msgspec.structs.asdict(card), **named(card.judged)}
+                short = max(short, share * self._evaluator.objective.shortfall(values))
+        self.race.handicap[number] = STEEPNESS * short
+
+    def _lead(self) -> int | None:
+        ranking = self.race.ranking(fit=False)
+        return ranking[0] if ranking else None
+
+    def _estimated(self, number: int, value: float) -> float:
+        """The expected row score on all rows, and what the objective adds to it, shrunk for few rows."""
+        answered = self.race.answered[number]
+        rows = int(answered.sum())
+        if not rows:
+            return value
+        own = float(self.race.scores[number][answered].mean())
+        expected = float(self.race.expected()[number])
+        beyond = (value - own) * rows / (rows + FAIR_ROWS)
+        return float(np.clip(expected + beyond, 0.0, 1.0))
 
 
-def _leakage(tasks: Sequence[str], panel: Panel) -> Leakage:
-    shown = [row for task in tasks for row in panel.rows(task, "train")]
-    chosen_by = [row for task in tasks for row in panel.rows(task, "validation")]
-    reported_on = [row for task in tasks for row in panel.rows(task, "test")]
-    return Leakage(chosen_by + reported_on, shown)
-
-
-def _above(value: _Standing | None, other: _Standing | None) -> bool:
-    return value is not None and (other is None or value > other)
+def _leakage(tasks: Sequence[str], evaluator: Evaluator) -> Leakage:
+    shown = [row for task in tasks for row in evaluator.rows(task, "train")]
+    held_out = [
+        row for task in tasks for row in (*evaluator.rows(task, "validation"), *evaluator.rows(task, "test"))
+    ]
+    return Leakage(held_out, shown)

@@ -7,11 +7,11 @@ from functools import partial
 from anyio.abc import TaskGroup
 
 from ...runtime.bus import Bus
-from ...runtime.concurrency import Done, settle
+from ...runtime.concurrency import run_all
 from ...runtime.errors import BudgetReached, CallFailed, ContextTooLong, EndpointError
 from ...runtime.evaluation.ratings import Rated, Read, read_ratings
 from ...runtime.llm.chat import ChatClient, ChatRequest
-from ...runtime.messages import Compare, Judged, JudgePrompt, JudgeResponses
+from ...runtime.messages import CallCost, CompareResponses, Judged, JudgePrompt, JudgeResponses
 from ..target import Sampling
 from .forms import Form, Sheet, pair_sheet, prompt_sheet, response_sheet
 from .rubrics import Judging
@@ -21,7 +21,7 @@ MAX_TOKENS = 256
 
 
 class Judge:
-    """Answers `JudgeResponses`, `JudgePrompt` and `Compare`: two calls an item, in opposite orders.
+    """Answers `JudgeResponses`, `JudgePrompt` and `CompareResponses`: two calls an item, in opposite orders.
 
     A reply that gives no usable rating is counted by its reason, and so is a call that fails or a scorer LLM
     that cannot be had: no rating is ever made up. Only a spent budget ends an ask, after its calls in flight.
@@ -40,7 +40,7 @@ class Judge:
     async def start(self, tasks: TaskGroup, *, workers: int) -> None:
         await tasks.start(partial(self._bus.serve, JudgeResponses, self.responses, workers=workers))
         await tasks.start(partial(self._bus.serve, JudgePrompt, self.prompt, workers=workers))
-        await tasks.start(partial(self._bus.serve, Compare, self.compare, workers=workers))
+        await tasks.start(partial(self._bus.serve, CompareResponses, self.compare, workers=workers))
 
     async def responses(self, request: JudgeResponses) -> Judged:
         rubrics = self._judging.responses
@@ -50,23 +50,22 @@ class Judge:
         judged = await self._rated([prompt_sheet(request.prompt, self._judging.prompts)])
         return judged.rated[0]
 
-    async def compare(self, request: Compare) -> Judged:
+    async def compare(self, request: CompareResponses) -> Judged:
         rubrics = self._judging.responses
         return await self._rated(pair_sheet(one, other, rubrics) for one, other in request.pairs)
 
     async def _rated(self, sheets: Iterable[Sheet]) -> Judged:
         items = list(sheets)
         forms = [form for sheet in items for form in (sheet.first, sheet.second)]
-        ends = await settle(forms, self._read, limit=max(1, len(forms)), catch=(BudgetReached,))
-        reads: list[Read] = []
-        for end in ends:
-            if not isinstance(end, Done):
-                raise end.error
-            reads.append(end.value)
+        found = await run_all(forms, self._read, limit=max(1, len(forms)), catch=(BudgetReached,))
+        reads = [read for read, _ in found]
         pairs = zip(items, reads[::2], reads[1::2], strict=True)
-        return Judged(tuple(_twice(sheet.item, first, second) for sheet, first, second in pairs))
+        return Judged(
+            tuple(_twice(sheet.item, first, second) for sheet, first, second in pairs),
+            sum((cost for _, cost in found), CallCost()),
+        )
 
-    async def _read(self, form: Form) -> Read:
+    async def _read(self, form: Form) -> tuple[Read, CallCost]:
         sampling = self._sampling
         request = ChatRequest(
             model=sampling.model,
@@ -79,9 +78,12 @@ class Judge:
         try:
             response = await self._client.chat(request)
         except (CallFailed, EndpointError) as error:
-            return Read({}, {_reason(error): len(form.names)})
+            cost = CallCost(error.attempts if isinstance(error, CallFailed) else 0)
+            return Read({}, {_reason(error): len(form.names)}), cost
         read = read_ratings(response.text, tuple(form.names))
-        return Read({form.names[name]: rating for name, rating in read.ratings.items()}, read.unusable)
+        cost = CallCost(response.attempts, response.usage.prompt_tokens, response.usage.completion_tokens)
+        ratings = {form.names[name]: rating for name, rating in read.ratings.items()}
+        return Read(ratings, read.unusable), cost
 
 
 def _reason(error: CallFailed | EndpointError) -> str:

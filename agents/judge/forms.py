@@ -8,7 +8,7 @@ import msgspec
 
 from ... import prompts
 from ...runtime.llm.chat import Message, Role
-from ...runtime.messages import Exhibit
+from ...runtime.messages import JudgedResponse
 from ...runtime.prompt import Prompt
 
 _TAG = re.compile(r"<(?=/?(?:asked|response|a|b|reference|instruction)\s*>)", re.IGNORECASE)
@@ -32,7 +32,7 @@ class Sheet(msgspec.Struct, frozen=True):
     second: Form
 
 
-def response_sheet(exhibit: Exhibit, rubrics: Rubrics) -> Sheet:
+def response_sheet(exhibit: JudgedResponse, rubrics: Rubrics) -> Sheet:
     """A response, rated on each quality for itself."""
 
     def form(turned: bool) -> Form:
@@ -60,7 +60,7 @@ def prompt_sheet(prompt: Prompt, rubrics: Rubrics) -> Sheet:
     return Sheet(prompt.id, form(False), form(True))
 
 
-def pair_sheet(one: Exhibit, other: Exhibit, rubrics: Rubrics) -> Sheet:
+def pair_sheet(one: JudgedResponse, other: JudgedResponse, rubrics: Rubrics) -> Sheet:
     """Two responses to the same row, each rated as a whole, as `one` and `other`; each stands first once."""
 
     def form(turned: bool) -> Form:
@@ -93,7 +93,7 @@ def _ordered(rubrics: Rubrics, turned: bool) -> tuple[str, ...]:
     return names[::-1] if turned else names
 
 
-def _reference(exhibit: Exhibit) -> str:
+def _reference(exhibit: JudgedResponse) -> str:
     if not exhibit.reference:
         return ""
     return "\n\n" + prompts.render("judge_reference", reference=_material(exhibit.reference))

@@ -13,9 +13,8 @@ from ...runtime.randomness import generator
 from ...runtime.tasks.example import Splits
 from ...runtime.tasks.split import parts
 from ...runtime.tasks.task import Task
-from ...scenarios import Scorer
 from ...scenarios.errors import InputError
-from ...scenarios.stages import PROMPT_QUALITIES
+from ...scenarios.stages import PROMPT_QUALITIES, ScorerSettings
 
 READINGS = 2
 """Every item is rated so often, in opposite orders."""
@@ -37,7 +36,7 @@ class Judging(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(
         cls,
-        scorer: Scorer,
+        scorer: ScorerSettings,
         objective: Objective,
         metrics: Mapping[str, OwnMetric] | None = None,
         *,

@@ -10,18 +10,17 @@ from anyio.abc import TaskGroup
 
 from ... import prompts
 from ...runtime.bus import Bus
-from ...runtime.concurrency import Done, Raised, settle
-from ...runtime.errors import BudgetReached, CallFailed, EndpointError
 from ...runtime.llm.chat import ChatClient, ChatRequest, Message
-from ...runtime.messages import Past, Propose, Proposed, Reflect, Reflected
+from ...runtime.messages import CallCost, Propose, Proposed, Reflect, Reflected, ScoredPrompt
 from ...runtime.prompt import Position, Prompt
 from ...runtime.randomness import derived_seed, generator
-from .operators import Draw
-from .sections import failures_told, notes_told, tasks_told
+from ...runtime.tasks.answers.cleaning import without_reasoning
+from .operators import ProposalContext
+from .sections import LONGEST_REPLY, format_failures, format_notes, format_tasks
 from .strategies import Strategy
 
-WORKERS = 8
-"""Steps of different searches that are written at once."""
+WORKERS = 256
+"""Requests in hand at once; how many are sent at once is for the model's limits to say."""
 
 NOTES = 8
 NOTE_CHARACTERS = 240
@@ -34,9 +33,9 @@ _BULLET = re.compile(r"^\s*[-*•]\s*")
 class Writing(msgspec.Struct, frozen=True, kw_only=True):
     """How candidates are written: the model its endpoint knows, sampling, and what is allowed.
 
-    The temperature goes in even steps from `temperature` at the first step of a search to `final_temperature`
-    at its last. `seeded` sends a sampling seed with each draw, so that an endpoint which honours it draws the
-    same again. `operators` and `population` are for strategies that use them.
+    The temperature goes from `temperature` at the beginning of a search to `final_temperature` at its end.
+    `seeded` sends a sampling seed with each call, so that an endpoint which honours it writes the same again.
+    `operators` and `population` are for strategies that use them.
     """
 
     model: str
@@ -52,10 +51,10 @@ class Writing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reference:
-    """Answers `Propose`: one draw of the strategy per candidate asked for, all at once; and `Reflect`.
+    """Answers `Propose` with the candidates of one reply of the reference LLM, and `Reflect` with notes.
 
-    A reply without a usable candidate is counted in `refused` by its reason. When every draw failed for the
-    same kind of outside reason, that error is raised: the reference LLM cannot be had.
+    Replies without a usable candidate, and candidates that are too long or known, are counted in `refused` by
+    reason. An error of the call goes to the asker.
     """
 
     def __init__(self, bus: Bus, *, client: ChatClient, writing: Writing, strategy: Strategy) -> None:
@@ -70,56 +69,52 @@ class Reference:
 
     async def propose(self, request: Propose) -> Proposed:
         if not request.history:
-            return Proposed((), {"nothing to start from": request.count})
-        draws = range(request.count)
-        catch = (CallFailed, EndpointError, BudgetReached)
-        ends = await settle(draws, partial(self._draw, request), limit=request.count, catch=catch)
-        errors = [end.error for end in ends if isinstance(end, Raised)]
-        spent = next((error for error in errors if isinstance(error, BudgetReached)), None)
-        if spent is not None or len(errors) == len(ends):
-            raise spent or errors[0]
-        refused = Counter({"call failed": len(errors)} if errors else {})
-        drawn = [end.value for end in ends if isinstance(end, Done)]
-        chosen = self._chosen(request, drawn, refused)
-        return Proposed(tuple(chosen), dict(sorted(refused.items())))
-
-    async def reflect(self, request: Reflect) -> Reflected:
-        """The notes rewritten; the earlier ones where the reply holds none."""
-        text = prompts.render(
-            "notes",
-            tasks=tasks_told(request.briefs),
-            notes=notes_told(request.notes),
-            tried="\n\n".join(_tried(past) for past in request.tried),
-            failures=failures_told(request.tried[-1].failures),
-            count=str(NOTES),
-        )
+            return Proposed((), {"no parent": 1})
         writing = self._writing
-        seed = derived_seed(writing.seed, "notes", request.key, request.step) % 2**31
-        reply = await self._write(seed, writing.temperature, (Message("user", text),))
-        return Reflected(_notes(reply) or request.notes)
-
-    async def _draw(self, request: Propose, index: int) -> list[Prompt]:
-        writing = self._writing
-        purpose = ("draw", request.key, request.step, index)
-        seed = derived_seed(writing.seed, *purpose) % 2**31
-        draw = Draw(
+        purpose = ("propose", request.key, request.number)
+        costs: list[CallCost] = []
+        context = ProposalContext(
             request,
-            index,
             generator(writing.seed, *purpose),
             writing.positions,
             writing.operators,
             writing.population,
             writing.max_characters,
-            partial(self._write, seed, self._temperature(request)),
+            partial(
+                self._write,
+                derived_seed(writing.seed, *purpose) % 2**31,
+                self._temperature(request.progress),
+                costs,
+            ),
         )
-        return await self._strategy.propose(draw)
+        found = await self._strategy.propose(context)
+        refused = Counter[str]()
+        chosen = self._chosen(request, found, refused)
+        return Proposed(tuple(chosen), dict(sorted(refused.items())), sum(costs, CallCost()))
 
-    def _temperature(self, request: Propose) -> float:
+    async def reflect(self, request: Reflect) -> Reflected:
+        """The notes rewritten; the earlier ones where the reply holds none."""
+        text = prompts.render(
+            "notes",
+            tasks=format_tasks(request.tasks),
+            notes=format_notes(request.notes),
+            tried="\n\n".join(_tried(one) for one in request.tried),
+            failures=format_failures(request.tried[-1].failures),
+            count=str(NOTES),
+        )
         writing = self._writing
-        passed = (request.step - 1) / max(1, request.steps - 1)
-        return writing.temperature + passed * (writing.final_temperature - writing.temperature)
+        seed = derived_seed(writing.seed, "notes", request.key, request.number) % 2**31
+        costs: list[CallCost] = []
+        reply = await self._write(seed, writing.temperature, costs, (Message("user", text),))
+        return Reflected(_notes(reply) or request.notes, sum(costs, CallCost()))
 
-    async def _write(self, seed: int, temperature: float, messages: tuple[Message, ...]) -> str:
+    def _temperature(self, progress: float) -> float:
+        writing = self._writing
+        return writing.temperature + progress * (writing.final_temperature - writing.temperature)
+
+    async def _write(
+        self, seed: int, temperature: float, costs: list[CallCost], messages: tuple[Message, ...]
+    ) -> str:
         writing = self._writing
         response = await self._client.chat(
             ChatRequest(
@@ -131,31 +126,32 @@ class Reference:
                 sample=seed,
             )
         )
+        usage = response.usage
+        costs.append(CallCost(response.attempts, usage.prompt_tokens, usage.completion_tokens))
         return response.text
 
-    def _chosen(self, request: Propose, drawn: Sequence[list[Prompt]], refused: Counter[str]) -> list[Prompt]:
-        known = {past.prompt.id for past in request.history}
+    def _chosen(self, request: Propose, found: Sequence[Prompt], refused: Counter[str]) -> list[Prompt]:
+        known = {scored.prompt.id for scored in request.history}
         chosen: dict[str, Prompt] = {}
-        for found in drawn:
-            if not found:
-                refused["no candidate in the reply"] += 1
-            for prompt in found:
-                if len(prompt.text) > self._writing.max_characters:
-                    refused["too long"] += 1
-                elif prompt.id in known or prompt.id in chosen:
-                    refused["seen before"] += 1
-                elif len(chosen) < request.count:
-                    chosen[prompt.id] = prompt
+        if not found:
+            refused["unparsable reply"] += 1
+        for prompt in found:
+            if len(prompt.text) > self._writing.max_characters:
+                refused["too long"] += 1
+            elif prompt.id in known or prompt.id in chosen:
+                refused["seen before"] += 1
+            elif len(chosen) < request.count:
+                chosen[prompt.id] = prompt
         return list(chosen.values())
 
 
-def _tried(past: Past) -> str:
-    before = "" if past.before is None else f" (made from one with score {past.before})"
-    return f"<prompt>{past.prompt.text}</prompt>\nscore: {past.score}{before}"
+def _tried(scored: ScoredPrompt) -> str:
+    before = "" if scored.before is None else f" (made from one with score {scored.before})"
+    return f"<prompt>{scored.prompt.text}</prompt>\nscore: {scored.score}{before}"
 
 
 def _notes(reply: str) -> tuple[str, ...]:
     """The notes between the tags, a line each."""
-    found = _NOTES.search(reply)
+    found = _NOTES.search(without_reasoning(reply[:LONGEST_REPLY]))
     lines = [_BULLET.sub("", line).strip() for line in found[1].splitlines()] if found else []
     return tuple(dict.fromkeys(line[:NOTE_CHARACTERS] for line in lines if line))[:NOTES]

@@ -1,35 +1,45 @@
-"""Text for the reference LLM, and the candidates in its replies."""
+"""Sections of the text for the reference LLM, and the candidates in its replies."""
 
 import re
 from collections.abc import Iterable, Sequence
 
-from ...runtime.messages import Brief, Failure, Past
+from ... import prompts
+from ...runtime.messages import Failure, ScoredPrompt, TaskSummary
+from ...runtime.tasks.answers.cleaning import without_reasoning
+
+LONGEST_REPLY = 100_000
+"""Characters of a reply that are read; what lies beyond is no candidate."""
 
 _FAULTS = {
     "answer": "the answer was wrong",
     "format": "the answer was right, its format was not",
     "confidence": "the confidence misled",
 }
+_TAG = re.compile(r"<(/?)prompt>", re.IGNORECASE)
+_FENCE = re.compile(r"\A```\w*\n(.*?)\n?```\Z", re.DOTALL)
+_HOLLOW = re.compile(
+    r"\A[\W_]*\Z|\A(your |the |a )?(new |improved |rewritten )?(prompt|instruction)( here)?\W*\Z", re.I
+)
 
 
-def tasks_told(briefs: Sequence[Brief]) -> str:
-    return "\n".join(f"- {brief.description} Answers: {brief.answers}." for brief in briefs)
+def format_tasks(tasks: Sequence[TaskSummary]) -> str:
+    return "\n".join(f"- {task.description} Answers: {task.answers}." for task in tasks)
 
 
-def history_told(history: Sequence[Past]) -> str:
+def format_history(history: Sequence[ScoredPrompt]) -> str:
     """Prompt-score pairs in the order given."""
-    return "\n\n".join(f"<prompt>{past.prompt.text}</prompt>\nscore: {past.score}" for past in history)
+    return "\n\n".join(f"<prompt>{one.prompt.text}</prompt>\nscore: {one.score}" for one in history)
 
 
-def exemplars_told(briefs: Sequence[Brief]) -> str:
+def format_exemplars(tasks: Sequence[TaskSummary]) -> str:
     return "\n\n".join(
         f"{exemplar.question}\nRight answer: {exemplar.answer}"
-        for brief in briefs
-        for exemplar in brief.exemplars
+        for task in tasks
+        for exemplar in task.exemplars
     )
 
 
-def failures_told(failures: Iterable[Failure]) -> str:
+def format_failures(failures: Iterable[Failure]) -> str:
     return "\n\n".join(
         f"{failure.question}\nResponse: {failure.response}\nRight answer: {failure.expected}"
         f" ({_FAULTS[failure.fault]})"
@@ -37,29 +47,35 @@ def failures_told(failures: Iterable[Failure]) -> str:
     )
 
 
-def notes_told(notes: Iterable[str]) -> str:
+def format_notes(notes: Iterable[str]) -> str:
     return "\n".join(f"- {note}" for note in notes)
 
 
-_PAIR = re.compile(r"<prompt>(.*?)</prompt>", re.DOTALL | re.IGNORECASE)
-_OPEN = re.compile(r"<prompt>((?:(?!</?prompt>).)*)\Z", re.DOTALL | re.IGNORECASE)
-_FENCE = re.compile(r"\A```\w*\n(.*?)\n?```\Z", re.DOTALL)
-_HOLLOW = re.compile(
-    r"\A[\W_]*\Z|\A(your |the |a )?(new |improved |rewritten )?(prompt|instruction)( here)?\W*\Z", re.I
-)
+def format_request(count: int, characters: int) -> str:
+    """The closing request for one candidate, or for several in one reply."""
+    if count == 1:
+        return prompts.render("request_one", characters=str(characters))
+    return prompts.render("request_several", count=str(count), characters=str(characters))
 
 
-def candidate_texts(reply: str) -> list[str]:
+def parse_candidates(reply: str) -> list[str]:
     """The texts between `<prompt>` and `</prompt>`, in order; a last one may lack its end tag.
 
-    Surrounding fences and quotes are dropped, and so are texts without content (`...`, `your prompt here`).
+    Reasoning (`<think>…</think>` and the like) is removed first. Surrounding fences and quotes are dropped,
+    and so are texts without content (`...`, `your prompt here`). Time grows linearly with the reply.
     """
-    found = _PAIR.findall(reply)
-    rest = _OPEN.search(_PAIR.sub("", reply))
-    if rest is not None:
-        found.append(rest[1])
-    cleaned = (_unwrapped(text) for text in found)
-    return [text for text in cleaned if not _HOLLOW.match(text)]
+    text = without_reasoning(reply[:LONGEST_REPLY])
+    found: list[str] = []
+    start: int | None = None
+    for tag in _TAG.finditer(text):
+        if not tag[1]:
+            start = tag.end()
+        elif start is not None:
+            found.append(text[start : tag.start()])
+            start = None
+    if start is not None:
+        found.append(text[start:])
+    return [one for one in map(_unwrapped, found) if not _HOLLOW.match(one)]
 
 
 def _unwrapped(text: str) -> str:

@@ -1,189 +1,184 @@
-"""Strategies: policies that choose what the reference LLM is shown and asked for."""
+"""Strategies: proposal policies of the one search engine. Each chooses what the reference LLM is shown."""
 
 from collections.abc import Mapping
 
 import msgspec
 
 from ... import prompts
-from ...runtime.messages import Credit, Past
+from ...runtime.messages import OperatorRecord, ScoredPrompt
 from ...runtime.prompt import Prompt
 from ...scenarios.stages import StrategyName
-from .operators import OPERATORS, Draw, Operator
-from .sections import candidate_texts, exemplars_told, failures_told, history_told, notes_told, tasks_told
+from .operators import FREE, OPERATORS, Operator, ProposalContext
+from .sections import (
+    format_exemplars,
+    format_failures,
+    format_history,
+    format_notes,
+    format_tasks,
+    parse_candidates,
+)
 
 
 class Strategy(msgspec.Struct, frozen=True, kw_only=True):
-    """How candidates come about: a function from one draw to candidates, and how the search goes around it.
+    """A proposal policy: a function from a context to the candidates of one reply.
 
-    `propose` is asked once per candidate of a step, all draws of a step at once; it may look at the history,
-    failures, notes and credit of its request and keeps no state. `staged` takes the source stage first.
-    `notes` has the reference LLM keep notes between steps. `steps` and `draws` bound the steps of a search
-    and the draws of a step (None: as the scenario says).
+    `propose` may look at the history, failures, notes and operator records of its request and keeps no state.
+    `staged` runs the source stage first. `notes` has the reference LLM keep notes. `proposals` bounds the
+    replies of a search (None: as the budget says), and `per_reply` the candidates asked for in one (None: as
+    the scenario says).
     """
 
     name: str
     propose: Operator
     staged: bool = False
     notes: bool = False
-    steps: int | None = None
-    draws: int | None = None
+    proposals: int | None = None
+    per_reply: int | None = None
 
 
-async def ask(draw: Draw) -> list[Prompt]:
+async def propose_once(context: ProposalContext) -> list[Prompt]:
     """A direct instruction to write a prompt, with no history."""
-    request = draw.request
+    request = context.request
     text = prompts.render(
         "ask",
-        tasks=tasks_told(request.briefs),
-        exemplars=exemplars_told(request.briefs),
-        characters=str(draw.max_characters),
+        tasks=format_tasks(request.tasks),
+        exemplars=format_exemplars(request.tasks),
+        characters=str(context.max_characters),
     )
-    return draw.candidates(candidate_texts(await draw.ask(text)), "ask", draw.best.prompt)
+    return context.candidates(parse_candidates(await context.ask(text)), "ask", context.best.prompt)
 
 
-async def nothing(draw: Draw) -> list[Prompt]:
+async def propose_nothing(context: ProposalContext) -> list[Prompt]:
     """No candidate at all."""
-    del draw
+    del context
     return []
 
 
-ASK = Strategy(name="ask", propose=ask, steps=1, draws=1)
-ORIGINAL = Strategy(name="original", propose=nothing, steps=0)
-
-
-async def propose_by_opro(draw: Draw) -> list[Prompt]:
-    """The draws of a step differ by sampling alone."""
-    request = draw.request
+async def propose_by_opro(context: ProposalContext) -> list[Prompt]:
+    """OPRO (arXiv 2309.03409): the ascending history and exemplars; replies differ by sampling alone."""
+    request = context.request
     text = prompts.render(
         "opro",
-        tasks=tasks_told(request.briefs),
-        history=history_told(request.history),
-        exemplars=exemplars_told(request.briefs),
-        characters=str(draw.max_characters),
+        tasks=format_tasks(request.tasks),
+        history=format_history(request.history),
+        exemplars=format_exemplars(request.tasks),
+        request=context.asked(),
     )
-    return draw.candidates(candidate_texts(await draw.ask(text)), "opro", draw.best.prompt)
+    return context.candidates(parse_candidates(await context.ask(text)), "opro", context.best.prompt)
 
 
-OPRO = Strategy(name="opro", propose=propose_by_opro)
+async def propose_by_evolution(context: ProposalContext) -> list[Prompt]:
+    """EvoPrompt (arXiv 2309.08532): crossing, and differential evolution on every other proposal.
+
+    The population is the best of the history, which is what survival of the fittest leaves of it.
+    """
+    if context.turn % 2 and len(context.fittest()) > 2:
+        return await differ(context)
+    return await cross(context)
 
 
-async def propose_by_evolution(draw: Draw) -> list[Prompt]:
-    """Differential evolution on every other draw, where there are parents enough for it."""
-    if draw.turn % 2 and len(draw.fittest()) > 2:
-        return await differ(draw)
-    return await cross(draw)
-
-
-async def cross(draw: Draw) -> list[Prompt]:
+async def cross(context: ProposalContext) -> list[Prompt]:
     """Two parents, drawn by roulette on their scores, crossed and then mutated."""
-    population = draw.fittest()
-    first = _roulette(draw, population)
-    second = _roulette(draw, [past for past in population if past != first] or population)
+    population = context.fittest()
+    first = _roulette(context, population)
+    second = _roulette(context, [one for one in population if one != first] or population)
     text = prompts.render(
         "evolve_cross",
-        tasks=tasks_told(draw.request.briefs),
+        tasks=format_tasks(context.request.tasks),
         first=first.prompt.text,
         first_score=str(first.score),
         second=second.prompt.text,
         second_score=str(second.score),
-        characters=str(draw.max_characters),
+        characters=str(context.max_characters),
     )
-    texts = candidate_texts(await draw.ask(text))
-    return draw.candidates(texts[-1:], "evolution:cross", first.prompt, second.prompt)
+    texts = parse_candidates(await context.ask(text))
+    return context.candidates(texts[-1:], "evolution:cross", first.prompt, second.prompt)
 
 
-async def differ(draw: Draw) -> list[Prompt]:
+async def differ(context: ProposalContext) -> list[Prompt]:
     """Each member in turn is crossed with the best, changed where two others differ."""
-    population = draw.fittest()
-    base = population[draw.turn // 2 % len(population)]
-    one, other = draw.rng.sample([past for past in population if past != base], 2)
+    population = context.fittest()
+    base = population[context.turn // 2 % len(population)]
+    one, other = context.rng.sample([scored for scored in population if scored != base], 2)
+    best = context.best
     text = prompts.render(
         "evolve_differ",
-        tasks=tasks_told(draw.request.briefs),
+        tasks=format_tasks(context.request.tasks),
         a=one.prompt.text,
         b=other.prompt.text,
         base=base.prompt.text,
         base_score=str(base.score),
-        best=draw.best.prompt.text,
-        best_score=str(draw.best.score),
-        characters=str(draw.max_characters),
+        best=best.prompt.text,
+        best_score=str(best.score),
+        characters=str(context.max_characters),
     )
-    texts = candidate_texts(await draw.ask(text))
-    return draw.candidates(
-        texts[-1:], "evolution:differ", base.prompt, draw.best.prompt, one.prompt, other.prompt
-    )
+    texts = parse_candidates(await context.ask(text))
+    parents = (base.prompt, best.prompt, one.prompt, other.prompt)
+    return context.candidates(texts[-1:], "evolution:differ", *parents)
 
 
-def _roulette(draw: Draw, population: list[Past]) -> Past:
-    return draw.rng.choices(population, [max(1, past.score) for past in population])[0]
+async def propose_by_reflect(context: ProposalContext) -> list[Prompt]:
+    """Reflection (GEPA, arXiv 2507.19457): one prompt of the history with its failures, rewritten.
 
-
-EVOLUTION = Strategy(name="evolution", propose=propose_by_evolution)
-
-
-async def propose_by_reflect(draw: Draw) -> list[Prompt]:
-    """One prompt of the history with its failures, rewritten.
-
-    Which one is drawn by `Past.lead`, the share of rows on which no other prompt did better: so those that
-    are best at something are mended too, not only the best on average.
+    The prompt is drawn by `ScoredPrompt.wins`, the share of rows on which no other did better: so those that
+    are best at something are rewritten too, not only the best on average.
     """
-    request = draw.request
-    parent = _parent(draw)
+    request = context.request
+    wins = [one.wins for one in request.history]
+    parent = context.rng.choices(request.history, wins)[0] if any(wins) else context.best
     text = prompts.render(
         "reflect",
         prompt=parent.prompt.text,
         score=str(parent.score),
-        tasks=tasks_told(request.briefs),
-        failures=failures_told(parent.failures),
-        exemplars=exemplars_told(request.briefs),
-        notes=notes_told(request.notes),
-        characters=str(draw.max_characters),
+        tasks=format_tasks(request.tasks),
+        failures=format_failures(parent.failures),
+        exemplars=format_exemplars(request.tasks),
+        notes=format_notes(request.notes),
+        request=context.asked(),
     )
-    texts = candidate_texts(await draw.ask(text))
-    return draw.candidates(texts[-1:], "reflect", parent.prompt)
+    return context.candidates(parse_candidates(await context.ask(text)), "reflect", parent.prompt)
 
 
-def _parent(draw: Draw) -> Past:
-    history = draw.request.history
-    leads = [past.lead for past in history]
-    return draw.rng.choices(history, leads)[0] if any(leads) else draw.best
-
-
-REFLECT = Strategy(name="reflect", propose=propose_by_reflect, notes=True)
-
-
-async def propose_by_transfer(draw: Draw) -> list[Prompt]:
-    """The operators take turns until each had one; then those that made better prompts come oftener.
+async def propose_by_transfer(context: ProposalContext) -> list[Prompt]:
+    """Transfer-Prompting (arXiv 2502.14211): the operators in turn, then those that made better prompts more
+    often.
 
     The choice is by Thompson sampling (1933): one draw of each operator's Beta(1 + wins, 1 + losses), the
-    highest goes.
+    highest goes. Plain edits are tried once in `PLAIN_EVERY` proposals, when there is a prompt worth editing.
     """
-    return await OPERATORS[_operator(draw)](draw)
+    return await OPERATORS[_operator(context)](context)
 
 
-def _operator(draw: Draw) -> str:
-    if draw.turn < len(draw.operators):
-        return draw.operators[draw.turn]
-    credit = dict(draw.request.credit)
-    return max(draw.operators, key=lambda name: _promise(draw, name, credit))
+PLAIN_EVERY = 16
 
 
-def _promise(draw: Draw, name: str, credit: Mapping[str, Credit]) -> float:
-    had = credit.get(name, Credit())
-    return draw.rng.betavariate(1 + had.wins, 1 + had.tries - had.wins)
+def _operator(context: ProposalContext) -> str:
+    plain = [name for name in context.operators if name in FREE]
+    written = [name for name in context.operators if name not in FREE] or plain
+    turn = context.turn
+    if plain and turn % PLAIN_EVERY == PLAIN_EVERY - 1:
+        return plain[turn // PLAIN_EVERY % len(plain)]
+    if turn < len(written):
+        return written[turn]
+    records = dict(context.request.operators)
+    return max(written, key=lambda name: _sampled_rate(context, name, records))
 
 
-TRANSFER = Strategy(name="transfer", propose=propose_by_transfer, staged=True, notes=True)
+def _sampled_rate(context: ProposalContext, name: str, records: Mapping[str, OperatorRecord]) -> float:
+    had = records.get(name, OperatorRecord())
+    return context.rng.betavariate(1 + had.wins, 1 + had.tries - had.wins)
+
+
+def _roulette(context: ProposalContext, population: list[ScoredPrompt]) -> ScoredPrompt:
+    return context.rng.choices(population, [max(1, one.score) for one in population])[0]
 
 
 STRATEGIES: Mapping[StrategyName, Strategy] = {
-    "transfer": TRANSFER,
-    "opro": OPRO,
-    "evolution": EVOLUTION,
-    "reflect": REFLECT,
-    "ask": ASK,
-    "original": ORIGINAL,
+    "transfer": Strategy(name="transfer", propose=propose_by_transfer, staged=True, notes=True),
+    "opro": Strategy(name="opro", propose=propose_by_opro),
+    "evolution": Strategy(name="evolution", propose=propose_by_evolution),
+    "reflect": Strategy(name="reflect", propose=propose_by_reflect, notes=True),
+    "ask": Strategy(name="ask", propose=propose_once, proposals=1, per_reply=1),
+    "original": Strategy(name="original", propose=propose_nothing, proposals=0),
 }
 """Every strategy by the name scenarios use."""
-
-__all__ = ["STRATEGIES", "Strategy"]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...scenarios.errors import InputError
-from ...scenarios.stages import DEFAULT_OBJECTIVE, Scorer
+from ...scenarios.stages import DEFAULT_OBJECTIVE, ScorerSettings
 from ._measures import SAFE, Binning
 from .metrics import METRICS
 
@@ -46,7 +46,7 @@ class Objective(msgspec.Struct, frozen=True):
             _check(f"scorer.require: {name}", name, [*METRICS, "objective"])
 
     @classmethod
-    def of(cls, scorer: Scorer) -> "Objective":
+    def of(cls, scorer: ScorerSettings) -> "Objective":
         """The objective a scenario's `scorer` section describes."""
         return cls(dict(scorer.objective), dict(scorer.require), scorer.ece_binning)
 
@@ -98,6 +98,17 @@ class Objective(msgspec.Struct, frozen=True):
             for name, weight, part in parts
         }
 
+    def shortfall(self, values: Mapping[str, float | None]) -> float:
+        """The largest amount, as a share of its metric's range, by which a bound is missed; 0 where all are
+        met or undefined."""
+        short = 0.0
+        for name, bound in self.require.items():
+            value = values.get(name)
+            if value is not None:
+                lower = name in METRICS and METRICS[name].better == "lower"
+                short = max(short, (value - bound if lower else bound - value) / _unit(name))
+        return short
+
     def unmet(self, values: Mapping[str, float | None]) -> dict[str, str]:
         """The thresholds that one prompt's metrics, and the objective among them, miss: in words, by metric.
 
@@ -112,6 +123,11 @@ class Objective(msgspec.Struct, frozen=True):
             elif (value > bound) if lower else (value < bound):
                 missed[name] = f"{value:.4f} is {'above' if lower else 'below'} {bound:g}"
         return missed
+
+
+def _unit(name: str) -> float:
+    """The width of a metric's range."""
+    return 4.0 if name.startswith(JUDGED) else 1.0
 
 
 def is_own(name: str) -> bool:

@@ -16,7 +16,6 @@ from .ratings import Reliability
 from .statistics import bootstrap
 
 
-
 class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
     """The multi-dimensional score of a prompt over the rows of one split.
 

@@ -1,6 +1,6 @@
 """The history of a run: every event, in order, and the output folder that holds it."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ import yaml
 from ...scenarios import Scenario
 from ...scenarios.errors import InputError
 from ..bus import Bus, Event
+from ..messages import CandidatesProposed, NotesTaken, PromptScored, RunEnded
 
 
 class _Line(msgspec.Struct):
@@ -36,22 +37,43 @@ def begun(path: Path) -> datetime | None:
         return None
 
 
+class _Job(msgspec.Struct):
+    job: int = -1
+
+
+class _Recorded(msgspec.Struct):
+    event: _Job
+
+
 class History:
     """An append-only file of numbered events. What has been appended has left the process.
 
-    A resumed run takes the same path through its call ledger, so it writes its history anew.
+    `order` are the jobs of an earlier invocation of the run in the order in which their results were taken
+    in. A resumed run takes them in the same order, its calls replayed from the call ledger, and writes its
+    history anew beside the earlier one, whose place it takes once it has come as far (or has ended).
     """
 
-    def __init__(self, file: BinaryIO | None) -> None:
+    def __init__(
+        self, file: BinaryIO | None, order: Sequence[int] = (), publish: Callable[[], None] = lambda: None
+    ):
+        self.order = tuple(order)
         self._file = file
         self._seq = 0
+        self._left = len(self.order)
+        self._publish = publish
 
     def append(self, event: Event) -> None:
         self._seq += 1
-        if self._file is not None:
-            line = msgspec.json.encode(_Line(self._seq, datetime.now(UTC), event))
-            self._file.write(line + b"\n")
-            self._file.flush()
+        if self._file is None:
+            return
+        line = msgspec.json.encode(_Line(self._seq, datetime.now(UTC), event))
+        self._file.write(line + b"\n")
+        self._file.flush()
+        if isinstance(event, CandidatesProposed | PromptScored | NotesTaken):
+            self._left -= 1
+        ended = isinstance(event, RunEnded) and event.status != "interrupted"
+        if self._left <= 0 or ended:
+            self._publish()
 
 
 @contextmanager
@@ -60,21 +82,50 @@ def open_history(path: Path | None) -> Generator[History]:
     if path is None:
         yield History(None)
         return
-    with path.open("wb") as file:
-        yield History(file)
+    draft = path.with_name(f"{path.name}.new")
+    done = False
+
+    def publish() -> None:
+        nonlocal done
+        if not done:
+            draft.replace(path)
+            done = True
+
+    with draft.open("wb") as file:
+        history = History(file, _job_order(path), publish)
+        if not history.order:
+            publish()
+        yield history
+    draft.unlink(missing_ok=True)
+
+
+def _job_order(path: Path) -> list[int]:
+    """The jobs in a history; empty where there is none. A torn last line is left out."""
+    if not path.is_file():
+        return []
+    order: list[int] = []
+    decode = msgspec.json.Decoder(_Recorded).decode
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                job = decode(line).event.job
+            except msgspec.DecodeError:
+                continue
+            if job >= 0:
+                order.append(job)
+    return order
 
 
 class Record:
-    """Appends an event to the history, then lets it change state, then tells the observers."""
+    """Appends an event to the history and publishes it to observers."""
 
     def __init__(self, history: History, bus: Bus) -> None:
+        self.order = history.order
         self._history = history
         self._bus = bus
 
-    async def __call__(self, event: Event, believe: Callable[[], None] | None = None) -> None:
+    async def __call__(self, event: Event) -> None:
         self._history.append(event)
-        if believe is not None:
-            believe()
         await self._bus.publish(event)
 
 

@@ -1,4 +1,4 @@
-"""The results of a run: `results.json`, schema 1."""
+"""The results of a run: `results.json`, schema 2."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from .history import begun
 if TYPE_CHECKING:
     import pandas
 
-SCHEMA = 1
+SCHEMA = 2
 
 Status = Literal["complete", "budget", "interrupted", "failed"]
 
@@ -52,22 +52,20 @@ class PromptEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SourcePrompt(PromptEntry, frozen=True, kw_only=True):
-    """A source prompt with its scorecards by task and model, on the split named in `split`."""
+    """A source prompt with its estimated objective and its scorecards by task and model on the search rows it
+    answered."""
 
-    split: Literal["train", "validation"]
     objective: float | None
     scores: Scores
 
     @classmethod
-    def scored(
-        cls, prompt: Prompt, *, split: Literal["train", "validation"], objective: float | None, scores: Scores
-    ) -> "SourcePrompt":
+    def scored(cls, prompt: Prompt, *, objective: float | None, scores: Scores) -> "SourcePrompt":
         entry = msgspec.structs.asdict(PromptEntry.of(prompt))
-        return cls(**entry, split=split, objective=objective, scores=scores)
+        return cls(**entry, objective=objective, scores=scores)
 
 
-class Part(msgspec.Struct, frozen=True):
-    """A prompt and its scorecard on test; what one temperature fitted on validation would do to its ECE."""
+class TestedPrompt(msgspec.Struct, frozen=True):
+    """A prompt and its scorecard on test; effect on its ECE of one temperature fitted on the search rows."""
 
     prompt: PromptEntry
     scorecard: Scorecard
@@ -78,17 +76,18 @@ class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
     """One target task and model: the original against the best prompt, on the same test rows.
 
     `gain` is best minus baseline per metric, each p also corrected over all targets of the run. `preference`
-    is the judge's between their responses, where responses are judged. `selection_bias` is the best prompt's
-    objective on validation, where it was chosen, minus its objective on test.
+    is the judge's between their responses, where responses are judged. `search` is the best prompt's
+    scorecard on the search rows that chose it, and `selection_bias` its objective there minus its objective
+    on test.
     """
 
     task: str
     model: str
-    baseline: Part
-    best: Part
+    baseline: TestedPrompt
+    best: TestedPrompt
     gain: dict[str, Gain]
     preference: Preference | None = None
-    validation: Scorecard | None
+    search: Scorecard | None
     selection_bias: float | None
     chance: Chance
 
@@ -105,7 +104,7 @@ class Transfer(msgspec.Struct, frozen=True):
 
 
 class OnFront(msgspec.Struct, frozen=True, kw_only=True):
-    """A prompt that no other finalist beats in every respect, with its merits on validation."""
+    """A prompt that no other fully scored one beats in every respect, with its merits on the search rows."""
 
     prompt: PromptEntry
     merits: Merits
@@ -115,20 +114,48 @@ class OnFront(msgspec.Struct, frozen=True, kw_only=True):
 class SearchSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One search: what it was over, how far it came, why it stopped, what it refused.
 
-    `stopped` of the `visited` prompts left their race early. `front` is the Pareto front of the finalists
-    over accuracy, IFR, calibration, output tokens and length. `notes` are the reference LLM's at the end.
+    Of `candidates` prompts, `finished` answered all `rows` search rows of each task. `calls` is what the
+    search cost of the `allotted` calls (None: no budget bounds it). `front` is the Pareto front of the
+    finished ones over accuracy, IFR, calibration, output tokens and length. `notes` are the reference LLM's
+    at the end.
     """
 
     scope: str
     stage: Literal["source", "target"]
     tasks: tuple[str, ...]
     models: tuple[str, ...]
-    visited: int
-    stopped: int = 0
+    candidates: int
+    finished: int
+    rows: int
+    calls: int
+    allotted: int | None
     reason: str
     refused: dict[str, int]
     front: tuple[OnFront, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt that entered a search from elsewhere: from the source stage or from searches of other targets.
+
+    `sources` are the scopes it came from; `objective` is its estimate in the search `scope` that tried it
+    (None: not tried), `rows` how far it rose there, and `chosen` whether the search ended with it.
+    """
+
+    prompt_id: str
+    scope: str
+    sources: tuple[str, ...]
+    objective: float | None
+    rows: int
+    chosen: bool
+
+
+class Likeness(msgspec.Struct, frozen=True, kw_only=True):
+    """Rank correlation of the `prompts` that two searches have both scored; None where they are too few."""
+
+    scopes: tuple[str, str]
+    prompts: int
+    correlation: float | None
 
 
 class Results(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,6 +172,8 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     targets: tuple[TargetResult, ...] = ()
     transfer: tuple[Transfer, ...] = ()
     searches: tuple[SearchSummary, ...] = ()
+    offers: tuple[Offer, ...] = ()
+    likeness: tuple[Likeness, ...] = ()
     problems: tuple[str, ...] = ()
     strategy: str = "transfer"
     usage: UsageReport = msgspec.field(default_factory=lambda: Meter().report())
@@ -218,9 +247,6 @@ def read(path: Path) -> Results:
     return msgspec.json.decode(path.read_bytes(), type=Results)
 
 
-if TYPE_CHECKING:
-    import pandas
-
 Row = dict[str, object]
 Role = Literal["source", "baseline", "best", "transfer"]
 
@@ -228,7 +254,7 @@ _NESTED = ("judged", "reliability", "explained", "intervals")
 
 
 def rows(results: Results) -> Iterator[Row]:
-    """Source prompts on the split they were chosen on, then every prompt that was tested.
+    """Source prompts on the search rows, then every prompt that was tested.
 
     `role` is source, baseline, best or transfer. Metrics are named as in a scorecard, judged qualities
     `judged.NAME`, the ends of intervals `METRIC_low` and `METRIC_high`; undefined metrics are None.
@@ -239,7 +265,7 @@ def rows(results: Results) -> Iterator[Row]:
     for prompt in results.source_prompts:
         for task, cards in prompt.scores.items():
             for model, card in cards.items():
-                yield _row("source", prompt, task, model, prompt.split, card)
+                yield _row("source", prompt, task, model, "search", card)
     for target in results.targets:
         base, best = target.baseline, target.best
         yield _row("baseline", base.prompt, target.task, target.model, "test", base.scorecard)
@@ -274,3 +300,6 @@ def _row(role: Role, prompt: PromptEntry, task: str, model: str, split: str, car
         **{f"{name}_low": low for name, (low, _) in card.intervals.items()},
         **{f"{name}_high": high for name, (_, high) in card.intervals.items()},
     }
+
+
+Part = TestedPrompt

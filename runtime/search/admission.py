@@ -55,17 +55,13 @@ def tokens(text: str) -> list[str]:
     return _TOKEN.findall(unicodedata.normalize("NFKC", text).casefold())
 
 
-SHARE, MOST = 20, 2
-"""Prompts at one position are nearly the same when one word in twenty, and no more than two, differ."""
-
-
-class Gate:
-    """Remembers every prompt of a search, and lets new ones in."""
+class Admission:
+    """Every prompt of a search, and the check that new ones must pass."""
 
     def __init__(self, leakage: Leakage) -> None:
         self._leakage = leakage
         self._ids: set[str] = set()
-        self._seen: list[tuple[str, Counter[str]]] = []
+        self._words: set[tuple[str, ...]] = set()
 
     def unseen(self, prompts: Iterable[Prompt]) -> list[Prompt]:
         """The prompts not seen before, each once, now remembered: for those that are given, not proposed."""
@@ -94,19 +90,16 @@ class Gate:
             return "seen before"
         if self._leakage.quotes(prompt.text):
             return "quotes held-out rows"
-        words = _words(prompt)
-        near = any(place == prompt.position and _alike(words, other) for place, other in self._seen)
-        return "nearly seen before" if near else None
+        return "near-duplicate" if _words(prompt) in self._words else None
 
     def _remember(self, prompt: Prompt) -> None:
         self._ids.add(prompt.id)
-        self._seen.append((prompt.position, _words(prompt)))
+        self._words.add(_words(prompt))
 
 
-def _words(prompt: Prompt) -> Counter[str]:
-    return Counter(tokens(prompt.text))
+def _words(prompt: Prompt) -> tuple[str, ...]:
+    """The position and the words: prompts that differ in case and punctuation alone are near-duplicates.
 
-
-def _alike(one: Counter[str], other: Counter[str]) -> bool:
-    most = min(MOST, max(one.total(), other.total()) // SHARE)
-    return (one - other).total() <= most and (other - one).total() <= most
+    A single other word can matter as much as a rewrite (Mizrahi et al. 2024), so it is no duplicate.
+    """
+    return (prompt.position, *tokens(prompt.text))

@@ -3,7 +3,7 @@
 import pytest
 
 from transfer_prompting.runtime.evaluation.ratings import Rated, means, preference, reliability
-from transfer_prompting.runtime.messages import Compare, JudgePrompt, JudgeResponses
+from transfer_prompting.runtime.messages import CompareResponses, JudgePrompt, JudgeResponses
 from transfer_prompting.runtime.prompt import Prompt
 
 from support.chat_server import Fault, Reply
@@ -51,7 +51,7 @@ async def test_a_judge_that_favours_what_is_named_first_favours_nothing_in_the_m
 async def test_a_judge_that_favours_the_first_response_prefers_neither():
     async with bench(rating(lambda name, seen: 5 if name == "a" else 1)) as (bus, _):
         pairs = tuple((exhibit(str(i), "good"), exhibit(str(i), "bad")) for i in range(6))
-        judged = await bus.ask(Compare(pairs=pairs))
+        judged = await bus.ask(CompareResponses(pairs=pairs))
     found = preference(judged.rated, "one", "other")
     assert (found.swayed, found.wins, found.losses, found.share) == (6, 0, 0, 0.5)
 
@@ -59,7 +59,7 @@ async def test_a_judge_that_favours_the_first_response_prefers_neither():
 async def test_a_judge_that_looks_at_the_responses_prefers_the_better_one_wherever_it_stands():
     async with bench(rating(lambda name, seen: 5 if seen[name] == "good" else 2)) as (bus, server):
         pairs = tuple((exhibit(str(i), "good"), exhibit(str(i), "bad")) for i in range(4))
-        judged = await bus.ask(Compare(pairs=pairs))
+        judged = await bus.ask(CompareResponses(pairs=pairs))
     assert judged.rated[0] == Rated("0", {"one": 5.0, "other": 2.0}, {"one": 5.0, "other": 2.0})
     assert preference(judged.rated, "one", "other").wins == 4
     assert {shown(body)["a"] for body in server.bodies} == {"good", "bad"}

@@ -11,7 +11,7 @@ from transfer_prompting.runtime.evaluation.objective import Objective
 from transfer_prompting.runtime.evaluation.outcomes import Failed, Graded, Outcomes, Reply
 from transfer_prompting.runtime.evaluation.own_metrics import Own
 from transfer_prompting.runtime.evaluation.ratings import Preference
-from transfer_prompting.runtime.messages import Answer, Answered, Exhibit, Scored
+from transfer_prompting.runtime.messages import Answer, Answered, JudgedResponse, Scored
 from transfer_prompting.runtime.prompt import Prompt
 from transfer_prompting.runtime.tasks.answers import answer_space
 from transfer_prompting.runtime.tasks.example import Example, Splits
@@ -151,7 +151,7 @@ async def test_bounds_are_met_by_the_mean_rating():
 async def test_equal_responses_are_tied_without_being_asked_about():
     seen: list[str] = []
 
-    def judge(shown: Exhibit) -> float:
+    def judge(shown: JudgedResponse) -> float:
         seen.append(shown.example)
         return 5.0 if "fine" in shown.response else 1.0
 
@@ -195,9 +195,9 @@ async def test_a_judged_answer_without_a_usable_rating_is_failed_and_an_empty_on
 
 
 async def test_the_judge_sees_the_row_alone_and_all_that_was_asked():
-    seen: list[Exhibit] = []
+    seen: list[JudgedResponse] = []
 
-    def judge(shown: Exhibit) -> float:
+    def judge(shown: JudgedResponse) -> float:
         seen.append(shown)
         return 3.0
 

@@ -9,7 +9,7 @@ from transfer_prompting.agents.reference.strategies import STRATEGIES, Strategy
 from transfer_prompting.runtime.bus import InProcessBus
 from transfer_prompting.runtime.errors import BudgetReached, ServerFault
 from transfer_prompting.runtime.llm.chat import ChatRequest
-from transfer_prompting.runtime.messages import Brief, Exemplar, Failure, Past, Propose
+from transfer_prompting.runtime.messages import TaskSummary, Exemplar, Failure, ScoredPrompt, Propose
 from transfer_prompting.runtime.prompt import POSITIONS, Prompt
 
 from support.clients import FunctionClient
@@ -45,8 +45,8 @@ def propose(count: int = 4, step: int = 1, key: str = "source") -> Propose:
         steps=4,
         count=count,
         key=key,
-        briefs=(Brief("facts", "Answer questions about things.", "one of: yes, no", exemplars),),
-        history=(Past(WEAK, 31), Past(STRONG, 64, failures=(FAILURE,))),
+        briefs=(TaskSummary("facts", "Answer questions about things.", "one of: yes, no", exemplars),),
+        history=(ScoredPrompt(WEAK, 31), ScoredPrompt(STRONG, 64, failures=(FAILURE,))),
     )
 
 
@@ -110,7 +110,7 @@ async def test_a_moved_prompt_keeps_its_words_and_changes_its_position():
 async def test_an_exemplified_prompt_shows_train_exemplars_once_however_often_it_is_applied():
     reference = agent(numbered(), writing("exemplify"))
     (first,) = (await reference.propose(propose(count=1))).prompts
-    again = replace(propose(count=1, step=2), history=(Past(first, 80),))
+    again = replace(propose(count=1, step=2), history=(ScoredPrompt(first, 80),))
     proposed = await reference.propose(again)
     assert all(prompt.text.count("Examples:") == 1 for prompt in (first, *proposed.prompts))
 

@@ -14,10 +14,10 @@ from transfer_prompting.runtime.errors import EndpointError
 from transfer_prompting.runtime.llm.stack import SpendingNow
 from transfer_prompting.runtime.messages import (
     PromptScored,
-    PromptsKept,
+    SearchEnded,
     RunEnded,
     RunStarted,
-    StageStarted,
+    SearchStarted,
     StepEnded,
     TargetTested,
 )
@@ -61,18 +61,18 @@ async def test_stages_follow_one_another_and_the_test_comes_last(tmp_path: Path)
     async with simulated(tmp_path) as (scenario, _, _), Team(scenario) as team:
         team.bus.subscribe(Event, seen.append)
         await team.run()
-    kinds = (RunStarted, StageStarted, PromptsKept, TargetTested, RunEnded)
+    kinds = (RunStarted, SearchStarted, SearchEnded, TargetTested, RunEnded)
     order = [type(event).__name__ for event in seen if isinstance(event, kinds)]
     assert order == [
         "RunStarted",
-        "StageStarted",
-        "PromptsKept",
-        "StageStarted",
-        "PromptsKept",
+        "SearchStarted",
+        "SearchEnded",
+        "SearchStarted",
+        "SearchEnded",
         *["TargetTested"] * 3,
         "RunEnded",
     ]
-    stages = [event.stage for event in seen if isinstance(event, StageStarted)]
+    stages = [event.stage for event in seen if isinstance(event, SearchStarted)]
     assert stages == ["source", "target"]
 
 
@@ -81,11 +81,11 @@ async def test_test_rows_are_never_asked_before_everything_is_chosen(tmp_path: P
     async with simulated(tmp_path) as (scenario, world, _), Team(scenario) as team:
         held_out = {row.question for row in team.prepared()["tickets"].splits.test}
 
-        def note(event: PromptsKept) -> None:
+        def note(event: SearchEnded) -> None:
             if event.stage == "target":
                 asked_before.extend(world.asked)
 
-        team.bus.subscribe(PromptsKept, note)
+        team.bus.subscribe(SearchEnded, note)
         await team.run()
     assert asked_before
     early = {f"Item {number} of {task}" for _, task, number in asked_before}
@@ -320,7 +320,7 @@ async def test_a_cancelled_run_keeps_what_it_has(tmp_path: Path):
     async with simulated(tmp_path) as (scenario, _, _):
         with anyio.CancelScope() as scope:
             async with Team(scenario, out=out) as team:
-                team.bus.subscribe(StageStarted, lambda e: scope.cancel() if e.stage == "target" else None)
+                team.bus.subscribe(SearchStarted, lambda e: scope.cancel() if e.stage == "target" else None)
                 await team.run()
     results = read(out / "results.json")
     assert results.status == "interrupted"

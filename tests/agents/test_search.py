@@ -13,8 +13,8 @@ from transfer_prompting.runtime.messages import (
     NotesTaken,
     ProblemMet,
     PromptScored,
-    PromptsProposed,
-    StageStarted,
+    CandidatesProposed,
+    SearchStarted,
 )
 from transfer_prompting.runtime.record.results import Results
 from transfer_prompting.scenarios import Scenario, load
@@ -151,7 +151,7 @@ async def test_overlapping_steps_take_the_same_path_whatever_is_slow(tmp_path: P
             reference = {"model": "writer", "candidates_per_step": 4, "overlap": True}
             scenario = load(write_scenario(tmp_path, scenario_data(server.base_url, reference=reference)))
             _, seen = await watched(scenario)
-        kinds = (PromptScored, PromptsProposed, NotesTaken)
+        kinds = (PromptScored, CandidatesProposed, NotesTaken)
         told = [event for event in seen if isinstance(event, kinds)]
         paths.append([(type(event).__name__, repr(_timeless(event))) for event in told])
     assert paths[0] == paths[1]
@@ -239,7 +239,7 @@ async def test_the_source_stage_is_left_out_when_it_has_no_tasks(tmp_path: Path)
     stages["source"] = {"tasks": [], "seed_prompts": ["Decide."]}
     async with simulated(tmp_path, stages=stages) as (scenario, _, _):
         results, seen = await watched(scenario)
-    assert [event.stage for event in seen if isinstance(event, StageStarted)] == ["target"]
+    assert [event.stage for event in seen if isinstance(event, SearchStarted)] == ["target"]
     assert results.source_prompts == ()
     assert results.targets[0].gain["objective"].difference > 0
 

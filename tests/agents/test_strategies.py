@@ -13,14 +13,14 @@ from transfer_prompting.agents.reference.strategies import STRATEGIES, Strategy
 from transfer_prompting.agents.team import Team
 from transfer_prompting.runtime.bus import Event, InProcessBus
 from transfer_prompting.runtime.messages import (
-    Brief,
-    Credit,
+    TaskSummary,
+    OperatorRecord,
     Exemplar,
     Failure,
-    Past,
+    ScoredPrompt,
     Propose,
     Reflect,
-    StageStarted,
+    SearchStarted,
 )
 from transfer_prompting.runtime.prompt import POSITIONS, Prompt
 from transfer_prompting.runtime.record.results import Results
@@ -32,10 +32,10 @@ from support.runs import simulated
 
 FAILURE = Failure("facts", "Is rain dry?", "Maybe.", "no", "answer")
 HISTORY = tuple(
-    Past(Prompt(text=f"Prompt number {i}."), score, lead=lead, failures=(FAILURE,) if i == 1 else ())
+    ScoredPrompt(Prompt(text=f"Prompt number {i}."), score, lead=lead, failures=(FAILURE,) if i == 1 else ())
     for i, (score, lead) in enumerate([(20, 0.1), (40, 0.9), (60, 0.0), (80, 0.0)])
 )
-BRIEF = Brief("facts", "Answer questions.", "one of: yes, no", (Exemplar("Is ice cold?", "yes"),))
+BRIEF = TaskSummary("facts", "Answer questions.", "one of: yes, no", (Exemplar("Is ice cold?", "yes"),))
 
 
 def request(**changes: object) -> Propose:
@@ -120,7 +120,7 @@ async def test_ask_shows_no_history():
 
 async def test_operators_take_turns_first_and_then_the_successful_ones_come_oftener():
     operators = ("rephrase", "specify", "shorten")
-    credit = (("rephrase", Credit(20, 18)), ("specify", Credit(20, 1)), ("shorten", Credit(20, 1)))
+    credit = (("rephrase", OperatorRecord(20, 18)), ("specify", OperatorRecord(20, 1)), ("shorten", OperatorRecord(20, 1)))
     client = fresh()
     writer = reference(client, STRATEGIES["transfer"], writing(operators))
     first = await writer.propose(request(count=3))
@@ -199,7 +199,7 @@ async def test_only_transfer_takes_the_source_stage(tmp_path: Path, strategy: St
     stages: list[str] = []
 
     def note(event: Event) -> None:
-        if isinstance(event, StageStarted):
+        if isinstance(event, SearchStarted):
             stages.append(event.stage)
 
     async with simulated(tmp_path, strategy=strategy) as (scenario, _, _):

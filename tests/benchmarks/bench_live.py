@@ -19,7 +19,7 @@ import anyio
 
 from transfer_prompting.agents.team import Team
 from transfer_prompting.runtime.bus import Event
-from transfer_prompting.runtime.messages import ProblemMet, RunStarted, StageStarted
+from transfer_prompting.runtime.messages import ProblemMet, RunStarted, SearchStarted
 from transfer_prompting.runtime.report.live import Feed, serve
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -73,7 +73,7 @@ async def news_ages(folder: Path) -> list[float]:
     """Milliseconds from an event to its text in the page, some times over."""
     feed = Feed(folder)
     feed.take(RunStarted("a run", 1, {"tickets": (20, 20, 40)}, ("small",)))
-    feed.take(StageStarted("source", "source", ("tickets",), ("small",), 3))
+    feed.take(SearchStarted("source", "source", ("tickets",), ("small",), 3))
     ages: list[float] = []
     async with serve(feed) as url, browser() as chromium, opened(chromium, url) as seen:
         for number in range(EVENTS):

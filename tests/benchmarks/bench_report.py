@@ -26,7 +26,7 @@ from transfer_prompting.runtime.evaluation.objective import Objective
 from transfer_prompting.runtime.evaluation.outcomes import Graded, Outcomes
 from transfer_prompting.runtime.evaluation.scorecard import Chance, Scorecard, evaluate
 from transfer_prompting.runtime.evaluation.statistics import gains
-from transfer_prompting.runtime.messages import PromptScored, RunEnded, RunStarted, StageStarted
+from transfer_prompting.runtime.messages import PromptScored, RunEnded, RunStarted, SearchStarted
 from transfer_prompting.runtime.prompt import Prompt
 from transfer_prompting.runtime.record.history import open_history
 from transfer_prompting.runtime.record.responses import open_responses
@@ -133,7 +133,7 @@ def events(
 ) -> Iterator[Event]:
     """The search behind it: ten steps of five prompts, scored on every task with every model."""
     yield RunStarted("large", 1, dict.fromkeys(tasks, (ROWS, ROWS, ROWS)), tuple(models))
-    yield StageStarted("source", "source", tuple(tasks), tuple(models), 10)
+    yield SearchStarted("source", "source", tuple(tasks), tuple(models), 10)
     for number, prompt in enumerate(made):
         scores = {task: {model: cards[number, task, model] for model in models} for task in tasks}
         values = [card.objective or 0.0 for one in scores.values() for card in one.values()]

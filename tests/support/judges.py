@@ -13,7 +13,7 @@ from transfer_prompting.agents.judge.rubrics import Judging
 from transfer_prompting.agents.target import Sampling
 from transfer_prompting.runtime.bus import EncodingBus
 from transfer_prompting.runtime.llm.http.aiohttp_client import AiohttpClient
-from transfer_prompting.runtime.messages import Exhibit
+from transfer_prompting.runtime.messages import JudgedResponse
 
 from support.chat_server import Behaviour, ChatServer, chat_server
 
@@ -47,9 +47,9 @@ def shown(body: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def exhibit(example: str, response: str, reference: str = "") -> Exhibit:
+def exhibit(example: str, response: str, reference: str = "") -> JudgedResponse:
     row = f"Question {example}?"
-    return Exhibit(
+    return JudgedResponse(
         example=example, row=row, asked=f"Answer.\n\n{row}", response=response, reference=reference
     )
 

@@ -14,7 +14,7 @@ from transfer_prompting.runtime.bus import EncodingBus
 from transfer_prompting.runtime.evaluation.objective import Objective
 from transfer_prompting.runtime.evaluation.outcomes import Failed, Reply
 from transfer_prompting.runtime.evaluation.ratings import Rated
-from transfer_prompting.runtime.messages import Answer, Answered, Exhibit, Judged, JudgeResponses
+from transfer_prompting.runtime.messages import Answer, Answered, JudgedResponse, Judged, JudgeResponses
 from transfer_prompting.runtime.prompt import Prompt
 from transfer_prompting.runtime.record.history import History, Record
 from transfer_prompting.runtime.tasks.answers import answer_space
@@ -29,11 +29,11 @@ Target = Callable[[Prompt, Question], Reply | Failed]
 
 Answering = Callable[[Answer], Awaitable[Answered]]
 
-Judge = Callable[[Exhibit], float | None]
+Judge = Callable[[JudgedResponse], float | None]
 """A rating from 1 to 5, or none that is usable."""
 
 
-def fair(shown: Exhibit) -> float:
+def fair(shown: JudgedResponse) -> float:
     return 3.0
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import anyio
 
-from ....scenarios.stages import Budget as Caps
+from ....scenarios.stages import BudgetSettings as Caps
 from .._attempts import Attempts
 
 Cap = Literal["calls", "tokens", "usd", "minutes"]

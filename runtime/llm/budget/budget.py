@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 import msgspec
 
-from ....scenarios.stages import Budget as Caps
+from ....scenarios.stages import BudgetSettings as Caps
 from ...errors import BudgetReached
 from .._attempts import CURRENT
 from ..chat import ChatRequest
@@ -50,6 +50,11 @@ class Budget:
         """
         self._path.hold(held)
         self._paid.hold(held)
+
+    def reserve(self, calls: int) -> None:
+        """Keep so many calls for the final test, and of tokens, dollars and minutes what they cost on
+        average."""
+        self.hold(Held(calls))
 
     def release(self) -> None:
         """Give back what was held."""

@@ -39,7 +39,7 @@ class RunStarted(msgspec.Struct, frozen=True, tag=True):
     targets: tuple[str, ...] = ()
 
 
-class StageStarted(msgspec.Struct, frozen=True, tag=True):
+class SearchStarted(msgspec.Struct, frozen=True, tag=True):
     stage: Literal["source", "target"]
     scope: str
     tasks: tuple[str, ...]
@@ -47,7 +47,7 @@ class StageStarted(msgspec.Struct, frozen=True, tag=True):
     steps: int
 
 
-class PromptsProposed(msgspec.Struct, frozen=True, tag=True):
+class CandidatesProposed(msgspec.Struct, frozen=True, tag=True):
     scope: str
     step: int
     prompts: tuple[Prompt, ...]
@@ -84,7 +84,7 @@ class StepEnded(msgspec.Struct, frozen=True, tag=True):
     cost: Cost | None = None
 
 
-class PromptsKept(msgspec.Struct, frozen=True, tag=True):
+class SearchEnded(msgspec.Struct, frozen=True, tag=True):
     scope: str
     prompts: tuple[Prompt, ...]
     reason: str = ""
@@ -116,12 +116,12 @@ class BatchAnswered(msgspec.Struct, frozen=True, tag=True):
 
 Told = (
     RunStarted
-    | StageStarted
-    | PromptsProposed
+    | SearchStarted
+    | CandidatesProposed
     | NotesTaken
     | PromptScored
     | StepEnded
-    | PromptsKept
+    | SearchEnded
     | TargetTested
     | ProblemMet
     | RunEnded
@@ -192,14 +192,14 @@ class Scoring(NamedTuple):
     stopped: bool
 
 
-SearchEvent = PromptsProposed | NotesTaken | PromptScored | StepEnded | PromptsKept | StageStarted
+SearchEvent = CandidatesProposed | NotesTaken | PromptScored | StepEnded | SearchEnded | SearchStarted
 
 
 @dataclass
 class SearchStory:
     """One search as it is known by now."""
 
-    began: StageStarted
+    began: SearchStarted
     steps: dict[int, Step] = field(default_factory=dict)
     scored: list[Scoring] = field(default_factory=list)
     notes: tuple[str, ...] = ()
@@ -277,14 +277,14 @@ class Story:
                 self._search(event)
 
     def _search(self, event: SearchEvent) -> None:
-        if isinstance(event, StageStarted):
+        if isinstance(event, SearchStarted):
             self.searches[event.scope] = SearchStory(event)
             return
         search = self.searches.get(event.scope)
         if search is None:
             return
         match event:
-            case PromptsProposed():
+            case CandidatesProposed():
                 self._proposed(search, event)
             case NotesTaken():
                 search.notes = event.notes
@@ -295,12 +295,12 @@ class Story:
                 step.objective, step.cost = event.objective, event.cost
                 search.objective = event.objective
                 search.best = next(iter(self.prompts.find([event.best])), search.best)
-            case PromptsKept():
+            case SearchEnded():
                 search.reason = event.reason
                 if event.prompts:
                     search.best = self.prompts.place(event.prompts[0])
 
-    def _proposed(self, search: SearchStory, event: PromptsProposed) -> None:
+    def _proposed(self, search: SearchStory, event: CandidatesProposed) -> None:
         step = search.step(event.step)
         step.candidates += len(event.prompts)
         step.refused += sum(event.refused.values())

@@ -19,7 +19,7 @@ from transfer_prompting.runtime.messages import (
     ProblemMet,
     PromptScored,
     RunStarted,
-    StageStarted,
+    SearchStarted,
     StepEnded,
 )
 from transfer_prompting.runtime.prompt import Prompt
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.timeout(SECONDS)
 
 BEGINNING: tuple[Event, ...] = (
     RunStarted("a run", 1, {"tickets": (20, 20, 40)}, ("small",)),
-    StageStarted("source", "source", ("tickets",), ("small",), 3),
+    SearchStarted("source", "source", ("tickets",), ("small",), 3),
 )
 FIRST = Prompt(text="Decide.")
 

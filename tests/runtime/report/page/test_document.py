@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from transfer_prompting.agents.team import Team
-from transfer_prompting.runtime.messages import StageStarted
+from transfer_prompting.runtime.messages import SearchStarted
 from transfer_prompting.runtime.record.results import read
 from transfer_prompting.runtime.report.page import write_page
 from transfer_prompting.runtime.report.page.build import view_of
@@ -121,7 +121,7 @@ async def test_a_run_that_was_interrupted_reports_what_it_has(tmp_path: Path):
     async with simulated(tmp_path) as (scenario, _, _):
         with anyio.CancelScope() as scope:
             async with Team(scenario, out=out) as team:
-                team.bus.subscribe(StageStarted, lambda e: scope.cancel() if e.stage == "target" else None)
+                team.bus.subscribe(SearchStarted, lambda e: scope.cancel() if e.stage == "target" else None)
                 await team.run()
     shown, blocks = view_of(out)
     assert "interrupted" in shown.words

@@ -72,8 +72,8 @@ def test_a_step_counts_what_it_asked_for_and_what_was_refused():
     card = Scorecard(n=18, failed=2, objective=0.5)
     scores = {"tickets": {"small": card, "large": card}}
     for event in (
-        messages.StageStarted("source", "source", ("tickets",), ("small", "large"), 1),
-        messages.PromptsProposed("source", 1, (Prompt(text="Decide."),), {"too long": 2, "seen before": 1}),
+        messages.SearchStarted("source", "source", ("tickets",), ("small", "large"), 1),
+        messages.CandidatesProposed("source", 1, (Prompt(text="Decide."),), {"too long": 2, "seen before": 1}),
         messages.PromptScored("source", 1, "train", Prompt(text="Decide."), 0.5, scores),
         messages.PromptScored("source", 1, "validation", Prompt(text="Decide."), 0.4, scores),
     ):
