@@ -75,7 +75,7 @@ class Scenario(Strict):
     deterministic: bool = Field(
         default=False,
         description="Take results in the order in which work was issued: equal seeds then give equal results "
-        "whatever the latency, at the price of waiting. Default: as they arrive, in an order that is recorded.",
+        "whatever the latency, at the price of waiting. Default: as they arrive, in a recorded order.",
     )
     compare: ComparisonSettings | None = Field(
         default=None,

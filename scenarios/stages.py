@@ -234,7 +234,7 @@ class SourceStageSettings(StageSettings):
     )
     keep: PositiveInt = Field(default=4, description="Source prompts carried over to the target stage.")
     share: float = Field(
-        default=0.1, gt=0, lt=1, description="Most of the search budget that the source stage may take."
+        default=0.05, gt=0, lt=1, description="Most of the search budget that the source stage may take."
     )
     seed_prompts: list[str] = Field(
         min_length=1, description="The original prompts.", examples=[["Which label fits this text?"]]
@@ -261,7 +261,7 @@ class TargetStageSettings(StageSettings):
     )
     offers: bool = Field(
         default=True,
-        description="Searches of several targets offer each other prompts that do well on at least two.",
+        description="Searches of several targets learn from each other and offer each other good prompts.",
     )
 
 

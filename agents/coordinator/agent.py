@@ -29,7 +29,7 @@ from ..reference.strategies import Strategy
 from .allotment import Allotment, Amount
 from .evaluator import Evaluator
 from .final_test import FinalTest, TestPlan
-from .offers import Offers, likeness, offers_made
+from .offers import Exchange, likeness, offers_made
 from .plan import CallCounts, Plan, original, originals, source_plan, target_plans, tested_beside
 from .scheduler import Scheduler
 from .search import Search
@@ -162,17 +162,17 @@ class Coordinator:
             for search in searches:
                 for choice in source.kept:
                     search.offer(choice.prompt, ["source"])
-        offers = Offers() if self._scenario.stages.target.offers and len(searches) > 1 else None
-        await self._run(searches, allotment, offers)
+        shares = self._scenario.stages.target.offers and len(searches) > 1
+        await self._run(searches, allotment, Exchange(searches) if shares else None)
         return searches
 
     async def _run(
-        self, searches: Sequence[Search], allotment: Allotment, offers: Offers | None = None
+        self, searches: Sequence[Search], allotment: Allotment, exchange: Exchange | None = None
     ) -> None:
         left = allotment.calls_left
         for search in searches:
             await self._record(search.started(None if left is None else left // len(searches)))
-        await self._scheduler.run(searches, allotment, offers)
+        await self._scheduler.run(searches, allotment, exchange)
         for search in searches:
             await self._report_unmeasured(search)
             await self._record(search.ended(self._cost()))

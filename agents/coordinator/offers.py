@@ -1,56 +1,50 @@
-"""Offers: prompts that did well in searches of several targets enter the others.
-
-One that rose for a single target carries no further than any other prompt (measured on published accuracies
-of prompts, Mizrahi et al. 2024); one that rose for two does where the targets are alike. An offered prompt
-enters like a new candidate: a good one rises, any other costs one block of rows.
-"""
+"""Offers between searches: what one search found out about a prompt, the others expect of it."""
 
 from collections.abc import Sequence
 
 from scipy.stats import spearmanr
 
-from ...runtime.prompt import Prompt
 from ...runtime.record.results import Likeness, Offer
+from ...runtime.search.siblings import correlation, expected, offers
 from .search import Search
 
-RISEN_ROWS = 16
-"""Rows a prompt must have answered before it counts as risen."""
-
-RISEN_SHARE = 0.25
-"""It must be among so large a share of the best of its search."""
-
-SCOPES = 2
-"""Searches in which a prompt must have risen."""
+SHARE_EVERY = 16
+"""Results taken in between two exchanges."""
 
 FEWEST = 5
 """Prompts that two searches must share before their likeness is stated."""
 
 
-class Offers:
-    """The prompts that rose, by the searches in which they did."""
+class Exchange:
+    """Searches of several targets that tell each other what they measured; see `runtime.search.siblings`."""
 
-    def __init__(self) -> None:
-        self._risen: dict[str, set[str]] = {}
-        self._prompts: dict[str, Prompt] = {}
+    def __init__(self, searches: Sequence[Search]) -> None:
+        self._searches = searches
+        self._taken = 0
 
-    def after(self, search: Search, number: int, searches: Sequence[Search]) -> None:
-        """A prompt of a search has answered further rows."""
-        if not search.has_risen(number, RISEN_ROWS, RISEN_SHARE):
+    def result_taken(self) -> None:
+        """One more result is in; now and then all searches learn from all others."""
+        self._taken += 1
+        if self._taken % SHARE_EVERY:
             return
-        prompt = search.prompts[number]
-        scopes = self._risen.setdefault(prompt.id, set())
-        scopes.add(search.plan.scope)
-        if len(scopes) == SCOPES:
-            for other in searches:
-                if other.plan.scope not in scopes:
-                    other.offer(prompt, sorted(scopes))
+        searches = self._searches
+        found = [search.evidence() for search in searches]
+        correlated = correlation(found)
+        prompts = {prompt.id: prompt for search in searches for prompt in search.prompts}
+        for i, search in enumerate(searches):
+            for prompt in search.prompts:
+                search.expect(prompt.id, expected(prompt.id, i, found, correlated))
+            known = frozenset(prompt.id for prompt in search.prompts)
+            for key in offers(i, found, known, correlated):
+                sources = [other.plan.scope for j, other in enumerate(searches) if j != i and key in found[j]]
+                search.offer(prompts[str(key)], sources, lean=expected(key, i, found, correlated))
 
 
 def offers_made(searches: Sequence[Search]) -> tuple[Offer, ...]:
     """Every prompt that entered a search from elsewhere, and what became of it there."""
     made: list[Offer] = []
     for search in searches:
-        leader = search.kept[0].prompt.id if search.kept else ""
+        kept = search.kept
         for prompt_id, sources in sorted(search.offered.items()):
             objective, rows = search.standing(prompt_id)
             made.append(
@@ -60,7 +54,7 @@ def offers_made(searches: Sequence[Search]) -> tuple[Offer, ...]:
                     sources=tuple(sorted(sources)),
                     objective=objective,
                     rows=rows,
-                    chosen=prompt_id == leader,
+                    chosen=bool(kept) and kept[0].prompt.id == prompt_id,
                 )
             )
     return tuple(made)
@@ -73,15 +67,10 @@ def likeness(searches: Sequence[Search]) -> tuple[Likeness, ...]:
     for i, one in enumerate(searches):
         for j in range(i + 1, len(searches)):
             shared = sorted(values[i].keys() & values[j].keys())
-            correlation = None
+            rho = None
             if len(shared) >= FEWEST:
-                rho = spearmanr([values[i][id] for id in shared], [values[j][id] for id in shared]).statistic
-                correlation = None if rho != rho else float(rho)
-            found.append(
-                Likeness(
-                    scopes=(one.plan.scope, searches[j].plan.scope),
-                    prompts=len(shared),
-                    correlation=correlation,
-                )
-            )
+                ranks = spearmanr([values[i][id] for id in shared], [values[j][id] for id in shared])
+                rho = None if ranks.statistic != ranks.statistic else float(ranks.statistic)
+            scopes = (one.plan.scope, searches[j].plan.scope)
+            found.append(Likeness(scopes=scopes, prompts=len(shared), correlation=rho))
     return tuple(found)

@@ -32,12 +32,15 @@ from ...runtime.record.history import Record
 from ...scenarios import Scenario
 from .allotment import Allotment, Amount, priced
 from .evaluator import Evaluation, Evaluator
-from .offers import Offers
+from .offers import Exchange
 from .plan import CallCounts
 from .search import Block, Search, Work
 
 SURPLUS = 1.5
 """Rows in flight over those that the endpoints' concurrency takes, so that no slot waits for a decision."""
+
+DECISIONS = 24
+"""A small budget is spent in so many steps at least, whatever the endpoints could take at once."""
 
 CHARACTERS_PER_TOKEN = 3.5
 FIRST_ANSWER_TOKENS = 16
@@ -87,25 +90,29 @@ class Scheduler:
         self._row_cost: dict[str, Amount] = {}
 
     async def run(
-        self, searches: Sequence[Search], allotment: Allotment, offers: Offers | None = None
+        self, searches: Sequence[Search], allotment: Allotment, exchange: Exchange | None = None
     ) -> None:
         """Run the searches to their end. Raises what a host's own function raised."""
         self._allotment = allotment
-        window = self._window(searches)
+        window = self._window(searches, allotment)
         async with ungrouped(), anyio.create_task_group() as tasks:
             while True:
                 self._issue(tasks, searches, allotment, window)
                 if not self._in_flight:
                     break
                 job, result = await self._next()
-                await self._take(job, result, searches, allotment, offers)
+                await self._take(job, result, searches, allotment, exchange)
 
-    def _window(self, searches: Sequence[Search]) -> int:
+    def _window(self, searches: Sequence[Search], allotment: Allotment) -> int:
+        """Rows in flight: enough to fill the endpoints' slots, few enough that decisions see what came in."""
         models = {model for search in searches for model in search.plan.answerers}
         places = {
             self._place(model): self._scenario.endpoint_of(model).limits.concurrency for model in models
         }
-        return math.ceil(SURPLUS * sum(places.values()))
+        slots = math.ceil(SURPLUS * sum(places.values()))
+        least = sum(2 * search.plan.block for search in searches)
+        rows = sum(allotment.times(self._row(search)) for search in searches) / len(searches)
+        return slots if math.isinf(rows) else min(slots, max(least, int(rows / DECISIONS)))
 
     def _place(self, model: str) -> tuple[str, str]:
         spec = self._scenario.models[model]
@@ -207,7 +214,7 @@ class Scheduler:
         result: Result,
         searches: Sequence[Search],
         allotment: Allotment,
-        offers: Offers | None,
+        exchange: Exchange | None,
     ) -> None:
         search = job.search
         if isinstance(result, BudgetReached):
@@ -220,8 +227,8 @@ class Scheduler:
             case Block() as block, Evaluation() as evaluation:
                 self._settle(job, self._answer_cost(evaluation), allotment)
                 await self._take_block(job, block, evaluation)
-                if offers is not None:
-                    offers.after(search, block.number, searches)
+                if exchange is not None:
+                    exchange.result_taken()
             case Propose(), Proposed() as proposed:
                 cost = self._written_cost(proposed)
                 self._settle(job, cost, allotment)

@@ -26,6 +26,7 @@ from ...runtime.search.admission import Admission, Leakage
 from ...runtime.search.candidates import Merits, Scores, front
 from ...runtime.search.race import Race
 from ...runtime.search.rows import Place, arrange, row_score
+from ...runtime.search.siblings import Evidence
 from ...runtime.tasks.example import Example
 from ...runtime.tasks.task import Task
 from .allotment import Amount
@@ -38,6 +39,12 @@ AHEAD = 4
 
 ROWS_PER_CANDIDATE = 4
 """Rows answered for every candidate proposed at least; more where writing one costs more than rows do."""
+
+PATIENCE = 0.5
+"""While candidates are being written, rows worth less than this share of a new candidate's wait."""
+
+UPFRONT = 1 / 40
+"""Candidates that may be asked for at once in the beginning, as a share of the rows of the search."""
 
 BARREN = 12
 """Replies in a row without a new candidate after which no more are asked for."""
@@ -177,7 +184,10 @@ class Search:
     def _block(self, left: float) -> Block | None:
         most = len(self._places) if math.isinf(left) else int(left)
         size = len(self._places) if self.plan.full else self.plan.block
-        found = self.race.next(most, block=size, without=self._excluded())
+        waits = self._writing and not self.race.untried()
+        found = self.race.next(
+            most, block=size, without=self._excluded(), patience=PATIENCE if waits else 0.0
+        )
         if found is None:
             if not self._writing and not self._in_flight():
                 self.reason = "every candidate has answered every row"
@@ -201,8 +211,10 @@ class Search:
         per_reply = max(1.0, self._proposed / max(1, self._proposals - self._writing))
         coming = len(self.race.untried()) + self._writing * per_reply
         price = self._price(row) / per_reply
-        most = AHEAD + self._rows_asked() / max(ROWS_PER_CANDIDATE, 2 * price)
-        ahead = max(AHEAD, window // (2 * plan.block))
+        asked = self._rows_asked()
+        upfront = AHEAD if math.isinf(left) else max(AHEAD, UPFRONT * (asked + left))
+        most = upfront + asked / max(ROWS_PER_CANDIDATE, 2 * price)
+        ahead = AHEAD + window // plan.block
         return coming < ahead and self._proposed + self._writing * per_reply < most and left > plan.block
 
     def _price(self, row: Amount) -> float:
@@ -306,13 +318,26 @@ class Search:
         if cost.calls:
             self._written = self._written * 0.8 + cost * 0.2 if self._written.usd else cost
 
-    def offer(self, prompt: Prompt, scopes: Sequence[str], shift: float = 0.0) -> bool:
-        """Let a prompt from other searches enter; False when it is here already."""
+    def offer(self, prompt: Prompt, scopes: Sequence[str], *, lean: float | None = None) -> bool:
+        """Let a prompt from other searches enter; False when it is here already.
+
+        With `lean` (standard deviations above the mean that others expect) it is tried only while it is worth
+        no less than a new candidate.
+        """
         if self.reason or not self._admission.unseen([prompt]):
             return False
         self.offered[prompt.id] = set(scopes)
-        self._add(prompt, shift)
+        self.prompts.append(prompt)
+        self.race.add(lean=lean or 0.0, offered=lean is not None)
         return True
+
+    def expect(self, prompt_id: str, lean: float) -> None:
+        """Other searches expect this much of a prompt of this one."""
+        self.race.expect(self._number(prompt_id), lean)
+
+    def evidence(self) -> dict[str, Evidence]:
+        """What the answers say of each prompt, by id."""
+        return {self.prompts[number].id: one for number, one in self.race.evidence().items()}
 
     def stop(self, reason: str, *, exhausted: bool = False, failed: bool = False) -> None:
         """Take no further work."""
@@ -340,7 +365,7 @@ class Search:
 
     def standing(self, prompt_id: str) -> tuple[float | None, int]:
         """The estimated objective of a prompt and the rows it answered; (None, 0) where it was not tried."""
-        number = next(i for i, prompt in enumerate(self.prompts) if prompt.id == prompt_id)
+        number = self._number(prompt_id)
         if number not in self._evaluations:
             return None, 0
         return self.estimate(number)[0], int(self.race.answered[number].sum())
@@ -349,13 +374,6 @@ class Search:
         """The expected row score of every prompt that answered any row, by id."""
         values = self.race.expected(fit=False)
         return {self.prompts[number].id: float(values[number]) for number in self._evaluations}
-
-    def has_risen(self, number: int, rows: int, share: float) -> bool:
-        """Whether a prompt answered so many rows and is among so large a share of the best."""
-        if int(self.race.answered[number].sum()) < min(rows, len(self._places)):
-            return False
-        ranking = self.race.ranking(fit=False)
-        return number in ranking[: max(1, round(share * len(ranking)))]
 
     def passes_rung(self, rows: int, fresh: int) -> bool:
         """Whether the latest `fresh` of so many answered rows brought a prompt to a rung."""
@@ -402,20 +420,21 @@ class Search:
 
     def _plainer(self, number: int) -> int | None:
         """The same words without examples, unless the examples make a prompt clearly better: they cost tokens
-        in every call."""
+        in every call. On the rows that both have answered, which tells them apart best."""
         prompt = self.prompts[number]
         if prompt.origin != "exemplify":
             return None
         parent = next((i for i, other in enumerate(self.prompts) if other.id == prompt.parents[0]), None)
         if parent is None or parent not in self._evaluations:
             return None
-        (ability, doubt), (other, others_doubt) = self.race.ability(number), self.race.ability(parent)
-        clear = ability - other > math.sqrt(doubt + others_doubt)
-        return None if clear else parent
+        return None if self.race.clearly_better(number, parent) else parent
 
-    def _add(self, prompt: Prompt, shift: float = 0.0) -> None:
+    def _number(self, prompt_id: str) -> int:
+        return next(i for i, prompt in enumerate(self.prompts) if prompt.id == prompt_id)
+
+    def _add(self, prompt: Prompt) -> None:
         self.prompts.append(prompt)
-        self.race.add(shift=shift)
+        self.race.add()
 
     def _row_scores(self, block: Block, evaluation: Evaluation) -> list[float]:
         judging, objective = self._evaluator.judging, self._evaluator.objective

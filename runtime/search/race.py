@@ -13,11 +13,14 @@ prompt answers those first that say most about it.
 Pure: no I/O, no clock, no randomness; equal calls give equal decisions.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, ndtr
+
+from .siblings import Evidence
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -33,6 +36,8 @@ DIFFICULTY_VARIANCE, ABILITY_VARIANCE = 4.0, 1.0
 """Prior variances in squared logits, each weighing as much as `PRIOR_WEIGHT` rows or prompts."""
 
 PRIOR_WEIGHT = 4.0
+
+PAIRED_ROWS, CLEAR = 8, 2.0
 
 REFIT_SHARE = 0.01
 """The model is fitted again when so large a share of the answers is new."""
@@ -50,7 +55,8 @@ class Race:
         self.answered: NDArray[np.bool_] = np.zeros((0, rows), dtype=bool)
         self.asked: NDArray[np.bool_] = np.zeros((0, rows), dtype=bool)
         self.handicap: Vector = np.zeros(0)
-        self._shift: Vector = np.zeros(0)
+        self._lean: Vector = np.zeros(0)
+        self._offered: NDArray[np.bool_] = np.zeros(0, dtype=bool)
         self._ability: Vector = np.zeros(0)
         self._variance: Vector = np.zeros(0)
         self._difficulty: Vector = np.zeros(rows)
@@ -66,14 +72,17 @@ class Race:
     def __len__(self) -> int:
         return len(self._ability)
 
-    def add(self, *, shift: float = 0.0) -> int:
-        """A new prompt; its number. `shift` is by how many logits it is expected above the mean of all."""
+    def add(self, *, lean: float = 0.0, offered: bool = False) -> int:
+        """A new prompt; its number. `lean` is by how many standard deviations other races expect it above the
+        mean of all. One that is `offered` is asked only while it is worth no less than one yet to be written.
+        """
         for name, empty in (("scores", 0.0), ("answered", False), ("asked", False)):
             held = getattr(self, name)
             setattr(self, name, np.vstack([held, np.full((1, self.rows), empty, dtype=held.dtype)]))
         self.handicap = np.append(self.handicap, 0.0)
-        self._shift = np.append(self._shift, shift)
-        self._ability = np.append(self._ability, self._level + shift)
+        self._lean = np.append(self._lean, lean)
+        self._offered = np.append(self._offered, offered)
+        self._ability = np.append(self._ability, self._level + lean * math.sqrt(self._spread))
         self._variance = np.append(self._variance, self._spread)
         self._stale = True
         return len(self) - 1
@@ -90,15 +99,16 @@ class Race:
         self.answered[prompt, at[known]] = True
 
     def untried(self) -> list[int]:
-        """Prompts that were asked nothing yet."""
-        return np.flatnonzero(~self.asked.any(axis=1)).tolist()
+        """Prompts of the race's own that were asked nothing yet."""
+        return np.flatnonzero(~self.asked.any(axis=1) & ~self._offered).tolist()
 
     def next(
-        self, left: int, *, block: int = BLOCK, without: frozenset[int] = frozenset()
+        self, left: int, *, block: int = BLOCK, without: frozenset[int] = frozenset(), patience: float = 0.0
     ) -> tuple[int, list[int]] | None:
         """The prompt to ask next and the rows, at most `block`, while `left` rows can be paid for.
 
-        None when nothing is left to ask. Prompts in `without` are not asked.
+        None when nothing is left to ask, or when even the best prompt is worth less than `patience` times one
+        that is yet to be written. Prompts in `without` are not asked.
         """
         if left <= 0 or not len(self):
             return None
@@ -106,8 +116,10 @@ class Race:
         worth = self._worth(left)
         if without:
             worth[list(without)] = -1.0
-        prompt = int(np.argmax(worth))
-        if worth[prompt] < 0:
+        waiting = self._offered & ~self.asked.any(axis=1)
+        worth[:-1][waiting & (worth[:-1] < worth[-1])] = -1.0
+        prompt = int(np.argmax(worth[:-1]))
+        if worth[prompt] < max(0.0, patience * worth[-1]):
             return None
         free = np.flatnonzero(~self.asked[prompt])
         order = np.argsort(-self._information[prompt, free], kind="stable")
@@ -127,9 +139,33 @@ class Race:
         values = self._ability[known] - self.handicap[known]
         return known[np.lexsort((known, -values))].tolist()
 
-    def ability(self, prompt: int) -> tuple[float, float]:
-        """A prompt's ability above the mean of all in logits, and its variance."""
-        return float(self._ability[prompt] - self._level), float(self._variance[prompt])
+    def clearly_better(self, prompt: int, other: int) -> bool:
+        """Whether a prompt leads another on the rows both have answered: at least `PAIRED_ROWS`, and by
+        `CLEAR` standard errors of the mean difference."""
+        both = self.answered[prompt] & self.answered[other]
+        if both.sum() < PAIRED_ROWS:
+            return False
+        lead = self.scores[prompt, both] - self.scores[other, both]
+        error = float(lead.std(ddof=1)) / math.sqrt(len(lead))
+        return float(lead.mean()) > CLEAR * error
+
+    def evidence(self) -> dict[int, Evidence]:
+        """What the answers alone say of every prompt that has any, without the prior."""
+        weight, gap = self._residuals()
+        precision = np.maximum(weight.sum(axis=1), 1e-9)
+        target = self._ability + np.clip(gap.sum(axis=1) / np.maximum(precision, 0.05), -3, 3)
+        deviation = math.sqrt(self._spread)
+        estimate = np.clip((target - self._level) / deviation, -4, 4)
+        return {
+            int(prompt): Evidence(float(estimate[prompt]), float(1 / (precision[prompt] * self._spread)))
+            for prompt in np.flatnonzero(self.answered.any(axis=1))
+        }
+
+    def expect(self, prompt: int, lean: float) -> None:
+        """Other races expect this much of a prompt, in standard deviations above the mean."""
+        if self._lean[prompt] != lean:
+            self._lean[prompt] = lean
+            self._stale = True
 
     def _refit(self, *, now: bool = False) -> None:
         total = int(self.answered.sum())
@@ -143,57 +179,64 @@ class Race:
         """Newton steps on difficulties, abilities and their variances (empirical Bayes), by turns."""
         answered, known = self.answered, self.answered.any(axis=1)
         tried = answered.any(axis=0)
-        prior = self._shift
         for _ in range(steps):
-            chance, weight, gap = self._expectation()
+            weight, gap = self._residuals()
             self._doubt = 1 / (weight.sum(axis=0) + 1 / self._items)
             step = (-gap.sum(axis=0) - self._difficulty / self._items) * self._doubt
             self._difficulty = self._difficulty + np.clip(step, -1, 1)
 
-            chance, weight, gap = self._expectation()
-            known_weight = np.maximum(weight.sum(axis=1), 1e-9)
-            target = self._ability + np.clip(gap.sum(axis=1) / np.maximum(known_weight, 0.05), -3, 3)
-            share = np.where(known, 1 / (self._spread + 1 / known_weight), 0.0)
-            self._level = float(share @ (target - prior)) / (float(share.sum()) + 0.25)
-            centre = self._level + prior
-            self._variance = np.where(known, 1 / (known_weight + 1 / self._spread), self._spread)
-            pulled = (known_weight * target + centre / self._spread) * self._variance
+            weight, gap = self._residuals()
+            precision = np.maximum(weight.sum(axis=1), 1e-9)
+            target = self._ability + np.clip(gap.sum(axis=1) / np.maximum(precision, 0.05), -3, 3)
+            prior, lean = self._spread, math.sqrt(self._spread) * self._lean
+            share = np.where(known, 1 / (prior + 1 / precision), 0.0)
+            self._level = float(share @ (target - lean)) / (float(share.sum()) + 0.25)
+            centre = self._level + lean
+            self._variance = np.where(known, 1 / (precision + 1 / prior), prior)
+            pulled = (precision * target + centre / prior) * self._variance
             moved = self._ability + np.clip(pulled - self._ability, -2, 2)
             self._ability = np.where(known, moved, centre)
-            self._spread = _variance((self._ability - centre)[known], self._variance[known], ABILITY_VARIANCE)
+            away = (self._ability - self._level)[known]
+            self._spread = _variance(away, self._variance[known], ABILITY_VARIANCE)
             self._items = _variance(self._difficulty[tried], self._doubt[tried], DIFFICULTY_VARIANCE)
-        spread = 1 / np.sqrt(1 + np.pi * self._doubt / 8)
-        chance = expit((self._ability[:, None] - self._difficulty) * spread)
-        self._information = chance * (1 - chance)
+        self._information = self._inform(self._ability[:, None])
 
-    def _expectation(self) -> tuple[Matrix, Matrix, Matrix]:
+    def _residuals(self) -> tuple[Matrix, Matrix]:
+        """Information and residual of every answer."""
         chance = expit(self._ability[:, None] - self._difficulty)
-        return chance, chance * (1 - chance) * self.answered, (self.scores - chance) * self.answered
+        return chance * (1 - chance) * self.answered, (self.scores - chance) * self.answered
+
+    def _inform(self, ability: Matrix | float) -> Matrix:
+        """What each row is expected to say about a prompt of this ability, less for rows of unknown
+        difficulty."""
+        scale = 1 / np.sqrt(1 + np.pi * self._doubt / 8)
+        chance = expit((ability - self._difficulty) * scale)
+        return scale * chance * (1 - chance)
 
     def _worth(self, left: int) -> Vector:
-        """The expected rise of the best ability per row, for each prompt; -1 where it has no rows left."""
-        value = self._ability - self.handicap
-        free = (~self.asked).sum(axis=1)
-        open_rows = np.where(self.asked, 0.0, self._information)
+        """Expected rise of the best ability per row, for each prompt and, last, for one yet to be written; -1
+        where there are no rows left."""
+        value = np.append(self._ability - self.handicap, self._level)
+        free = np.append((~self.asked).sum(axis=1), self.rows)
+        rows = np.vstack([np.where(self.asked, 0.0, self._information), self._inform(self._level)])
         count = min(_INFORMATIVE, self.rows)
-        best = -np.partition(-open_rows, count - 1, axis=1)[:, :count]
+        best = -np.partition(-rows, count - 1, axis=1)[:, :count]
         each = best.sum(axis=1) / np.maximum((best > 0).sum(axis=1), 1) + 1e-6
         # Rows in flight count as answered: what they will say need not be asked again.
-        in_flight = self.asked & ~self.answered
-        variance = 1 / (1 / self._variance + (self._information * in_flight).sum(axis=1))
-        order = np.argsort(-value, kind="stable")
-        first = value[order[0]]
-        second = value[order[1]] if len(order) > 1 else first - 1
-        rival = np.full(len(value), first)
-        rival[order[0]] = second
+        in_flight = (self._information * (self.asked & ~self.answered)).sum(axis=1)
+        variance = np.append(1 / (1 / self._variance + in_flight), self._spread)
+        known = value[:-1]
+        first = int(np.argmax(known))
+        rival = np.full(len(value), known[first])
+        rival[first] = np.delete(known, first).max() if len(known) > 1 else known[first] - 1
         worth = np.full(len(value), -1.0)
         for ahead in LOOK_AHEAD:
-            rows = np.minimum(ahead, np.minimum(free, left))
-            possible = np.maximum(rows, 1)
+            asked = np.minimum(ahead, np.minimum(free, left))
+            possible = np.maximum(asked, 1)
             change = variance / np.sqrt(variance + 1 / (possible * each))
             behind = -np.abs(value - rival) / change
             gain = change * (np.exp(-behind * behind / 2) / np.sqrt(2 * np.pi) + behind * ndtr(behind))
-            worth = np.where(rows > 0, np.maximum(worth, gain / possible), worth)
+            worth = np.where(asked > 0, np.maximum(worth, gain / possible), worth)
         return worth
 
 
