@@ -1,4 +1,4 @@
-"""Workers and runs over one nats-server: in this process, and in processes of their own."""
+"""Workers on a nats-server, in this process or one of their own, and models whose calls they make."""
 
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -10,7 +10,6 @@ from transfer_prompting.runtime.llm.budget.budget import Budget
 from transfer_prompting.runtime.llm.ledger.ledger import open_ledger
 from transfer_prompting.runtime.llm.relay import Relay, RelayWorker
 from transfer_prompting.runtime.llm.stack import Models, open_models
-from transfer_prompting.runtime.record.results import Results, read
 from transfer_prompting.scenarios import Bus, Scenario
 
 from support.processes import Talking, tprompt
@@ -22,6 +21,13 @@ HEARTBEAT = 0.2
 def bus(url: str, **settings: object) -> Bus:
     """Settings of a bus that misses workers and gives up soon."""
     return Bus.model_validate({"url": url, "heartbeat": HEARTBEAT, "patience": 20, **settings})
+
+
+STAGES = {
+    "source": {"tasks": [], "seed_prompts": ["Decide."]},
+    "target": {"tasks": ["tickets"], "steps": 1},
+}
+"""Stages of a short run."""
 
 
 @asynccontextmanager
@@ -59,17 +65,8 @@ async def relayed(scenario: Scenario, settings: Bus) -> AsyncGenerator[Models]:
         yield models
 
 
-def worker(scenario: Path, url: str, *options: str, **environment: str) -> AbstractAsyncContextManager[Talking]:
+def worker(
+    scenario: Path, url: str, *options: str, **environment: str
+) -> AbstractAsyncContextManager[Talking]:
     """`tprompt worker`; it says `serving`."""
     return tprompt("worker", str(scenario), "--bus", url, *options, **environment)
-
-
-def coordinator(scenario: Path, url: str, out: Path, *overrides: str) -> AbstractAsyncContextManager[Talking]:
-    """`tprompt run` with this bus."""
-    settings = f"bus={{url: {url}, heartbeat: {HEARTBEAT}}}"
-    sets = [part for override in (settings, *overrides) for part in ("--set", override)]
-    return tprompt("run", str(scenario), "--out", str(out), *sets)
-
-
-def results_in(out: Path) -> Results:
-    return read(out / "results.json")

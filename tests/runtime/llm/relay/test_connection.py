@@ -19,7 +19,10 @@ pytestmark = needs_nats
 
 async def test_a_server_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(_connection, "CONNECT_SECONDS", 0.5)
-    with anyio.fail_after(20), pytest.raises(BusError, match=r"127\.0\.0\.1:9: no nats-server answers.*onnect"):
+    with (
+        anyio.fail_after(20),
+        pytest.raises(BusError, match=r":9: no nats-server answers.*onnect"),
+    ):
         async with NatsConnection(NatsServer(url="nats://127.0.0.1:9")):
             pass
 

@@ -17,7 +17,7 @@ from transfer_prompting.scenarios import InputError, Scenario
 from support.chat_server import Body, chat_server
 from support.nats import NatsProcess, nats_process, needs_nats
 from support.runs import scenario_data
-from support.workers import bus, relayed, serving
+from support.workers import STAGES, bus, relayed, serving
 
 pytestmark = needs_nats
 
@@ -26,7 +26,7 @@ ASKING = ChatRequest(model="small-1", messages=(Message("user", "a"),), max_toke
 
 def scenario(base_url: str = "http://127.0.0.1:9/v1", **retry: object) -> Scenario:
     endpoint = {"base_url": base_url, "logprobs": False, "retry": retry}
-    return Scenario.build(scenario_data(base_url, endpoints={"server": endpoint}))
+    return Scenario.build(scenario_data(base_url, stages=STAGES, endpoints={"server": endpoint}))
 
 
 async def test_a_call_whose_worker_gives_no_sign_of_life_is_unreachable_and_retried(nats: NatsProcess):
@@ -116,7 +116,9 @@ async def test_a_run_refuses_workers_of_another_version(nats: NatsProcess):
         async with Relay(one, bus(nats.url)) as relay:
             with (
                 anyio.fail_after(20),
-                pytest.raises(InputError, match=r"worker on .* protocol 999 \(transfer-prompting 9\.9\).*same version"),
+                pytest.raises(
+                    InputError, match=r"worker on .* protocol 999 \(transfer-prompting 9\.9\).*version"
+                ),
             ):
                 await relay.missing()
             async with serving(one, bus(nats.url)):
@@ -151,5 +153,3 @@ def test_nothing_is_wrong_with_a_relay_of_no_model():
     one = scenario()
     assert Relay(one, bus("nats://127.0.0.1:9"), given={"server"}).relays == {}
     assert Relay(one, bus("nats://127.0.0.1:9"), answered={"small"}).relays == {}
-
-
