@@ -200,8 +200,8 @@ def batches_at_once(scenario: Scenario, model: str) -> int:
 
 
 def relay_of(scenario: Scenario, given: Collection[str], answered: Collection[str]) -> "Relay | None":
-    """The relay of a scenario with a bus; None without one. The application brings clients for the endpoints
-    `given`, and answers for the targets `answered` itself.
+    """The relay of a scenario with a bus; None where no model is relayed. The application brings clients for
+    the endpoints `given`, and answers for the targets `answered` itself.
 
     Raises InputError where the extra is missing, or a variable that `bus` names is not set.
     """
@@ -209,4 +209,5 @@ def relay_of(scenario: Scenario, given: Collection[str], answered: Collection[st
         return None
     from ..runtime.llm.relay import Relay
 
-    return Relay(scenario, scenario.bus, given=given, answered=answered)
+    relay = Relay(scenario, scenario.bus, given=given, answered=answered)
+    return relay if relay.relays else None

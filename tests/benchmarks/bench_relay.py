@@ -125,7 +125,11 @@ async def latency(ask: Ask, asks: int = 200) -> float:
 
 
 async def main(rounds: int, seconds: float) -> None:
-    with TemporaryDirectory() as folder, nats_process(Path(folder)) as nats, simulator() as chat:
+    with (
+        TemporaryDirectory() as folder,
+        nats_process(Path(folder)) as nats,
+        simulator("--latency-ms", "0") as chat,
+    ):
         contenders: dict[str, Callable[[], AbstractAsyncContextManager[Ask]]] = {
             "direct": lambda: direct(chat.base_url),
             "relayed": lambda: relayed(chat.base_url, nats.url),

@@ -159,10 +159,10 @@ class NatsConnection:
             )
 
     async def _lost(self) -> None:
-        self._tell("connection lost; connecting again")
+        self._report("connection lost; connecting again")
 
     async def _restored(self) -> None:
-        self._tell("connected again")
+        self._report("connected again")
 
     async def _closed(self) -> None:
         if not self._closing:
@@ -171,7 +171,7 @@ class NatsConnection:
                 await self._note(error)
             self._end(BusError(f"{self.url}: the nats-server closed the connection: {error}"))
 
-    def _tell(self, line: str) -> None:
+    def _report(self, line: str) -> None:
         if self._say is not None and not self._closing:
             self._say(f"{self.url}: {line}")
 

@@ -1,15 +1,15 @@
-"""Messages of the relay, their subjects, and discovery of who is there.
+"""Messages of the relay, their subjects, and discovery of workers and runs.
 
 Every worker runs a NATS micro service (ADR-32 of the NATS architecture) named `tprompt-worker` for each model
 it serves, and every run one named `tprompt-run`, which has no endpoint. A call goes to the queue group of
-`tprompt.PROTOCOL.DIGEST`, where the digest is of endpoint and model; what answers it goes to an inbox of that
-one call.
+`tprompt.PROTOCOL.DIGEST`, where the digest is of endpoint and model; replies go to an inbox of that one call.
 """
 
 from collections.abc import Callable, Collection
 from hashlib import blake2b
 from importlib.metadata import version
 from socket import gethostname
+from typing import Annotated
 
 import anyio
 import msgspec
@@ -57,7 +57,7 @@ class Send(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     request: ChatRequest
     inbox: str
-    heartbeat: float
+    heartbeat: Annotated[float, msgspec.Meta(ge=0.05, le=60)]
 
 
 class Working(msgspec.Struct, frozen=True, array_like=True, tag="working", gc=False):
@@ -65,7 +65,7 @@ class Working(msgspec.Struct, frozen=True, array_like=True, tag="working", gc=Fa
 
 
 class Sent(msgspec.Struct, frozen=True, array_like=True, tag="sent", gc=False):
-    """The response, and the limits in its headers where they spoke of any."""
+    """The response, and the limits that its headers stated, if any."""
 
     response: ChatResponse
     limits: RateSheet | None = None
@@ -149,7 +149,7 @@ def too_large(what: str, size: int, most: int) -> str:
 
 
 class Metadata(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Metadata of a service: who runs it, what it speaks, and for a worker what it serves."""
+    """Metadata of a service: its machine, its protocol, and for a worker what it serves."""
 
     host: str
     protocol: str
@@ -192,7 +192,7 @@ _decode_ping = msgspec.json.Decoder(_Ping).decode
 
 
 def announced(name: str, metadata: Metadata, description: str) -> ServiceConfig:
-    """The configuration of a micro service that says who is there."""
+    """The configuration of a micro service that makes a worker or a run known."""
     return ServiceConfig(
         name=name,
         version=f"{PROTOCOL}.0.0",
@@ -228,5 +228,5 @@ async def discover(
 
 
 def no_responders(message: Msg) -> bool:
-    """Whether this is the server's word that nobody listens on the subject."""
+    """Whether the server reports that nobody listens on the subject."""
     return not message.data and (message.headers or {}).get("Status") == "503"

@@ -17,7 +17,7 @@ from nats.micro.request import ERROR_HEADER
 
 from ....scenarios.endpoints import Bus
 from ....scenarios.scenario import Scenario
-from ...errors import EndpointError, Rejected, ServerFault, Unreachable
+from ...errors import BusError, EndpointError, Rejected, ServerFault, Unreachable
 from ..chat import ChatClient, ChatRequest, ChatResponse
 from ..http.aiohttp_client import OnLimits
 from ..stack import Relays, used_models
@@ -49,7 +49,7 @@ _PING = 1.0  # seconds for workers to answer a ping
 
 
 class RelayClient:
-    """Has one of the workers that serve a model make each call; the innermost client of a relayed model.
+    """The innermost client of a relayed model: one of the workers that serve the model makes each call.
 
     `on_limits` gets the limits in the headers of answers. Where no worker listens, or the nats-server is
     away, a call waits, `settings.patience` seconds from when that began. It is sent once: a call whose worker
@@ -131,9 +131,9 @@ class RelayClient:
         try:
             reply = decode_reply(message.data)
         except msgspec.DecodeError as error:
-            raise ServerFault(f"a worker sent what is no answer: {error}") from error
+            raise ServerFault(f"a worker sent an unreadable answer: {error}") from error
         if isinstance(reply, Working):
-            raise ServerFault("a worker sent what is no answer")
+            raise ServerFault("a worker sent no answer")
         if reply.limits is not None and self._on_limits is not None:
             self._on_limits(request.model, reply.limits)
         if isinstance(reply, Sent):
@@ -158,7 +158,7 @@ class Relay:
     answers for: `given` names endpoints it brings clients for, `answered` targets it serves or has functions
     for.
 
-    Entering raises what `NatsConnection` raises.
+    Entering raises what entering a `NatsConnection` raises.
     """
 
     def __init__(
@@ -182,7 +182,7 @@ class Relay:
         }
         pairs = {(scenario.models[name].endpoint, scenario.models[name].model): name for name in self._served}
         self.relays: Relays = {pair: partial(self._client, name) for pair, name in sorted(pairs.items())}
-        """What makes the client of a relayed model, by endpoint and model name."""
+        """Makers of the clients of relayed models, by endpoint and model name."""
         from_here = {
             scenario.models[name].endpoint
             for name in used
@@ -195,6 +195,14 @@ class Relay:
 
     async def __aenter__(self) -> Self:
         await self._connection.__aenter__()
+        try:
+            # So that a worker that starts now can tell whether it understands this run.
+            await add_service(
+                self._connection.client, announced(RUN, Metadata.own(), f"the run {self._name}")
+            )
+        except NatsError as error:
+            await self._connection.__aexit__(None, None, None)
+            raise BusError(f"{self._connection.url}: {error}") from error
         return self
 
     async def __aexit__(
@@ -209,7 +217,6 @@ class Relay:
         version.
         """
         client = self._connection.client
-        await add_service(client, announced(RUN, Metadata.own(), f"the run {self._name}"))
         patience = self._settings.patience
         end = anyio.current_time() + patience
         while True:

@@ -1,4 +1,4 @@
-"""The worker's side of the relay: makes the calls of some models for whatever runs ask."""
+"""The worker's side of the relay: makes the calls of some models for all runs that ask."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -18,6 +18,7 @@ from ....scenarios.endpoints import Bus
 from ....scenarios.errors import InputError, nearest
 from ....scenarios.scenario import Scenario
 from ...concurrency import ungrouped
+from ...errors import BusError
 from ..chat import ChatClient, ChatRequest
 from ..connection import check_endpoint, connected
 from ..http._refusals import RateSheet
@@ -84,7 +85,13 @@ class RelayWorker:
         Raises InputError when the nats-server refuses the credentials, or the runs that are there are of
         another version; BusError when there is no connection; EndpointError when a local model fails.
         """
-        # What comes in has a connection of its own, which can be drained while answers go out.
+        try:
+            await self._run()
+        except NatsError as error:
+            raise BusError(f"{self._server.url}: {error}") from error
+
+    async def _run(self) -> None:
+        # Calls come in over a connection of their own, which can be drained while answers go out.
         incoming = NatsConnection(self._server, on_end=self._woken.set, say=self._say)
         outgoing = NatsConnection(self._server, on_end=self._woken.set)
         async with ungrouped(), AsyncExitStack() as opened:
@@ -125,7 +132,7 @@ class RelayWorker:
 
 
 class _Service:
-    """Makes the calls of one model. `limits` holds, by model, what headers said since the last answer."""
+    """Makes the calls of one model. `limits` holds, by model, what headers stated since the last answer."""
 
     def __init__(
         self,
@@ -163,7 +170,7 @@ class _Service:
         try:
             call = decode_send(request.data)
         except msgspec.DecodeError as error:
-            raise ServiceError("400", f"it is no call of this protocol: {error}") from error
+            raise ServiceError("400", f"not a call of this protocol: {error}") from error
         self._tasks.start_soon(self._answer, call)
 
     async def _answer(self, call: Send) -> None:
@@ -195,7 +202,7 @@ class _Service:
         return encode(Failure("Rejected", too_large("response", len(answer), most)))
 
     async def _beat(self, call: Send, scope: anyio.CancelScope) -> None:
-        """Say every heartbeat that the call goes on; cancel it when twice in a row nobody listened.
+        """Send a sign of life every heartbeat; cancel the call when twice in a row nobody listened.
 
         Once is not enough: after a restart of the nats-server this process may be back before the run is.
         """

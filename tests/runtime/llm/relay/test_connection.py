@@ -1,4 +1,4 @@
-"""The connection to a nats-server: who is let in, and what is said where nobody is."""
+"""The connection to a nats-server: credentials, TLS, and the errors where there is none."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from support.nats import NatsProcess, nats_process, needs_nats
 pytestmark = needs_nats
 
 
-async def test_a_server_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch):
+async def test_a_server_that_is_not_there_is_reported(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(_connection, "CONNECT_SECONDS", 0.5)
     with (
         anyio.fail_after(20),

@@ -9,7 +9,7 @@ from nats.micro import add_service
 
 from transfer_prompting.runtime.errors import ServerFault, Unreachable
 from transfer_prompting.runtime.llm.chat import ChatRequest, Message
-from transfer_prompting.runtime.llm.relay import NatsServer, Relay, RelayWorker
+from transfer_prompting.runtime.llm.relay import NatsServer, Relay, RelayWorker, _wire
 from transfer_prompting.runtime.llm.relay._connection import NatsConnection
 from transfer_prompting.runtime.llm.relay._wire import RUN, WORKER, Metadata, Served, announced
 from transfer_prompting.scenarios import InputError, Scenario
@@ -47,7 +47,7 @@ async def test_a_call_whose_worker_gives_no_sign_of_life_is_unreachable_and_retr
     assert models.usage().by_model["small"].failed == 1
 
 
-async def test_what_is_no_answer_is_a_fault_of_the_server(nats: NatsProcess):
+async def test_an_unreadable_answer_is_a_server_fault(nats: NatsProcess):
     one = scenario(attempts=1)
     async with NatsConnection(NatsServer(url=nats.url)) as strange:
 
@@ -57,7 +57,7 @@ async def test_what_is_no_answer_is_a_fault_of_the_server(nats: NatsProcess):
         await strange.client.subscribe(Served.of(one, "small").subject, queue="q", cb=answer)
         await strange.client.flush()
         async with relayed(one, bus(nats.url)) as models:
-            with anyio.fail_after(20), pytest.raises(ServerFault, match="no answer"):
+            with anyio.fail_after(20), pytest.raises(ServerFault, match="unreadable answer"):
                 await models.client("small", "target").chat(ASKING)
 
 
@@ -139,7 +139,7 @@ async def test_a_worker_refuses_runs_of_another_version(tmp_path: Path):
                     pass
 
 
-async def test_a_missing_worker_is_said_with_what_others_serve(nats: NatsProcess):
+async def test_a_missing_worker_is_reported_with_what_others_serve(nats: NatsProcess):
     other, one = scenario("http://127.0.0.1:9/other"), scenario("http://127.0.0.1:9/one")
     async with serving(other, bus(nats.url)), Relay(one, bus(nats.url, patience=0.2)) as relay:
         with anyio.fail_after(20):
@@ -148,8 +148,22 @@ async def test_a_missing_worker_is_said_with_what_others_serve(nats: NatsProcess
     assert "workers there serve model 'small-1' of http://127.0.0.1:9/other" in missing["small"]
 
 
-def test_nothing_is_wrong_with_a_relay_of_no_model():
-    """What the application answers itself is not relayed."""
+def test_what_the_application_answers_is_not_relayed():
     one = scenario()
     assert Relay(one, bus("nats://127.0.0.1:9"), given={"server"}).relays == {}
     assert Relay(one, bus("nats://127.0.0.1:9"), answered={"small"}).relays == {}
+
+
+async def test_a_request_that_is_no_call_is_refused_and_the_worker_goes_on(nats: NatsProcess):
+    async with chat_server(lambda body: "yes") as chat:
+        one = scenario(chat.base_url)
+        subject = Served.of(one, "small").subject
+        too_often = _wire.encode(_wire.Send(ASKING, "inbox", 0.0))
+        async with serving(one, bus(nats.url)), NatsConnection(NatsServer(url=nats.url)) as strange:
+            with anyio.fail_after(20):
+                for data in (b"", b"\xc1", too_often):
+                    refused = await strange.client.request(subject, data, timeout=5)
+                    assert "not a call of this protocol" in (refused.headers or {})["Nats-Service-Error"]
+                async with relayed(one, bus(nats.url)) as models:
+                    assert (await models.client("small", "target").chat(ASKING)).text == "yes"
+    assert chat.count == 1

@@ -252,7 +252,7 @@ async def test_a_worker_that_stops_finishes_what_it_has_and_takes_no_more(nats: 
 
 
 CROSSES = {
-    "Send": "request: ChatRequest, inbox: str, heartbeat: float",
+    "Send": "request: ChatRequest, inbox: str, heartbeat: Annotated[float, Meta(ge=0.05, le=60)]",
     "ChatRequest": "model: str, messages: tuple[Message, ...], max_tokens: int, temperature: float, "
     "top_p: float | None, top_logprobs: int, seed: int | None, json_object: bool, sample: int",
     "Message": "role: Literal['system', 'user', 'assistant'], content: str",
