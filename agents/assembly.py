@@ -22,6 +22,9 @@ from .reference.operators import known
 from .scorer import Readings
 from .target import Sampling, Target
 
+if TYPE_CHECKING:
+    from ..runtime.llm.relay import Relay
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -90,11 +93,14 @@ def _known(scenario: Scenario, what: str, names: Iterable[str]) -> None:
         )
 
 
-async def lost_targets(scenario: Scenario, endpoints: Iterable[str], *, judges: bool) -> dict[str, str]:
-    """The target models whose endpoint, one of these, accepts no connection, with the reason.
+async def lost_targets(
+    scenario: Scenario, endpoints: Iterable[str], missing: Mapping[str, str], *, judges: bool
+) -> dict[str, str]:
+    """The target models whose endpoint, one of these, accepts no connection, or that are `missing`, with the
+    reason.
 
-    EndpointError when it is the reference LLM's (or, where it `judges`, the scorer LLM's), or when no target
-    is left.
+    EndpointError when it is the reference LLM (or, where it `judges`, the scorer LLM), or when no target is
+    left.
     """
     reasons: dict[str, str] = {}
     for name in endpoints:
@@ -105,15 +111,15 @@ async def lost_targets(scenario: Scenario, endpoints: Iterable[str], *, judges: 
     roles = {"reference LLM": scenario.reference.model}
     if scenario.scorer.model is not None and judges:
         roles["scorer LLM"] = scenario.scorer.model
+    unusable = {
+        name: f"endpoint {model.endpoint!r}: {reasons[model.endpoint]}"
+        for name, model in scenario.models.items()
+        if model.endpoint in reasons
+    } | dict(missing)
     for role, model in roles.items():
-        endpoint = scenario.models[model].endpoint
-        if endpoint in reasons:
-            raise EndpointError(f"endpoint {endpoint!r} of the {role}: {reasons[endpoint]}")
-    lost = {
-        model: f"endpoint {endpoint!r}: {reasons[endpoint]}"
-        for model in hosted(scenario)
-        if (endpoint := scenario.models[model].endpoint) in reasons
-    }
+        if model in unusable:
+            raise EndpointError(f"{role}: {unusable[model]}")
+    lost = {model: unusable[model] for model in hosted(scenario) if model in unusable}
     if len(lost) == len(hosted(scenario)):
         raise EndpointError("no target can be reached: " + "; ".join(sorted(set(lost.values()))))
     return lost
@@ -136,9 +142,6 @@ async def _able(scenario: Scenario, parts: Parts, model: str, models: Models) ->
     name = scenario.models[model].model
     return await probe_logprobs(models.client(model, "target"), name, endpoint.top_logprobs)
 
-
-if TYPE_CHECKING:
-    from ._fleet import Fleet
 
 DEFAULT_OPERATORS = ("improve", "exemplify")
 
@@ -196,19 +199,15 @@ def batches_at_once(scenario: Scenario, model: str) -> int:
     return 2 * scenario.endpoint_of(model).limits.concurrency
 
 
-def fleet_of(scenario: Scenario, clients: Collection[str], targets: Collection[str]) -> "Fleet | None":
-    """The workers of a scenario with a bus; `clients` and `targets` are handed over by the application.
+def relay_of(scenario: Scenario, given: Collection[str], answered: Collection[str]) -> "Relay | None":
+    """The relay of a scenario with a bus; None where no model is relayed. The application brings clients for
+    the endpoints `given`, and answers for the targets `answered` itself.
 
-    Raises InputError where there are targets too, or the extra is missing.
+    Raises InputError where the extra is missing, or a variable that `bus` names is not set.
     """
     if scenario.bus is None:
         return None
-    if targets:
-        raise InputError("targets: workers host the targets of a scenario with bus; leave one of them out")
-    try:
-        from ._fleet import Fleet
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"bus: needs the extra nats: pip install 'transfer-prompting[nats]' ({error})"
-        ) from None
-    return Fleet(scenario, scenario.bus, clients)
+    from ..runtime.llm.relay import Relay
+
+    relay = Relay(scenario, scenario.bus, given=given, answered=answered)
+    return relay if relay.relays else None

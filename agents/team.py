@@ -36,9 +36,9 @@ from .application import TargetFunction
 from .assembly import (
     Parts,
     batches_at_once,
-    fleet_of,
     logprobs,
     lost_targets,
+    relay_of,
     sampling,
     target_agent,
     writing,
@@ -78,8 +78,7 @@ class Team:
     models for which the host serves `Answer` on the bus; `metrics`, functions under the names that the
     scenario uses for them (`module:function`), which then are not imported; `strategy`, in place of the
     scenario's; `bus`, which the host enters and leaves itself; `log`, a structlog logger that is told every
-    event; `telemetry`, for spans and metrics in the host's OpenTelemetry providers. A scenario with `bus` has
-    its targets hosted by workers, unless the host brings its own bus.
+    event; `telemetry`, for spans and metrics in the host's OpenTelemetry providers.
 
     Calls of `clients` and `targets` are limited, retried, budgeted and recorded like any other: a resumed run
     replays them, as long as their endpoints keep their `base_url` or `host` name. What is `served` is neither
@@ -105,8 +104,7 @@ class Team:
     ) -> None:
         self.scenario = scenario
         self.run_id = uuid4().hex[:12]
-        self._fleet = fleet_of(scenario, clients or {}, targets or {}) if bus is None else None
-        own = self._fleet.bus if self._fleet else InProcessBus()
+        own = InProcessBus()
         self.bus: Bus = bus or own
         self._bus_scope = own if bus is None else nullcontext()
         self._following = Following()
@@ -116,7 +114,8 @@ class Team:
         if telemetry is not None:
             self.bus.intercept(telemetry.asks(self.run_id))
         self._out = out
-        relayed = self._fleet.clients if self._fleet else {}
+        self._relay = relay_of(scenario, clients or {}, {*served, *(targets or {})})
+        relayed = self._relay.clients if self._relay else {}
         self._parts = Parts({**relayed, **(clients or {})}, targets or {}, frozenset(served))
         self._metrics = dict(metrics or {})
         self._strategy = strategy or STRATEGIES[scenario.strategy]
@@ -283,9 +282,10 @@ class Team:
                     budget=budget,
                     clients=self._parts.clients_for(scenario),
                     served=self._parts.served,
-                    relays=self._fleet.relays if self._fleet else None,
+                    relays=self._relay.relays if self._relay else None,
                     telemetry=self._telemetry,
                 ) as models,
+                self._relay or nullcontext(),
                 self._bus_scope,
                 self._following.of(self.bus),
                 anyio.create_task_group() as tasks,
@@ -297,13 +297,9 @@ class Team:
                     save(scenario, out / "scenario.yaml")
                 known = {name: task.task for name, task in loaded.items()}
                 lost = await self._lost()
-                if self._fleet is not None:
-                    lost |= await self._fleet.gather(loaded)
                 able = await logprobs(scenario, self._parts, models, lost)
                 readings = resolve(scenario, known, able, self._parts.targets)
                 await self._start(tasks, known, readings, models)
-                if self._fleet is not None:
-                    lost |= await self._fleet.start(tasks, models, readings, lost)
                 splits = {name: task.splits for name, task in loaded.items()}
                 record = Record(history, self.bus)
                 evaluator = Evaluator(
@@ -346,7 +342,8 @@ class Team:
         scenario, parts = self.scenario, self._parts
         given = parts.clients_for(scenario)
         ours = [name for name in used_endpoints(scenario, parts.served) if name not in given]
-        return await lost_targets(scenario, ours, judges=self._judging.rates)
+        missing = await self._relay.missing() if self._relay else {}
+        return await lost_targets(scenario, ours, missing, judges=self._judging.rates)
 
     async def _start(
         self, tasks: TaskGroup, known: Mapping[str, Task], readings: Readings, models: Models
@@ -358,7 +355,7 @@ class Team:
         for name in hosted(self.scenario):
             workers = batches_at_once(self.scenario, name)
             await scorer.start(tasks, model=name, workers=workers)
-            if self._fleet is not None or name in self._parts.served:
+            if name in self._parts.served:
                 continue
             target = target_agent(
                 self.bus,

@@ -290,26 +290,33 @@ def init(
 @app.command()
 def worker(
     scenario: ScenarioName,
-    host: Annotated[
-        list[str], typer.Option("--host", metavar="AGENTS", help="target:MODEL or scorer; comma-separated.")
-    ],
     bus: Annotated[
         str | None, typer.Option(help="Address of the nats-server.", show_default="the scenario's bus")
     ] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            metavar="NAME",
+            help="Entry of the scenario's models to serve. Repeatable.",
+            show_default="those of bus.models, else the targets",
+        ),
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Host agents of a scenario for a run that is led elsewhere, until SIGTERM or Ctrl-C.
+    """Make the model calls of runs that are started elsewhere, until SIGTERM or Ctrl-C.
 
-    SIGTERM lets what is in hand finish. The scenario file and its data must be those of the run; keys are
-    read from this machine's environment.
+    Of the scenario it needs endpoints and models alone, no data; keys are read from this machine's
+    environment. SIGTERM lets calls in hand finish. Runs of any scenario with the same endpoint and model
+    may share it.
 
-    Example: tprompt worker my.yaml --bus nats://10.0.0.5:4222 --host target:small,scorer
+    Example: tprompt worker my.yaml --bus nats://10.0.0.5:4222 --model small
     """
     console = Console(soft_wrap=True, emoji=False)
     try:
         run_worker(
             load(scenario, overrides or ()),
-            [name.strip() for names in host for name in names.split(",") if name.strip()],
+            models or (),
             url=bus,
             say=lambda line: console.print(line, markup=False, highlight=False),
         )

@@ -1,29 +1,52 @@
 """The process of a worker, from the command line."""
 
+import signal
 from collections.abc import Callable, Sequence
 
+import anyio
+from anyio.abc import TaskStatus
 from pydantic import ValidationError
 
-from ..agents.team import Team
+from ..runtime.concurrency import ungrouped
 from ..scenarios import Bus, Scenario
 from ..scenarios.errors import InputError
 from .run import run_event_loop
 
 
 def run_worker(
-    scenario: Scenario, hosts: Sequence[str], *, url: str | None, say: Callable[[str], None]
+    scenario: Scenario, models: Sequence[str], *, url: str | None, say: Callable[[str], None]
 ) -> None:
-    """Host these agents (`target:NAME`, `scorer`) until SIGTERM; `say` gets a line for what happens.
+    """Serve calls of these entries of `models` until SIGTERM; `say` gets a line for what happens.
 
-    `url` goes before the address in the scenario. Raises InputError for what is wrong here, BusError when
-    the nats-server is out of reach.
+    Calls in hand finish then; a second SIGTERM ends them. `url` takes precedence over the address in the
+    scenario. Raises what `RelayWorker` raises.
     """
     settings = _settings(scenario, url)
-    team = Team(scenario.model_copy(update={"bus": settings}))  # says it where the extra is missing
-    from ..agents._worker import Hosts, Worker
+    from ..runtime.llm.relay import RelayWorker
 
-    worker = Worker(scenario, team.prepared(), settings=settings, hosts=Hosts.of(hosts, scenario), say=say)
-    run_event_loop(worker.run)
+    worker = RelayWorker(scenario, models, settings, say=say)
+
+    async def serve() -> None:
+        async with ungrouped(), anyio.create_task_group() as tasks:
+            await tasks.start(_stop_on_sigterm, worker.stop, tasks.cancel_scope)
+            await worker.run()
+            tasks.cancel_scope.cancel()
+
+    run_event_loop(serve)
+
+
+async def _stop_on_sigterm(
+    stop: Callable[[], None], everything: anyio.CancelScope, *, task_status: TaskStatus[None]
+) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM) as signals:
+        task_status.started()
+        received = 0
+        async for _ in signals:
+            received += 1
+            if received == 2:
+                break
+            stop()
+    everything.cancel()
 
 
 def _settings(scenario: Scenario, url: str | None) -> Bus:

@@ -6,9 +6,7 @@ TransferPromptingError
 │   ├── NoServer          nobody serves this kind of request (and key)
 │   ├── ServerClosed      the server went away before it answered
 │   ├── AskTimeout        the ask's own deadline passed
-│   ├── CycleRefused      an ask came back to a route that is still waiting for it
-│   ├── PoisonRequest     server after server was lost while it worked on this request
-│   └── RemoteError       a handler elsewhere raised an error of a class that is not known here
+│   └── CycleRefused      an ask came back to a route that is still waiting for it
 ├── BudgetReached         the next call would pass a cap of the scenario's budget
 ├── EndpointError         an endpoint cannot be used at all (did not start, unreachable, refuses the key)
 │   └── CircuitOpen       an endpoint failed so often in a row that calls fail fast
@@ -33,10 +31,8 @@ __all__ = [
     "EndpointError",
     "InputError",
     "NoServer",
-    "PoisonRequest",
     "RateLimited",
     "Rejected",
-    "RemoteError",
     "ServerClosed",
     "ServerFault",
     "TransferPromptingError",
@@ -62,14 +58,6 @@ class AskTimeout(BusError):
 
 class CycleRefused(BusError):
     """The request would come back to a route that is already waiting in this chain of asks."""
-
-
-class PoisonRequest(BusError):
-    """Server after server was lost while it worked on this request: it is set aside and not asked again."""
-
-
-class RemoteError(BusError):
-    """A handler in another process raised an error of a class that this process does not know."""
 
 
 class BudgetReached(TransferPromptingError):
@@ -134,5 +122,5 @@ class ContextTooLong(Rejected):
     """The messages do not fit the model's context: the prompt caused it, so it is graded, not failed."""
 
 
-UNUSABLE = (EndpointError, NoServer, ServerClosed, PoisonRequest)
+UNUSABLE = (EndpointError, NoServer, ServerClosed)
 """Errors that say a target cannot be used: its endpoint, or whoever hosted it."""

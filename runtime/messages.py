@@ -4,7 +4,7 @@ Requests flow downward only: Coordinator -> Reference, Scorer, Judge; Scorer -> 
 facts in the past tense. All are frozen values that encode to MessagePack; a request has exactly one answer.
 """
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import msgspec
 
@@ -14,12 +14,8 @@ from .evaluation.outcomes import Failed, Graded, Outcomes, Reply, worst
 from .evaluation.own_metrics import Own
 from .evaluation.ratings import Rated
 from .evaluation.scorecard import Scorecard
-from .llm.budget.usage import AgentRole
-from .llm.chat import ChatRequest, ChatResponse
-from .llm.http._refusals import RateSheet
 from .prompt import Prompt
 from .tasks.example import Example, Question
-from .tasks.task import Reading
 
 Stage = Literal["source", "target"]
 
@@ -240,44 +236,6 @@ class Answer(Request[Answered], frozen=True, kw_only=True):
     @property
     def route_key(self) -> str:
         return self.model
-
-
-class Call(Request[ChatResponse], frozen=True, kw_only=True):
-    """Make one call of an entry of `models`, through the one stack that the run has for it."""
-
-    model: str
-    role: AgentRole
-    request: ChatRequest
-
-
-class Sent(msgspec.Struct, frozen=True):
-    """What one HTTP call came to, and what its headers told of limits where they did."""
-
-    response: ChatResponse
-    limits: RateSheet | None = None
-
-
-class Send(Request[Sent], frozen=True, kw_only=True):
-    """Make one HTTP call to an endpoint. It is paid for when it is made, so it is not repeated unasked."""
-
-    repeatable: ClassVar[bool] = False
-
-    endpoint: str
-    request: ChatRequest
-
-    @property
-    def route_key(self) -> str:
-        return f"{self.endpoint}/{self.request.model}"
-
-
-class Enlisted(msgspec.Struct, frozen=True):
-    """How each task is read from each model: (task, model, reading)."""
-
-    readings: tuple[tuple[str, str, Reading], ...]
-
-
-class Enlist(Request[Enlisted], frozen=True):
-    """A worker joins the run."""
 
 
 class RunStarted(Event, frozen=True):

@@ -161,7 +161,9 @@ Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
 class Bus(Strict):
-    """A nats-server with JetStream; its address alone may stand in the place of this.
+    """A nats-server, over which workers (`tprompt worker`) make the calls of some models.
+
+    Its address alone may be given instead.
 
     Credentials and paths of files are named by the environment variables that hold them.
     """
@@ -170,6 +172,13 @@ class Bus(Strict):
         pattern=r"^(nats|tls)://[^@\s/]+/?$",
         description="nats://host:port, or tls://host:port for a server that asks for TLS.",
         examples=["nats://127.0.0.1:4222"],
+    )
+    models: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Names of entries of `models` that workers call; left out means: the targets. Entries of "
+        "the same model of the same endpoint go together.",
+        examples=[["small", "writer"]],
     )
     user_env: Variable | None = Field(
         default=None, description="Names the variable with the user's name.", examples=["NATS_USER"]
@@ -201,7 +210,15 @@ class Bus(Strict):
         examples=["NATS_KEY"],
     )
     patience: PositiveFloat = Field(
-        default=60, description="Seconds to wait for a worker that hosts what is needed."
+        default=60,
+        description="Seconds to wait for a worker of a model, at the start and when the last one is lost.",
+    )
+    heartbeat: float = Field(
+        default=1,
+        ge=0.05,
+        le=60,
+        description="Seconds between a worker's signs of life for a call in hand; after five without one the "
+        "worker counts as lost and the call is tried again.",
     )
 
 

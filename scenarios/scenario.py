@@ -85,8 +85,8 @@ class Scenario(Strict):
     budget: BudgetSettings = Field(default_factory=BudgetSettings, description="Caps that nothing passes.")
     bus: BusAddress | None = Field(
         default=None,
-        description="The nats-server where workers (`tprompt worker`) host the targets; left out means: all "
-        "agents run in this process.",
+        description="The nats-server over which workers on other machines (`tprompt worker`) call the "
+        "targets' models; left out means: every call is made from here.",
         examples=["nats://127.0.0.1:4222"],
     )
     cache: str | None = Field(
@@ -136,20 +136,14 @@ class Scenario(Strict):
         return build(Document("scenario", dict(data)), folder or Path.cwd())
 
     @model_validator(mode="after")
-    def _one_scenario_a_bus(self) -> Self:
-        if self.bus is not None and self.compare is not None:
-            raise Misplaced(
-                ("bus",), "the runs of `compare` take place in one process; leave out one of the two"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _names_exist(self) -> Self:
         for role, name in (("reference", self.reference.model), ("scorer", self.scorer.model)):
             if name is not None:
                 _known((role, "model"), name, self.models, "models")
         for i, name in enumerate(self.targets):
             _known(("targets", i), name, self.models, "models")
+        for i, name in enumerate((self.bus and self.bus.models) or ()):
+            _known(("bus", "models", i), name, self.models, "models")
         for key, model in self.models.items():
             _known(("models", key, "endpoint"), model.endpoint, self.endpoints, "endpoints")
         for stage, tasks in (("source", self.stages.source.tasks), ("target", self.stages.target.tasks)):

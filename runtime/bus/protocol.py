@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast, get_args
+from typing import Any, Generic, Protocol, TypeVar, cast, get_args
 
 import anyio
 import msgspec
@@ -17,13 +17,7 @@ R = TypeVar("R")
 
 
 class Request(msgspec.Struct, Generic[R], frozen=True, tag=True, forbid_unknown_fields=True):
-    """A pure value that asks for one `R`. Its type is its route, with `route_key` beside it.
-
-    A bus that loses a server while it works asks another one, unless the kind is not `repeatable`: then the
-    asker gets ServerClosed.
-    """
-
-    repeatable: ClassVar[bool] = True
+    """A pure value that asks for one `R`. Its type is its route, with `route_key` beside it."""
 
     @property
     def route_key(self) -> str:

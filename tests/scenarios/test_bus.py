@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from transfer_prompting.runtime.bus.nats import NatsServer
+from transfer_prompting.runtime.llm.relay import NatsServer
 from transfer_prompting.scenarios import InputError, load
+from transfer_prompting.scenarios.scenario import variants
 
 from support.runs import scenario_data, write_scenario
 
@@ -41,7 +42,16 @@ def test_other_addresses_and_credentials_in_the_file_are_refused(path: Path, bus
         load(path, [f"bus={bus}"])
 
 
-def test_a_comparison_has_no_bus(path: Path):
-    compare = "compare={variants: {a: {}, b: {}}}"
-    with pytest.raises(InputError, match="leave out one of the two"):
-        load(path, [compare, "bus=nats://h:4222"])
+def test_the_models_that_workers_call_are_entries_of_models(path: Path):
+    bus = load(path, ["bus={url: nats://h:4222, models: [small, writer]}"]).bus
+    assert bus is not None
+    assert bus.models == ("small", "writer")
+    with pytest.raises(InputError, match=r"bus\.models\[0\]: 'smal' is not an entry of models.*'small'"):
+        load(path, ["bus={url: nats://h:4222, models: [smal]}"])
+
+
+def test_the_runs_of_a_comparison_have_the_bus_of_their_scenario(path: Path):
+    comparison = load(path, ["compare={variants: {a: {}, b: {}}}", "bus=nats://h:4222"])
+    assert {str(one.scenario.bus and one.scenario.bus.url) for one in variants(comparison, path)} == {
+        "nats://h:4222"
+    }

@@ -27,12 +27,11 @@ needs_nats = pytest.mark.skipif(
 
 
 class NatsProcess:
-    """A nats-server with JetStream that keeps its port and its store when it is started again."""
+    """A nats-server that keeps its port when it is started again."""
 
-    def __init__(self, folder: Path, *arguments: str, jetstream: bool) -> None:
+    def __init__(self, folder: Path, *arguments: str) -> None:
         self._folder = folder
-        store = ("-js", "-sd", str(folder / "jetstream"))
-        self._arguments = (*arguments, *(store if jetstream else ()))
+        self._arguments = arguments
         self._process: subprocess.Popen[str] | None = None
         self.port = -1
 
@@ -41,7 +40,7 @@ class NatsProcess:
         return f"nats://127.0.0.1:{self.port}"
 
     def start(self, *arguments: str) -> None:
-        """Return when it is ready. `arguments` go before those of the first start."""
+        """Return when it is ready. `arguments` are added to those of the first start."""
         command = ["nats-server", "-a", "127.0.0.1", "-p", str(self.port), *self._arguments, *arguments]
         self._process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=self._folder)
         assert self._process.stderr is not None
@@ -77,9 +76,9 @@ class NatsProcess:
 
 
 @contextmanager
-def nats_process(folder: Path, *arguments: str, jetstream: bool = True) -> Generator[NatsProcess]:
-    """A running server whose store is in `folder`; `arguments` are more of its flags."""
-    server = NatsProcess(folder, *arguments, jetstream=jetstream)
+def nats_process(folder: Path, *arguments: str) -> Generator[NatsProcess]:
+    """A running server in `folder`; `arguments` are more of its flags."""
+    server = NatsProcess(folder, *arguments)
     server.start()
     try:
         yield server

@@ -57,10 +57,11 @@ class Talking:
 @asynccontextmanager
 async def python(module: str, *arguments: str, **environment: str) -> AsyncGenerator[Talking]:
     """`python -m module arguments`, killed at the end where it still runs."""
+    path = os.pathsep.join([str(_TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
     process = await anyio.open_process(
         [sys.executable, "-m", module, *arguments],
         stderr=subprocess.STDOUT,
-        env={**os.environ, "PYTHONPATH": str(_TESTS), "PYTHONUNBUFFERED": "1", **environment},
+        env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **environment},
     )
     try:
         yield Talking(process)
