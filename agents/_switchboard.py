@@ -14,8 +14,7 @@ from ..runtime.bus import Bus
 from ..runtime.errors import NoServer, ServerClosed, Unreachable
 from ..runtime.llm.budget.usage import AgentRole
 from ..runtime.llm.chat import ChatClient, ChatRequest, ChatResponse
-from ..runtime.llm.http._refusals import RateSheet
-from ..runtime.llm.http.aiohttp_client import OnLimits
+from ..runtime.llm.http._refusals import OnLimits, RateSheet
 from ..runtime.llm.stack import Models
 from ..runtime.messages import Call, Send, Sent
 

@@ -284,7 +284,7 @@ class Team:
                     clients=self._parts.clients_for(scenario),
                     served=self._parts.served,
                     relays=self._fleet.relays if self._fleet else None,
-                    telemetry=self._telemetry,
+                    wrap=None if self._telemetry is None else self._telemetry.model,
                 ) as models,
                 self._bus_scope,
                 self._following.of(self.bus),

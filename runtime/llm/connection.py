@@ -1,4 +1,4 @@
-"""One endpoint, open: its client, and what all its models share."""
+"""An open endpoint: its client, and the limits and circuit breaker that its models share."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from ...scenarios.endpoints import Endpoint
 from ...scenarios.errors import InputError
 from .chat import ChatClient
 from .embedded import find_model, serve_embedded
-from .http.aiohttp_client import AiohttpClient, OnLimits
-from .http.openai_client import OpenAIClient
+from .http._refusals import OnLimits
 from .limits.limiter import Limiters
 from .retries import Breaker
 
@@ -29,7 +28,7 @@ Client: TypeAlias = "ChatClient | AsyncOpenAI"
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """An endpoint that is ready to be asked. `client` sends one HTTP call; nothing else is done in it."""
+    """An endpoint that is ready to be asked. `client` makes one HTTP call a chat, and nothing else."""
 
     endpoint: Endpoint
     client: ChatClient
@@ -48,8 +47,8 @@ async def connected(
 ) -> AsyncGenerator[Connection]:
     """The endpoint `name` of a scenario in `folder`, with one HTTP session, or with the host's `client`.
 
-    An `AsyncOpenAI` of the host is asked without its own retries and left open. `on_limits` is told of the
-    limits in answers' headers in the place of the connection's own limiters. A `local` endpoint runs its
+    An `AsyncOpenAI` of the host is used without its own retries and left open. `on_limits` gets the limits
+    in answers' headers in place of the connection's own limiters. A `local` endpoint runs its
     model in a child process until the scope ends. Raises InputError when its key or its model file is
     missing, EndpointError when its model does not start.
     """
@@ -61,14 +60,14 @@ async def connected(
     key = api_key(name, endpoint)
     async with (
         _base_url(name, endpoint, folder) as url,
-        _client(name, endpoint, url, key, on_limits or limiters.told) as own,
+        _client(name, endpoint, url, key, on_limits or limiters.stated) as own,
     ):
         yield Connection(endpoint, own, limiters, breaker)
 
 
 def check_endpoint(name: str, endpoint: Endpoint, folder: Path) -> None:
     """Raises InputError when the endpoint's key, its model file or the engine that runs it is missing, or
-    nobody but the application that runs the team can answer for it."""
+    only the application that runs the team can answer for it."""
     if endpoint.host is not None:
         raise InputError(
             f"endpoints.{name}.host: {endpoint.host!r} is answered by the application that runs the team; "
@@ -105,7 +104,9 @@ async def _base_url(name: str, endpoint: Endpoint, folder: Path) -> AsyncGenerat
 
 def _adopted(name: str, client: Client, limiters: Limiters) -> ChatClient:
     if _of_sdk(client):
-        return OpenAIClient(client=client, name=name, on_limits=limiters.told)
+        from .http.openai_client import OpenAIClient
+
+        return OpenAIClient(client=client, name=name, on_limits=limiters.stated)
     return client
 
 
@@ -116,8 +117,12 @@ def _of_sdk(client: Client) -> TypeIs[AsyncOpenAI]:
 
 
 def _client(
-    name: str, endpoint: Endpoint, url: str, key: str | None, told: OnLimits
+    name: str, endpoint: Endpoint, url: str, key: str | None, on_limits: OnLimits
 ) -> AbstractAsyncContextManager[ChatClient]:
     if endpoint.client == "openai":
-        return OpenAIClient(url, api_key=key, timeout=endpoint.timeout, name=name, on_limits=told)
-    return AiohttpClient(url, api_key=key, timeout=endpoint.timeout, name=name, on_limits=told)
+        from .http.openai_client import OpenAIClient
+
+        return OpenAIClient(url, api_key=key, timeout=endpoint.timeout, name=name, on_limits=on_limits)
+    from .http.aiohttp_client import AiohttpClient
+
+    return AiohttpClient(url, api_key=key, timeout=endpoint.timeout, name=name, on_limits=on_limits)

@@ -6,11 +6,15 @@ from collections.abc import Awaitable, Callable
 import anyio
 import msgspec
 
+from ....scenarios.endpoints import Price
 from ....scenarios.stages import BudgetSettings as Caps
 from ...errors import BudgetReached
-from .._attempts import CURRENT
-from ..chat import ChatRequest
-from .accounts import ENOUGH, NOTHING_HELD, Account, Amounts, Cap, CapReached, Held, Reservation
+from .._call import Call, Layer, Reservation
+from ..chat import ChatRequest, ChatResponse, Usage
+from ._account import ENOUGH, Account, Amounts, Cap, CapReached
+from .usage import Tally
+
+__all__ = ["Amounts", "Budget", "BudgetedClient", "Cap", "Remaining", "cost", "most_prompt_tokens"]
 
 
 class Remaining(msgspec.Struct, frozen=True):
@@ -24,14 +28,14 @@ class Remaining(msgspec.Struct, frozen=True):
 class Budget:
     """Two accounts under the same caps, and a clock.
 
-    The *path* counts every call the run asks for, replayed ones as what they cost when they were paid: a
+    The *path* counts every call the run makes, replayed ones as what they cost when they were paid: a
     resumed run comes to the same point as before, and a shared ledger favours nobody. *Paid* counts what was
-    sent, in every invocation of the run: whatever is asked anew, the caps hold for what the world was asked.
-    Minutes count the time of all invocations and stop what would be sent, never a replay.
+    sent, in every invocation of the run: the caps hold for everything that was ever sent. Minutes count the
+    time of all invocations and stop what would be sent, never a replay.
     """
 
     def __init__(self, caps: Caps, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._caps = caps
+        self.caps = caps
         self._path = Account(caps)
         self._paid = Account(caps)
         self._clock = clock
@@ -43,22 +47,28 @@ class Budget:
         self._paid.spent.add(paid)
         self._started -= seconds
 
-    def hold(self, held: Held) -> None:
-        """Keep calls back for later, and of tokens, dollars and minutes what so many cost on average so far.
-
-        Replaces what was held before. A run that reaches a cap while searching can so still choose and test.
-        """
-        self._path.hold(held)
-        self._paid.hold(held)
-
     def reserve(self, calls: int) -> None:
-        """Keep so many calls for the final test, and of tokens, dollars and minutes what they cost on
-        average."""
-        self.hold(Held(calls))
+        """Keep so many calls for the final test, and of tokens, dollars and minutes what so many cost on
+        average so far. Replaces what was reserved before."""
+        self._path.reserved = self._paid.reserved = calls
 
     def release(self) -> None:
-        """Give back what was held."""
-        self.hold(NOTHING_HELD)
+        """Give back what was reserved for the final test."""
+        self.reserve(0)
+
+    def path_spent(self) -> Amounts:
+        """A snapshot of what the run's path has cost: HTTP calls, tokens and US dollars."""
+        return msgspec.structs.replace(self._path.spent)
+
+    def remaining(self) -> dict[Cap, Remaining]:
+        """A snapshot of every cap."""
+        caps, spent = self.caps, self._path.spent
+        return {
+            "calls": _remaining(caps.calls, spent.calls),
+            "tokens": _remaining(caps.tokens, spent.tokens),
+            "usd": _remaining(caps.usd, spent.usd),
+            "minutes": _remaining(caps.minutes, self._minutes()),
+        }
 
     def take(self, call: Reservation) -> bool:
         """Reserve the call on the path; False when it must `wait_and_take`. Raises BudgetReached."""
@@ -74,59 +84,50 @@ class Budget:
         except CapReached as reached:
             raise self._reached(reached.cap, self._path) from None
 
-    def admit(self, _request: ChatRequest) -> Awaitable[None] | None:
-        """Reserve the call of this task as one that will be sent; what it returns must be awaited first.
+    def admit(self, call: Call) -> Awaitable[None] | None:
+        """Reserve the call as one that will be sent; what it returns must be awaited first.
 
         Raises BudgetReached.
         """
-        call = _call_of_this_task()
+        reservation = _reservation(call)
         self._check_clock()
         try:
-            if self._paid.take(call):
-                call.paid = True
+            if self._paid.take(reservation):
+                reservation.paid = True
                 return None
         except CapReached as reached:
             raise self._reached(reached.cap, self._paid) from None
-        return self._admit_later(call)
+        return self._admit_later(reservation)
 
-    def admit_retry(self, _request: ChatRequest) -> None:
-        """Reserve one more HTTP call for the call of this task. Raises BudgetReached."""
-        call = _call_of_this_task()
+    def admit_another(self, call: Call) -> None:
+        """Reserve one more HTTP call for a call that was admitted. Raises BudgetReached."""
+        reservation = _reservation(call)
         self._check_clock()
         for account in (self._path, self._paid):
             try:
-                account.take_retry()
+                account.take_another()
             except CapReached as reached:
                 if account is self._paid:
-                    self._path.reserved.calls -= 1
+                    self._path.in_flight.calls -= 1
                 raise self._reached(reached.cap, account) from None
-        call.calls += 1
+        reservation.calls += 1
 
-    def settle(self, call: Reservation, calls: int, tokens: int, usd: float) -> None:
-        """The call ended and cost so much (nothing of tokens and dollars where it gave no response)."""
-        self._path.settle(call, calls + call.earlier, tokens, usd)
-        if call.paid:
-            self._paid.settle(call, calls, tokens, usd)
-        if not self._path.reserved.calls:
+    def settle(self, call: Call, calls: int, tokens: int, usd: float) -> None:
+        """Replace the call's reservation by what it cost (no tokens and dollars without a response)."""
+        reservation = _reservation(call)
+        self._path.settle(reservation, calls + call.earlier_attempts, tokens, usd)
+        if reservation.paid:
+            self._paid.settle(reservation, calls, tokens, usd)
+        if not self._path.in_flight.calls:
             self._quiet.set()
 
     async def quiet(self) -> None:
-        """Return when no call is in flight: who is refused waits for it, so that its error, which ends the
-        run, cuts no paid call short."""
-        while self._path.reserved.calls:
+        """Return when no call is in flight. A refused caller waits for it, so that its error, which ends the
+        run, interrupts no paid call."""
+        while self._path.in_flight.calls:
             if self._quiet.is_set():
                 self._quiet = anyio.Event()
             await self._quiet.wait()
-
-    def remaining(self) -> dict[Cap, Remaining]:
-        """A snapshot of every cap."""
-        caps, spent = self._caps, self._path.spent
-        return {
-            "calls": _remaining(caps.calls, spent.calls),
-            "tokens": _remaining(caps.tokens, spent.tokens),
-            "usd": _remaining(caps.usd, spent.usd),
-            "minutes": _remaining(caps.minutes, self._minutes()),
-        }
 
     async def _admit_later(self, call: Reservation) -> None:
         try:
@@ -139,22 +140,24 @@ class Budget:
         return (self._clock() - self._started) / 60
 
     def _check_clock(self) -> None:
-        cap = self._caps.minutes
-        if cap is not None and self._minutes() + self._held_minutes(cap) >= cap:
+        cap = self.caps.minutes
+        if cap is not None and self._minutes() + self._reserved_minutes(cap) >= cap:
             raise self._reached("minutes", self._paid)
 
-    def _held_minutes(self, cap: float) -> float:
+    def _reserved_minutes(self, cap: float) -> float:
         """At most half the cap: how long a call takes is known only roughly, least of all at the start."""
-        calls = self._paid.spent.calls
-        return min(self._paid.held.of(cap, self._minutes() / calls), cap / 2) if calls >= ENOUGH else 0.0
+        calls, reserved = self._paid.spent.calls, self._paid.reserved
+        return min(reserved * self._minutes() / calls, cap / 2) if calls >= ENOUGH else 0.0
 
     def _reached(self, cap: Cap, account: Account) -> BudgetReached:
-        most = getattr(self._caps, cap)
+        most = getattr(self.caps, cap)
         spent = self._minutes() if cap == "minutes" else getattr(account.spent, cap)
-        kept = account.held_calls
-        held = f", what up to {kept} calls take is held back for what follows" if kept else ""
+        kept = account.reserved
+        reserved = f", and what {kept} calls cost is reserved for the final test" if kept else ""
+        if kept and cap == "calls":
+            reserved = f", {kept} calls are reserved for the final test"
         return BudgetReached(
-            f"budget.{cap} is reached: {spent:g} of {most:g} {cap} spent{held}, the next call might pass it; "
+            f"budget.{cap} is reached: {spent:g} of {most:g} {cap} spent{reserved}; "
             f"raise budget.{cap} and run the same command again to go on from here"
         )
 
@@ -163,8 +166,71 @@ def _remaining(cap: float | None, spent: float) -> Remaining:
     return Remaining(spent=spent, cap=cap, left=None if cap is None else max(0.0, cap - spent))
 
 
-def _call_of_this_task() -> Reservation:
-    call = CURRENT.get()
-    if not isinstance(call, Reservation):
+def _reservation(call: Call) -> Reservation:
+    if call.reservation is None:
         raise TypeError("only a call made through a BudgetedClient can be admitted by its budget")
-    return call
+    return call.reservation
+
+
+# Generous bounds on what chat templates add: a preamble and the marks around each turn.
+_TEMPLATE_TOKENS = 64
+_TURN_TOKENS = 8
+
+
+class BudgetedClient:
+    """The outermost layer: reserves the most a call can cost, makes it, and settles for what it did cost.
+
+    A response without token counts is settled for what was reserved. Raises BudgetReached, once nothing is
+    in flight any more, and what `inner` raises. `tally` counts for one model in one role.
+    """
+
+    def __init__(self, inner: Layer, budget: Budget, price: Price, tally: Tally) -> None:
+        self._inner = inner
+        self._budget = budget
+        self._price = price
+        self._tally = tally
+
+    async def chat(self, request: ChatRequest) -> ChatResponse:
+        most = Usage(most_prompt_tokens(request), request.max_tokens)
+        reservation = Reservation(most.prompt_tokens + most.completion_tokens, cost(self._price, most))
+        try:
+            return await self._reserved(Call(request, reservation), reservation)
+        except BudgetReached:
+            await self._budget.quiet()
+            raise
+
+    async def _reserved(self, call: Call, reservation: Reservation) -> ChatResponse:
+        budget = self._budget
+        if not budget.take(reservation):
+            await budget.wait_and_take(reservation)
+        try:
+            response = await self._inner.send(call)
+        except BaseException:
+            budget.settle(call, call.attempts, 0, 0.0)
+            self._tally.failed_after(call.attempts)
+            raise
+        usage = response.usage
+        tokens = usage.prompt_tokens + usage.completion_tokens
+        usd = cost(self._price, usage)
+        if tokens:
+            budget.settle(call, response.attempts, tokens, usd)
+        else:
+            budget.settle(call, response.attempts, reservation.tokens, reservation.usd)
+        self._tally.add(response, usd)
+        return response
+
+
+def most_prompt_tokens(request: ChatRequest) -> int:
+    """A bound on the prompt's tokens: byte-level tokenizers make no more tokens than UTF-8 has bytes."""
+    content = sum(
+        len(message.content) if message.content.isascii() else len(message.content.encode())
+        for message in request.messages
+    )
+    return content + _TURN_TOKENS * len(request.messages) + _TEMPLATE_TOKENS
+
+
+def cost(price: Price, usage: Usage) -> float:
+    """US dollars."""
+    return (
+        usage.prompt_tokens * price.input_per_million + usage.completion_tokens * price.output_per_million
+    ) / 1e6

@@ -1,7 +1,6 @@
-"""What this invocation used: in all, by model and by role."""
+"""Usage of this invocation: in all, by model and by role."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 from typing import Literal
 
 import msgspec
@@ -12,8 +11,7 @@ from ..chat import ChatResponse
 AgentRole = Literal["reference", "target", "scorer"]
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(msgspec.Struct):
     """The running counts of one model in one role; see `Used` for what they count."""
 
     calls: int = 0
@@ -37,14 +35,14 @@ class Tally:
         self.seconds += response.seconds
 
     def failed_after(self, attempts: int) -> None:
-        """A call gave no response after so many HTTP calls; none means that it was never sent."""
+        """Count a call that gave no response after so many HTTP calls; with 0 it was never sent."""
         if attempts:
             self.failed += 1
             self.retries += attempts - 1
 
 
 class Used(msgspec.Struct, frozen=True, kw_only=True):
-    """What was used in one invocation.
+    """Usage of one invocation.
 
     `calls` were paid for and gave a response, `failed` were sent and gave none, `replayed` came from the
     ledger; `retries` counts further HTTP calls of either, so calls + failed + retries were sent in all.
@@ -95,4 +93,4 @@ def _total(tallies: Iterable[Tally]) -> Used:
     for tally in tallies:
         for name in Used.__struct_fields__:
             setattr(sums, name, getattr(sums, name) + getattr(tally, name))
-    return Used(**asdict(sums))
+    return Used(**structs.asdict(sums))

@@ -1,7 +1,7 @@
 """Answers with an error status: what they mean, what their headers say of limits, when to try again."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -48,6 +48,10 @@ class RateSheet(msgspec.Struct, frozen=True):
 
     requests: Quota = Quota()
     tokens: Quota = Quota()
+
+
+OnLimits = Callable[[str, RateSheet], None]
+"""Takes a model's name and the limits that an answer's headers state."""
 
 
 def rate_sheet(headers: Mapping[str, str]) -> RateSheet | None:

@@ -1,6 +1,5 @@
 """The chat client for HTTP endpoints: one keep-alive session, bytes in, bytes out."""
 
-from collections.abc import Callable
 from time import perf_counter
 from types import TracebackType
 from typing import Self
@@ -13,10 +12,8 @@ from yarl import URL
 from ....scenarios.errors import InputError
 from ...errors import CallFailed, EndpointError, ServerFault, Unreachable
 from ..chat import ChatRequest, ChatResponse
-from ._refusals import RateSheet, rate_sheet, refusal
+from ._refusals import OnLimits, rate_sheet, refusal
 from ._wire import PATH, decode, encode
-
-OnLimits = Callable[[str, RateSheet], None]
 
 
 class AiohttpClient:
@@ -27,8 +24,8 @@ class AiohttpClient:
 
     Each `chat` is one HTTP call: nothing is retried and nothing limited here. `connections` bounds the open
     connections (0: as many as there are calls in flight). `timeout` is for one whole call, in seconds.
-    `name` is what error messages call the endpoint. `on_limits` is told the model's name and the limits that
-    an answer's headers speak of. Proxies are taken from the environment when the session opens.
+    `name` is what error messages call the endpoint. `on_limits` gets the model's name and the limits that
+    an answer's headers state. Proxies are taken from the environment when the session opens.
 
     Raises what `refusal` makes of an error status; Unreachable when there is no connection or no answer in
     time; ServerFault when the answer is cut off or malformed; EndpointError when the certificate is refused.
@@ -104,7 +101,7 @@ class AiohttpClient:
         if isinstance(error, TimeoutError):
             return Unreachable(f"{self._name} did not answer within {self._timeout:g} s")
         if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientResponseError):
-            return ServerFault(f"{self._name} broke off its answer or garbled it: {error}")
+            return ServerFault(f"{self._name} sent an incomplete or malformed answer: {error}")
         return Unreachable(f"no connection to {self._name}: {error or type(error).__name__}")
 
 

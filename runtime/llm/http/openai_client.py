@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from openai import APIConnectionError, AsyncOpenAI
 
     from ..chat import ChatRequest, ChatResponse
-    from .aiohttp_client import OnLimits
+    from ._refusals import OnLimits
 
 
 class OpenAIClient:
@@ -110,7 +110,7 @@ class OpenAIClient:
             return EndpointError(f"{self._name} shows a certificate that cannot be trusted: {told}")
         # httpx has no kind of its own for an answer that ended too early; aiohttp has.
         if any(isinstance(each, ClientPayloadError) for each in causes) or "complete message body" in told:
-            return ServerFault(f"{self._name} broke off its answer: {told}")
+            return ServerFault(f"{self._name} sent an incomplete answer: {told}")
         return Unreachable(f"no connection to {self._name}: {told}")
 
 
@@ -119,7 +119,7 @@ def _sdk() -> ModuleType:
         import openai
     except ImportError as error:
         raise InputError(
-            "the client `openai` needs the openai SDK: pip install 'transfer-prompting[openai]'"
+            "the client `openai` needs the openai SDK, which is not installed: pip install openai"
         ) from error
     return openai
 

@@ -15,7 +15,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 def call_key(endpoint: str, request: ChatRequest) -> bytes:
-    """16 bytes that stand for one draw of one request at one endpoint (BLAKE2b of its MessagePack).
+    """16 bytes that identify one draw of one request at one endpoint (BLAKE2b of its MessagePack).
 
     `endpoint` is an identity as `endpoint_identity` gives it. The fields are named one by one: a field
     that is new to `ChatRequest` must be added here by choice, since it changes every key.
@@ -36,7 +36,7 @@ def call_key(endpoint: str, request: ChatRequest) -> bytes:
 
 
 def endpoint_identity(endpoint: Endpoint) -> str:
-    """Which endpoint answered, the same in every run: its base URL, `local:` and the model's name, or `host:`
+    """Identity of an endpoint, the same in every run: its base URL, `local:` and the model's name, or `host:`
     and the application's name for what answers.
 
     The URL loses credentials, query, fragment and the last slash; a local model loses its folder. The port
@@ -140,7 +140,7 @@ def failure_row(key: bytes, endpoint: str, model: str, attempts: int, error: Bas
 
 
 def recorded_failure(row: FailureOutcome) -> CallFailed | None:
-    """The error a call ended with; None where it was cut short from outside."""
+    """The error a call ended with; None where it was cancelled from outside."""
     kind, message, attempts = row
     return None if kind is None else _FAILURES.get(kind, CallFailed)(message or "", attempts=attempts)
 

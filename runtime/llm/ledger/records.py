@@ -1,4 +1,4 @@
-"""What a ledger holds and promises: finished calls, failures, earlier spending, calls in flight."""
+"""Contents and interface of a ledger: finished calls, failures, earlier spending, calls in flight."""
 
 import sqlite3
 from typing import Protocol
@@ -13,26 +13,26 @@ from ..chat import ChatResponse
 from ._rows import CallRow, FailureRow
 
 
-class Flight:
+class InFlight:
     """One call in flight. `response` stays None when it fails or is cancelled."""
 
-    __slots__ = ("_landed", "response")
+    __slots__ = ("_ended", "response")
 
     def __init__(self) -> None:
         self.response: ChatResponse | None = None
-        self._landed: anyio.Event | None = None
+        self._ended: anyio.Event | None = None
 
-    async def landed(self) -> ChatResponse | None:
+    async def ended(self) -> ChatResponse | None:
         """Wait until the call ends; its response as a replay, or None where it gave none."""
-        if self._landed is None:
-            self._landed = anyio.Event()
-        await self._landed.wait()
+        if self._ended is None:
+            self._ended = anyio.Event()
+        await self._ended.wait()
         return None if self.response is None else replace(self.response, replayed=True)
 
-    def land(self) -> None:
-        """Release those who wait."""
-        if self._landed is not None:
-            self._landed.set()
+    def end(self) -> None:
+        """Release the tasks that wait."""
+        if self._ended is not None:
+            self._ended.set()
 
 
 class LedgerFailed(TransferPromptingError):
@@ -67,7 +67,7 @@ class Batch:
 
 
 class Paid(msgspec.Struct, frozen=True):
-    """What one model of one endpoint was paid for: HTTP calls, and tokens as the endpoint counted them."""
+    """HTTP calls paid for one model of one endpoint, and tokens as the endpoint counted them."""
 
     endpoint: str
     model: str
@@ -105,7 +105,7 @@ def earlier(connection: sqlite3.Connection) -> Earlier:
 
 
 def begin_invocation(connection: sqlite3.Connection, at: float) -> int:
-    """Note that an invocation starts `at` (seconds since 1970); the id under which its time is kept."""
+    """Record that an invocation starts `at` (seconds since 1970); returns the id of its row."""
     (number,) = connection.execute(
         "INSERT INTO invocations (started_at, seconds) VALUES (?, 0) RETURNING id", (at,)
     ).fetchone()
@@ -117,11 +117,11 @@ class CallLedger(Protocol):
 
     @property
     def earlier(self) -> Earlier:
-        """What invocations before this one spent."""
+        """Spending of the invocations before this one."""
         ...
 
     @property
-    def flights(self) -> dict[bytes, Flight]:
+    def in_flight(self) -> dict[bytes, InFlight]:
         """The calls that are being made now."""
         ...
 
@@ -130,11 +130,11 @@ class CallLedger(Protocol):
         ...
 
     def failure(self, key: bytes) -> CallFailed | None:
-        """How the call last failed for good; None where it did not, or was cut short from outside."""
+        """The last final failure of the call; None where there is none, or it was cancelled from outside."""
         ...
 
     def earlier_attempts(self, key: bytes) -> int:
-        """HTTP calls that earlier invocations made for this call in vain; told once."""
+        """HTTP calls of earlier invocations for this call that gave no response; returned once, then 0."""
         ...
 
     def put(
@@ -147,5 +147,5 @@ class CallLedger(Protocol):
     def put_failure(
         self, key: bytes, endpoint: str, model: str, attempts: int, error: BaseException
     ) -> Batch:
-        """Hand over that a call used up `attempts` HTTP calls and gave no response."""
+        """Record that a call used `attempts` HTTP calls and gave no response."""
         ...
