@@ -85,6 +85,12 @@ class Endpoint(Strict):
     limits: Limits = Field(default_factory=Limits, description="What it allows, for each model.")
     retry: Retry = Field(default_factory=Retry, description="How failed calls are tried again.")
     timeout: float = Field(default=60, gt=0, description="Seconds for one HTTP call.")
+    hedge: bool | None = Field(
+        default=None,
+        description="Send a call that takes unusually long a second time and use the first answer (at most 5 % "
+        "of the calls). Default: yes for a base_url, no for local and host.",
+        examples=[False],
+    )
     logprobs: bool | None = Field(
         default=None,
         description="Whether it returns log-probabilities; left out means: tried once at the start.",

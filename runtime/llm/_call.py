@@ -28,16 +28,19 @@ class Call:
     """One model call: its request, what the budget reserved for it, and the HTTP calls it has cost.
 
     `attempts` counts HTTP calls from the moment they start; `earlier_attempts` those of earlier invocations
-    that gave no response.
+    that gave no response. `sent_at` is when the HTTP call in flight started, on the event loop's clock, None
+    while there is none; `seconds` is how long the one that succeeded took.
     """
 
-    __slots__ = ("attempts", "earlier_attempts", "request", "reservation")
+    __slots__ = ("attempts", "earlier_attempts", "request", "reservation", "seconds", "sent_at")
 
     def __init__(self, request: ChatRequest, reservation: Reservation | None = None) -> None:
         self.request = request
         self.reservation = reservation
         self.attempts = 0
         self.earlier_attempts = 0
+        self.sent_at: float | None = None
+        self.seconds: float | None = None
 
 
 def counted(call: Call, response: ChatResponse) -> ChatResponse:
@@ -100,12 +103,15 @@ class Sender(Layer):
             await anyio.sleep_forever()
         gate.in_flight += 1
         call.attempts += 1
+        call.sent_at = start = anyio.current_time()
         try:
             response = await self._client.chat(call.request)
         except CallFailed as error:
             call.attempts += error.attempts - 1
             raise
         finally:
+            call.sent_at = None
             gate.leave()
+        call.seconds = anyio.current_time() - start
         call.attempts += response.attempts - 1
         return response

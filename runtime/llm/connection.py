@@ -6,9 +6,10 @@ import os
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
 
 from ...scenarios.endpoints import Endpoint
 from ...scenarios.errors import InputError
@@ -26,14 +27,17 @@ Client: TypeAlias = "ChatClient | AsyncOpenAI"
 """What a host may hand over for an endpoint."""
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """An endpoint that is ready to be asked. `client` makes one HTTP call a chat, and nothing else."""
+class Connection(msgspec.Struct, frozen=True):
+    """An endpoint that is ready for calls. `client` makes one HTTP call a chat, and nothing else.
+
+    `remote` is True where this package itself calls a server.
+    """
 
     endpoint: Endpoint
     client: ChatClient
     limiters: Limiters
     breaker: Breaker
+    remote: bool
 
 
 @asynccontextmanager
@@ -55,14 +59,14 @@ async def connected(
     limiters = Limiters(endpoint.limits)
     breaker = Breaker(name)
     if client is not None:
-        yield Connection(endpoint, _adopted(name, client, limiters), limiters, breaker)
+        yield Connection(endpoint, _adopted(name, client, limiters), limiters, breaker, remote=False)
         return
     key = api_key(name, endpoint)
     async with (
         _base_url(name, endpoint, folder) as url,
         _client(name, endpoint, url, key, on_limits or limiters.stated) as own,
     ):
-        yield Connection(endpoint, own, limiters, breaker)
+        yield Connection(endpoint, own, limiters, breaker, remote=endpoint.base_url is not None)
 
 
 def check_endpoint(name: str, endpoint: Endpoint, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The stack of each model of a scenario: budget, ledger, retries, limits, client."""
+"""The stack of each model of a scenario: budget, ledger, hedging, retries, limits, client."""
 
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -8,11 +8,12 @@ import msgspec
 from ...scenarios.endpoints import Endpoint, Model, Price
 from ...scenarios.errors import InputError
 from ...scenarios.scenario import Scenario
-from ._call import Gate, Sender
+from ._call import Gate, Layer, Sender
 from .budget.budget import Amounts, Budget, BudgetedClient, Cap, Remaining, cost
 from .budget.usage import AgentRole, Meter, UsageReport, Used
 from .chat import ChatClient, Usage
 from .connection import Client, Connection, check_endpoint, connected
+from .hedging import HedgingClient
 from .http._refusals import OnLimits
 from .ledger._rows import endpoint_identity
 from .ledger.ledger import open_ledger
@@ -140,13 +141,17 @@ class Models:
         client = connection.client if relay is None else relay(connection.limiters.stated)
         if self._wrap is not None:
             client = self._wrap(client, spec.endpoint, connection.endpoint)
-        limited = LimitedClient(Sender(client, self._gate), connection.limiters.of(spec.model))
-        retrying = RetryingClient(
+        limiter = connection.limiters.of(spec.model)
+        limited = LimitedClient(Sender(client, self._gate), limiter)
+        retrying: Layer = RetryingClient(
             limited,
             connection.endpoint.retry,
             breaker=connection.breaker,
             admit=self._budget.admit_another,
         )
+        hedge = connection.endpoint.hedge
+        if hedge or (hedge is None and connection.remote and relay is None):
+            retrying = HedgingClient(retrying, limited, limiter, admit=self._budget.admit_another)
         return LedgeredClient(
             retrying,
             self._ledger,

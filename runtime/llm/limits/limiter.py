@@ -67,18 +67,20 @@ class Limiter:
             episodes=allowance.epoch,
         )
 
+    def has_room(self) -> bool:
+        """True while a call could start at once: none waits, a place is free, no rate or pause forbids it."""
+        allowance = self._allowance
+        if self._queue or not allowance.free():
+            return False
+        return not allowance.timed or self._clock.now() >= allowance.due()
+
     def estimate(self, request: ChatRequest) -> float:
         """Tokens to reserve for a call; 0 where tokens are not limited."""
         return 0.0 if self._allowance.tokens is None else self._estimate.of(request)
 
     def enter(self, tokens: float) -> int | None:
         """Start a call now and return its epoch; None when it has to `wait`."""
-        allowance = self._allowance
-        if self._queue or not allowance.free():
-            return None
-        if allowance.timed and self._clock.now() < allowance.due():
-            return None
-        return allowance.take(tokens)
+        return self._allowance.take(tokens) if self.has_room() else None
 
     async def wait(self, tokens: float) -> int:
         """Wait for a turn and start the call; returns its epoch."""
