@@ -3,7 +3,7 @@
 import random as randomness
 
 from ...scenarios.endpoints import Retry
-from ..errors import CallFailed, CircuitOpen, ServerFault, Unreachable
+from ..errors import CallFailed, CircuitOpen, ParameterRefused, ServerFault, Unreachable
 from ._call import Admit, Call, Layer, counted
 from .chat import ChatResponse, Clock, SystemClock
 
@@ -79,6 +79,8 @@ class Breaker:
 
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
+_MOST_FORMS = 12
+"""Forms of one request that are tried; a model refuses fewer parameters than there are."""
 
 
 class RetryingClient(Layer):
@@ -132,32 +134,39 @@ class RetryingClient(Layer):
 
     async def _again(self, call: Call, failed: CallFailed) -> ChatResponse:
         begin = self._clock.now()
-        tries = 1
+        tries, forms = 1, 0
         while failed.retryable and tries < self._policy.attempts:
-            wait = self._wait(tries, failed.retry_after)
-            if self._clock.now() + wait > begin + self._policy.seconds:
-                break
-            await self._clock.sleep(wait)
+            if isinstance(failed, ParameterRefused):
+                # The client has changed the form of the request: no wait, and no attempt of the policy.
+                forms += 1
+                if forms > _MOST_FORMS:
+                    break
+            else:
+                wait = self._wait(tries, failed.retry_after)
+                if self._clock.now() + wait > begin + self._policy.seconds:
+                    break
+                await self._clock.sleep(wait)
+                tries += 1
             if self._admit is not None:
                 self._admit(call)
-            tries += 1
             try:
                 return counted(call, await self._attempt(call))
             except CallFailed as error:
                 failed = error
-        self._describe(failed, call.attempts, self._clock.now() - begin)
+        self._describe(failed, call.attempts, tries, self._clock.now() - begin)
         raise failed
 
     def _wait(self, tries: int, retry_after: float | None) -> float:
         backoff = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (tries - 1))
         return max(backoff * self._random.uniform(0.5, 1.0), retry_after or 0.0)
 
-    def _describe(self, failed: CallFailed, calls: int, seconds: float) -> None:
+    def _describe(self, failed: CallFailed, calls: int, tries: int, seconds: float) -> None:
         """Add all attempts to the last error; it stays the same object, with its cause."""
         failed.attempts = calls
         if not failed.retryable:
             return
-        tried = f"gave up after {calls} {'call' if calls == 1 else 'calls'} in {seconds:.0f} s"
+        made = max(calls, tries)
+        tried = f"gave up after {made} {'call' if made == 1 else 'calls'} in {seconds:.0f} s"
         if failed.retry_after is not None and failed.retry_after > self._policy.seconds - seconds:
             tried += f"; it asks to wait {failed.retry_after:.0f} s"
         failed.args = (f"{failed} ({tried})",)

@@ -8,7 +8,15 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from ....scenarios.endpoints import Endpoint
-from ...errors import CallFailed, ContextTooLong, RateLimited, Rejected, ServerFault, Unreachable
+from ...errors import (
+    CallFailed,
+    ContentFiltered,
+    ContextTooLong,
+    RateLimited,
+    Rejected,
+    ServerFault,
+    Unreachable,
+)
 from ..chat import ChatRequest, ChatResponse, TokenChoice, Usage
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -25,12 +33,14 @@ def call_key(endpoint: str, request: ChatRequest) -> bytes:
         request.model,
         [(message.role, message.content) for message in request.messages],
         request.max_tokens,
-        float(request.temperature),  # 1 and 1.0 are one temperature, but not one encoding
+        # 1 and 1.0 are one temperature, but not one encoding.
+        None if request.temperature is None else float(request.temperature),
         None if request.top_p is None else float(request.top_p),
         request.top_logprobs,
         request.seed,
         request.json_object,
         request.sample,
+        *((request.extra_body,) if request.extra_body else ()),
     )
     return blake2b(_encode(fields), digest_size=16).digest()
 
@@ -109,7 +119,15 @@ SELECT_FAILURE = "SELECT kind, message, attempts FROM failures WHERE key = ? ORD
 
 _FAILURES = {
     kind.__name__: kind
-    for kind in (CallFailed, RateLimited, ServerFault, Unreachable, Rejected, ContextTooLong)
+    for kind in (
+        CallFailed,
+        RateLimited,
+        ServerFault,
+        Unreachable,
+        Rejected,
+        ContextTooLong,
+        ContentFiltered,
+    )
 }
 _encode_tokens = msgspec.msgpack.Encoder().encode
 _decode_tokens = msgspec.msgpack.Decoder(tuple[TokenChoice, ...]).decode

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from anyio import CancelScope
 from msgspec.structs import replace
 
-from ...errors import BudgetReached, CallFailed, ContextTooLong
+from ...errors import BudgetReached, CallFailed, ContentFiltered, ContextTooLong
 from .._call import Call, Layer, counted
 from ..chat import ChatResponse
 from ._rows import call_key
@@ -18,9 +18,9 @@ class LedgeredClient(Layer):
     """Answers from the ledger what it can, and records what `inner` answers before handing it on.
 
     Equal requests in flight at once are sent once: the others wait and count as replayed; when the one that
-    sends is cancelled or fails, one of them takes over. A call known not to fit the model's context raises
-    ContextTooLong again without being sent. `shared` is looked up second and written too; what it gives is
-    copied, as one HTTP call, so that the run's own ledger is complete.
+    sends is cancelled or fails, one of them takes over. A call that is known not to fit the model's context,
+    or to be refused by a content filter, fails again without being sent. `shared` is looked up second and
+    written too; what it gives is copied, as one HTTP call, so that the run's own ledger is complete.
 
     `admit` is asked before a call is sent, never before a replay; it may raise BudgetReached, or return
     something to wait for. A call that failed for good in an earlier invocation then fails again as it did,
@@ -67,7 +67,7 @@ class LedgeredClient(Layer):
 
     async def _first(self, key: bytes, call: Call) -> ChatResponse:
         known = self._ledger.failure(key)
-        if isinstance(known, ContextTooLong):
+        if isinstance(known, ContextTooLong | ContentFiltered):
             raise known
         found = None if self._shared is None else self._shared.find(key)
         if found is not None:

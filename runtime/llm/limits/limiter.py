@@ -3,7 +3,7 @@
 import msgspec
 
 from ....scenarios.endpoints import Limits
-from ...errors import CallFailed, RateLimited, Rejected
+from ...errors import CallFailed, ParameterRefused, RateLimited, Rejected
 from .._call import Call, Layer
 from ..chat import ChatRequest, ChatResponse, Clock, SystemClock
 from ..http._refusals import RateSheet
@@ -107,7 +107,7 @@ class Limiter:
         if isinstance(error, RateLimited):
             spare = tokens
             self._refused(epoch, error)
-        elif isinstance(error, Rejected):
+        elif isinstance(error, Rejected | ParameterRefused):
             allowance.learned.served()
         elif isinstance(error, CallFailed) and error.status == 503:
             allowance.overloaded(epoch)
