@@ -113,8 +113,9 @@ class CallFailed(TransferPromptingError):
 
     @property
     def may_be_billed(self) -> bool:
-        """True where the model may have answered all the same: an answer that was lost or cannot be read."""
-        return self.attempts > 0 and self.status in (None, 200, 408, 502, 504)
+        """True where the model may have answered all the same: the answer was lost, or cannot be read."""
+        lost = self.attempts > 0 and self.status in (None, 200, 408, 502, 504)
+        return lost and isinstance(self, ServerFault | Unreachable)
 
     def __init__(
         self,

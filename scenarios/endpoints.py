@@ -63,22 +63,26 @@ _HEADER_VALUE = r"^[\x20-\x7e\t]*$"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-def _with_environment(value: object) -> object:
-    """The text with each ${NAME} replaced by the environment variable."""
-    if not isinstance(value, str) or "${" not in value:
-        return value
+def with_environment(text: str) -> str:
+    """The text with each ${NAME} replaced by the environment variable.
+
+    Raises ValueError when one is not set.
+    """
 
     def read(found: re.Match[str]) -> str:
-        text = os.environ.get(found[1])
-        if not text:
+        value = os.environ.get(found[1])
+        if not value:
             raise ValueError(f"the environment variable {found[1]} is not set")
-        return text
+        return value
 
-    return _VARIABLE.sub(read, value)
+    return _VARIABLE.sub(read, text)
 
 
-BaseUrl = Annotated[HttpUrl, BeforeValidator(_with_environment, json_schema_input_type=str)]
-FromEnvironment = Annotated[str, BeforeValidator(_with_environment, json_schema_input_type=str)]
+def _resolved(value: object) -> object:
+    return with_environment(value) if isinstance(value, str) else value
+
+
+BaseUrl = Annotated[HttpUrl, BeforeValidator(_resolved, json_schema_input_type=str)]
 
 
 class Endpoint(Strict):
@@ -119,13 +123,13 @@ class Endpoint(Strict):
         examples=["Bearer"],
     )
     headers: dict[
-        Annotated[str, Field(pattern=_HEADER_NAME)], Annotated[FromEnvironment, Field(pattern=_HEADER_VALUE)]
+        Annotated[str, Field(pattern=_HEADER_NAME)], Annotated[str, Field(pattern=_HEADER_VALUE)]
     ] = Field(
         default_factory=dict,
         description="Further headers of every request; ${NAME} is replaced by the environment variable.",
         examples=[{"X-Team": "search"}],
     )
-    query: dict[str, FromEnvironment] = Field(
+    query: dict[str, str] = Field(
         default_factory=dict,
         description="Query of every request, e.g. Azure's api-version; ${NAME} is replaced as in headers.",
         examples=[{"api-version": "2024-10-21"}],
@@ -138,8 +142,8 @@ class Endpoint(Strict):
     timeout: float = Field(default=60, gt=0, description="Seconds for one HTTP call.")
     hedge: bool | None = Field(
         default=None,
-        description="Send a call that takes unusually long a second time and use the first answer (at most 5 % "
-        "of the calls). Default: yes for a base_url, no for local and host.",
+        description="Send a call that takes unusually long a second time and use the first answer (at most "
+        "5 % of the calls). Default: yes for a base_url, no for local and host.",
         examples=[False],
     )
     logprobs: bool | None = Field(

@@ -5,47 +5,87 @@ from collections.abc import Callable
 import anyio
 from msgspec.structs import replace
 
-from ..errors import CallFailed
-from .chat import ChatClient, ChatRequest, ChatResponse
+from ..errors import CallFailed, EndpointError
+from .chat import ChatClient, ChatRequest, ChatResponse, Unanswered, Usage
 
 
 class Reservation:
-    """The most one HTTP call of a model call can cost, times `calls`: one, and one more for each retry.
+    """Reserved for one model call: `calls` HTTP calls, and `shares` times the most that one of them can cost.
 
     `paid` is True once it is reserved among the calls that are sent, not only on the run's path.
     """
 
-    __slots__ = ("calls", "paid", "tokens", "usd")
+    __slots__ = ("calls", "paid", "shares", "tokens", "usd")
 
     def __init__(self, tokens: int, usd: float) -> None:
         self.tokens = tokens
         self.usd = usd
-        self.calls = 1
+        self.calls = self.shares = 1
         self.paid = False
 
 
 class Call:
     """One model call: its request, what the budget reserved for it, and the HTTP calls it has cost.
 
-    `attempts` counts HTTP calls from the moment they start; `earlier_attempts` those of earlier invocations
-    that gave no response. `sent_at` is when the HTTP call in flight started, on the event loop's clock, None
-    while there is none; `seconds` is how long the one that succeeded took.
+    `attempts` counts HTTP calls from the moment they start, `uncounted` those that may be billed though the
+    endpoint gave no usage, at most `most` each. `earlier` is what attempts of earlier invocations without a
+    response cost. `sent_at` is when the HTTP call in flight started, on the event loop's clock, None while
+    there is none; `seconds` is how long the one that succeeded took.
     """
 
-    __slots__ = ("attempts", "earlier_attempts", "request", "reservation", "seconds", "sent_at")
+    __slots__ = ("attempts", "earlier", "most", "request", "reservation", "seconds", "sent_at", "uncounted")
 
-    def __init__(self, request: ChatRequest, reservation: Reservation | None = None) -> None:
+    def __init__(
+        self, request: ChatRequest, reservation: Reservation | None = None, most: Usage | None = None
+    ) -> None:
         self.request = request
         self.reservation = reservation
+        self.most = most or most_usage(request)
         self.attempts = 0
-        self.earlier_attempts = 0
+        self.uncounted = 0
+        self.earlier = Unanswered()
         self.sent_at: float | None = None
         self.seconds: float | None = None
 
+    def most_uncounted(self) -> Usage:
+        """The most that the uncounted HTTP calls have used."""
+        return Usage(self.uncounted * self.most.prompt_tokens, self.uncounted * self.most.completion_tokens)
+
+    def twin(self) -> "Call":
+        """The same call once more, under the same reservation."""
+        return Call(self.request, self.reservation, self.most)
+
+    def add(self, twin: "Call") -> None:
+        """Count what the same call has cost a second time."""
+        self.attempts += twin.attempts
+        self.uncounted += twin.uncounted
+
+
+# Generous bounds on what chat templates add: a preamble and the marks around each turn.
+_TEMPLATE_TOKENS = 64
+_TURN_TOKENS = 8
+
+
+def most_prompt_tokens(request: ChatRequest) -> int:
+    """A bound on the prompt's tokens: byte-level tokenizers make no more tokens than UTF-8 has bytes."""
+    content = sum(
+        len(message.content) if message.content.isascii() else len(message.content.encode(errors="replace"))
+        for message in request.messages
+    )
+    return content + _TURN_TOKENS * len(request.messages) + _TEMPLATE_TOKENS
+
+
+def most_usage(request: ChatRequest, completion_tokens: int = 0) -> Usage:
+    """The most that one HTTP call can use, where replies of up to `completion_tokens` were seen."""
+    return Usage(most_prompt_tokens(request), max(request.max_tokens, completion_tokens))
+
 
 def counted(call: Call, response: ChatResponse) -> ChatResponse:
-    """The response with the number of HTTP calls of the whole model call."""
-    return response if response.attempts == call.attempts else replace(response, attempts=call.attempts)
+    """The response with the HTTP calls of the whole model call, and what those may have used."""
+    uncounted = call.most_uncounted()
+    if response.attempts == call.attempts and response.uncounted == uncounted:
+        return response
+    return replace(response, attempts=call.attempts, uncounted=uncounted)
 
 
 class Layer:
@@ -108,10 +148,18 @@ class Sender(Layer):
             response = await self._client.chat(call.request)
         except CallFailed as error:
             call.attempts += error.attempts - 1
+            call.uncounted += error.may_be_billed
+            raise
+        except EndpointError:
+            raise
+        except BaseException:
+            # Cancelled on its way, or failed for a reason unknown here: the model may have answered.
+            call.uncounted += 1
             raise
         finally:
             call.sent_at = None
             gate.leave()
         call.seconds = anyio.current_time() - start
         call.attempts += response.attempts - 1
+        call.uncounted += not response.usage.prompt_tokens
         return response

@@ -62,12 +62,20 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     completion_tokens: int = 0
 
 
+class Unanswered(msgspec.Struct, frozen=True, gc=False):
+    """HTTP calls that gave no response, and the most that they may have used."""
+
+    attempts: int = 0
+    most: Usage = Usage()
+
+
 class ChatResponse(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What came back.
 
     `tokens` is empty unless log-probabilities were asked for and given. `seconds` is the wall time of the
-    HTTP call that succeeded; `attempts` counts HTTP calls including failed ones. `replayed` is True when
-    the call ledger answered and nothing was sent.
+    HTTP call that succeeded; `attempts` counts HTTP calls including failed ones, `uncounted` is the most that
+    those may have used of which the endpoint gave no (plausible) count. `replayed` is True when the call
+    ledger answered and nothing was sent.
     """
 
     text: str
@@ -76,6 +84,7 @@ class ChatResponse(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     usage: Usage = Usage()
     seconds: float = 0.0
     attempts: int = 1
+    uncounted: Usage = Usage()
     replayed: bool = False
 
 

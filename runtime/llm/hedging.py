@@ -102,7 +102,7 @@ class HedgingClient(Layer):
             await anyio.sleep_until(due)
         if not self._may_hedge(call):
             return
-        twin = Call(call.request, call.reservation)
+        twin = call.twin()
         race.under_way = True
         try:
             response = await self._second.send(twin)
@@ -110,7 +110,7 @@ class HedgingClient(Layer):
             return
         finally:
             race.under_way = False
-            call.attempts += twin.attempts
+            call.add(twin)
         race.response = response
         call.seconds = twin.seconds
         race.first.cancel()

@@ -9,11 +9,12 @@ from ...scenarios.endpoints import Endpoint, Model, Price
 from ...scenarios.errors import InputError
 from ...scenarios.scenario import Scenario
 from ._call import Gate, Layer, Sender
-from .budget.budget import Amounts, Budget, BudgetedClient, Cap, Remaining, cost
+from .budget.budget import Amounts, Budget, BudgetedClient, Cap, Remaining, ReplyLengths, cost
 from .budget.usage import AgentRole, Meter, UsageReport, Used
 from .chat import ChatClient, Usage
 from .connection import Client, Connection, check_endpoint, connected
 from .hedging import HedgingClient
+from .http._dialect import OnNotice
 from .http._refusals import OnLimits
 from .ledger._rows import endpoint_identity
 from .ledger.ledger import open_ledger
@@ -91,6 +92,7 @@ class Models:
         self._meter = Meter()
         self._gate = Gate()
         self._stacks: dict[tuple[str, str], LedgeredClient] = {}
+        self._lengths: dict[tuple[str, str], ReplyLengths] = {}
 
     def spec(self, name: str) -> Model:
         """The scenario's entry; its `model` is what requests must carry."""
@@ -106,7 +108,11 @@ class Models:
         if spec is None or spec.endpoint not in self._connections:
             raise InputError(f"model {name!r} is not one that this scenario uses")
         tally = self._meter.tally(name, role)
-        return BudgetedClient(self._stack(spec), self._budget, spec.price, tally)
+        stack = self._stack(spec)
+        lengths = self._lengths.setdefault((spec.endpoint, spec.model), ReplyLengths())
+        return BudgetedClient(
+            stack, self._budget, spec.price, tally, extra_body=extra_body(spec), lengths=lengths
+        )
 
     def usage(self) -> UsageReport:
         """Usage of this invocation so far."""
@@ -171,14 +177,16 @@ async def open_models(
     served: Collection[str] = (),
     relays: Relays | None = None,
     wrap: Wrap | None = None,
+    on_notice: OnNotice | None = None,
 ) -> AsyncGenerator[Models]:
     """Open the endpoints of the models that the scenario uses, and its shared ledger if it has one.
 
     The spending of earlier invocations, as `ledger` knows it, is counted in `budget`. `clients` are the
     host's own chat clients by endpoint name, `relays` those of single models; they take the innermost place,
-    and all else (limits, retries, ledger, budget) stays around them. `wrap` wraps every client. `served`
-    names targets that others serve. Raises InputError for a missing key, model file or a damaged ledger
-    before anything is started, and EndpointError when a local model does not start.
+    and all else (limits, retries, ledger, budget) stays around them. `wrap` wraps every client, `on_notice`
+    gets what is learned about the requests that a model accepts. `served` names targets that others serve.
+    Raises InputError for a missing key, model file or a damaged ledger before anything is started, and
+    EndpointError when a local model does not start.
     """
     given = dict(clients or {})
     endpoints = check_endpoints(scenario, given, served)
@@ -192,7 +200,12 @@ async def open_models(
         connections: dict[str, Connection] = {}
         for name in endpoints:
             connection = connected(
-                name, scenario.endpoints[name], folder=scenario.folder, client=given.get(name)
+                name,
+                scenario.endpoints[name],
+                folder=scenario.folder,
+                models=scenario.models.values(),
+                client=given.get(name),
+                on_notice=on_notice,
             )
             connections[name] = await opened.enter_async_context(connection)
         yield Models(
@@ -204,6 +217,13 @@ async def open_models(
             relays=relays or {},
             wrap=wrap,
         )
+
+
+def extra_body(spec: Model) -> str:
+    """The fields beyond the usual that every request of a model carries, as a JSON object; empty for none."""
+    effort = {} if spec.reasoning_effort is None else {"reasoning_effort": spec.reasoning_effort}
+    body = {**effort, **spec.extra_body}
+    return msgspec.json.encode(body, order="deterministic").decode() if body else ""
 
 
 def check_endpoints(scenario: Scenario, given: Collection[str], served: Collection[str] = ()) -> list[str]:

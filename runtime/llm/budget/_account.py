@@ -75,21 +75,28 @@ class Account:
                 self._waits = True
                 await self._settled.wait()
 
-    def take_another(self) -> None:
-        """Reserve one further HTTP call of a call in flight. Raises CapReached."""
-        if self.spent.calls + self.in_flight.calls + 1 > self._calls - self.reserved:
+    def take_another(self, more: Amounts) -> None:
+        """Reserve one further HTTP call of a call in flight, which may use `more`. Raises CapReached."""
+        spent, in_flight = self.spent, self.in_flight
+        if spent.calls + in_flight.calls + more.calls > self._calls - self.reserved:
             raise CapReached("calls")
-        self.in_flight.calls += 1
+        if more.tokens and spent.tokens + in_flight.tokens + more.tokens > self._tokens:
+            raise CapReached("tokens")
+        if more.usd and spent.usd + in_flight.usd + more.usd > self._usd:
+            raise CapReached("usd")
+        in_flight.add(more)
 
-    def settle(self, call: Reservation, calls: int, tokens: int, usd: float) -> None:
+    def give_back(self, more: Amounts) -> None:
+        """Give back what `take_another` reserved."""
+        self.in_flight.add(Amounts(-more.calls, -more.tokens, -more.usd))
+
+    def settle(self, call: Reservation, cost: Amounts) -> None:
         """Replace the reservation by what the call cost."""
-        in_flight, spent = self.in_flight, self.spent
+        in_flight = self.in_flight
         in_flight.calls -= call.calls
-        in_flight.tokens -= call.tokens
-        in_flight.usd = in_flight.usd - call.usd if in_flight.calls else 0.0
-        spent.calls += calls
-        spent.tokens += tokens
-        spent.usd += usd
+        in_flight.tokens -= call.shares * call.tokens
+        in_flight.usd = in_flight.usd - call.shares * call.usd if in_flight.calls else 0.0
+        self.spent.add(cost)
         if self._waits:
             self._waits = False
             self._settled.set()

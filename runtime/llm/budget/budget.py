@@ -9,12 +9,21 @@ import msgspec
 from ....scenarios.endpoints import Price
 from ....scenarios.stages import BudgetSettings as Caps
 from ...errors import BudgetReached
-from .._call import Call, Layer, Reservation
+from .._call import Call, Layer, Reservation, most_prompt_tokens, most_usage
 from ..chat import ChatRequest, ChatResponse, Usage
 from ._account import ENOUGH, Account, Amounts, Cap, CapReached
 from .usage import Tally
 
-__all__ = ["Amounts", "Budget", "BudgetedClient", "Cap", "Remaining", "cost", "most_prompt_tokens"]
+__all__ = [
+    "Amounts",
+    "Budget",
+    "BudgetedClient",
+    "Cap",
+    "Remaining",
+    "ReplyLengths",
+    "cost",
+    "most_prompt_tokens",
+]
 
 
 class Remaining(msgspec.Struct, frozen=True):
@@ -100,24 +109,29 @@ class Budget:
         return self._admit_later(reservation)
 
     def admit_another(self, call: Call) -> None:
-        """Reserve one more HTTP call for a call that was admitted. Raises BudgetReached."""
+        """Reserve one more HTTP call for a call that was admitted, and what it may use where earlier ones may
+        be billed too. Raises BudgetReached."""
         reservation = _reservation(call)
         self._check_clock()
+        shares = call.uncounted + (call.sent_at is not None) + 1 - reservation.shares
+        more = Amounts(1, shares * reservation.tokens, shares * reservation.usd) if shares > 0 else Amounts(1)
         for account in (self._path, self._paid):
             try:
-                account.take_another()
+                account.take_another(more)
             except CapReached as reached:
                 if account is self._paid:
-                    self._path.in_flight.calls -= 1
+                    self._path.give_back(more)
                 raise self._reached(reached.cap, account) from None
         reservation.calls += 1
+        reservation.shares += max(0, shares)
 
-    def settle(self, call: Call, calls: int, tokens: int, usd: float) -> None:
-        """Replace the call's reservation by what it cost (no tokens and dollars without a response)."""
+    def settle(self, call: Call, cost: Amounts, earlier: Amounts) -> None:
+        """Replace the call's reservation by its cost, and on the path by what it cost `earlier` too."""
         reservation = _reservation(call)
-        self._path.settle(reservation, calls + call.earlier_attempts, tokens, usd)
+        self._path.settle(reservation, cost)
+        self._path.spent.add(earlier)
         if reservation.paid:
-            self._paid.settle(reservation, calls, tokens, usd)
+            self._paid.settle(reservation, cost)
         if not self._path.in_flight.calls:
             self._quiet.set()
 
@@ -172,61 +186,94 @@ def _reservation(call: Call) -> Reservation:
     return call.reservation
 
 
-# Generous bounds on what chat templates add: a preamble and the marks around each turn.
-_TEMPLATE_TOKENS = 64
-_TURN_TOKENS = 8
+class ReplyLengths:
+    """Lengths of the replies of one model that were longer than was asked for, in tokens.
+
+    `most` is the longest of them, 0 while the model keeps to its limit. Until a first reply is `known`, a
+    budget with a cap on tokens or dollars sends one call alone: a server that ignores `max_tokens` must not
+    pass the cap by all calls in flight.
+    """
+
+    def __init__(self) -> None:
+        self.most = 0
+        self.known = False
+        self.first = anyio.Lock()
+
+    def add(self, request: ChatRequest, response: ChatResponse) -> None:
+        """Count a reply."""
+        self.known = True
+        if response.usage.completion_tokens > request.max_tokens:
+            self.most = max(self.most, response.usage.completion_tokens)
 
 
 class BudgetedClient:
     """The outermost layer: reserves the most a call can cost, makes it, and settles for what it did cost.
 
-    A response without token counts is settled for what was reserved. Raises BudgetReached, once nothing is
-    in flight any more, and what `inner` raises. `tally` counts for one model in one role.
+    HTTP calls that may be billed though the endpoint gave no count are settled for what was reserved. Raises
+    BudgetReached, once nothing is in flight any more, and what `inner` raises. `tally` counts for one model
+    in one role. `extra_body` is added to requests without one; clients of one model share its `lengths`.
     """
 
-    def __init__(self, inner: Layer, budget: Budget, price: Price, tally: Tally) -> None:
+    def __init__(
+        self,
+        inner: Layer,
+        budget: Budget,
+        price: Price,
+        tally: Tally,
+        *,
+        extra_body: str = "",
+        lengths: ReplyLengths | None = None,
+    ) -> None:
         self._inner = inner
         self._budget = budget
         self._price = price
         self._tally = tally
+        self._extra_body = extra_body
+        self._lengths = lengths or ReplyLengths()
+        self._careful = budget.caps.tokens is not None or budget.caps.usd is not None
 
     async def chat(self, request: ChatRequest) -> ChatResponse:
-        most = Usage(most_prompt_tokens(request), request.max_tokens)
-        reservation = Reservation(most.prompt_tokens + most.completion_tokens, cost(self._price, most))
+        if self._extra_body and not request.extra_body:
+            request = msgspec.structs.replace(request, extra_body=self._extra_body)
         try:
-            return await self._reserved(Call(request, reservation), reservation)
+            if self._careful and not self._lengths.known:
+                return await self._first(request)
+            return await self._reserved(request)
         except BudgetReached:
             await self._budget.quiet()
             raise
 
-    async def _reserved(self, call: Call, reservation: Reservation) -> ChatResponse:
-        budget = self._budget
+    async def _first(self, request: ChatRequest) -> ChatResponse:
+        async with self._lengths.first:
+            if not self._lengths.known:
+                return await self._reserved(request)
+        return await self._reserved(request)
+
+    async def _reserved(self, request: ChatRequest) -> ChatResponse:
+        budget, most = self._budget, most_usage(request, self._lengths.most)
+        reservation = Reservation(most.prompt_tokens + most.completion_tokens, cost(self._price, most))
+        call = Call(request, reservation, most)
         if not budget.take(reservation):
             await budget.wait_and_take(reservation)
         try:
             response = await self._inner.send(call)
         except BaseException:
-            budget.settle(call, call.attempts, 0, 0.0)
-            self._tally.failed_after(call.attempts)
+            spent = self._amounts(call.attempts, call.most_uncounted())
+            budget.settle(call, spent, self._earlier(call))
+            self._tally.failed_after(call.attempts, call.most_uncounted(), spent.usd)
             raise
-        usage = response.usage
-        tokens = usage.prompt_tokens + usage.completion_tokens
-        usd = cost(self._price, usage)
-        if tokens:
-            budget.settle(call, response.attempts, tokens, usd)
-        else:
-            budget.settle(call, response.attempts, reservation.tokens, reservation.usd)
-        self._tally.add(response, usd)
+        self._lengths.add(request, response)
+        spent = self._amounts(response.attempts, response.usage, response.uncounted)
+        budget.settle(call, spent, self._earlier(call))
+        self._tally.add(response, spent.usd)
         return response
 
+    def _earlier(self, call: Call) -> Amounts:
+        return self._amounts(call.earlier.attempts, call.earlier.most)
 
-def most_prompt_tokens(request: ChatRequest) -> int:
-    """A bound on the prompt's tokens: byte-level tokenizers make no more tokens than UTF-8 has bytes."""
-    content = sum(
-        len(message.content) if message.content.isascii() else len(message.content.encode())
-        for message in request.messages
-    )
-    return content + _TURN_TOKENS * len(request.messages) + _TEMPLATE_TOKENS
+    def _amounts(self, calls: int, *usages: Usage) -> Amounts:
+        tokens = sum(usage.prompt_tokens + usage.completion_tokens for usage in usages)
+        return Amounts(calls, tokens, sum(cost(self._price, usage) for usage in usages))
 
 
 def cost(price: Price, usage: Usage) -> float:

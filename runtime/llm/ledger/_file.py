@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ....scenarios.errors import InputError
-from ._rows import APPLICATION_ID, SCHEMA, SCHEMA_VERSION
+from ._rows import APPLICATION_ID, MIGRATION, SCHEMA, SCHEMA_VERSION
 
 
 @contextmanager
@@ -138,6 +138,7 @@ def _connect(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
     writer = _connection(path)
     try:
         _prove(writer, path)
+        _migrate(writer)
         writer.execute("PRAGMA journal_mode = WAL")
         _tune(writer)
         reader = _connection(path)
@@ -149,7 +150,7 @@ def _connect(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
 
 
 def _prove(connection: sqlite3.Connection, path: Path) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    version = _version(connection)
     if version > SCHEMA_VERSION:
         raise InputError(
             f"{path}: this call ledger has schema {version}, written by a newer version of "
@@ -159,6 +160,22 @@ def _prove(connection: sqlite3.Connection, path: Path) -> None:
     (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if finding != "ok":
         raise _damaged(path, " ".join(str(finding).split()))
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Bring an older ledger to this schema; of two processes that open a shared one, one does it."""
+    if _version(connection) == SCHEMA_VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    if _version(connection) < SCHEMA_VERSION:
+        for statement in MIGRATION.split(";")[:-1]:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.execute("COMMIT")
 
 
 def _connection(path: Path) -> sqlite3.Connection:

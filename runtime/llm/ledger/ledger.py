@@ -12,7 +12,7 @@ from anyio import create_task_group, to_thread
 
 from ...concurrency import ungrouped
 from ...errors import CallFailed
-from ..chat import ChatResponse
+from ..chat import ChatResponse, Unanswered
 from ._file import exclusive, open_ledger_file
 from ._rows import (
     SELECT_FAILURE,
@@ -21,9 +21,11 @@ from ._rows import (
     FailureOutcome,
     ResponseRow,
     call_row,
+    failure_outcome,
     failure_row,
     recorded_failure,
     replayed_response,
+    response_row,
 )
 from ._writer import LedgerWriter
 from .records import Batch, CallLedger, Earlier, InFlight, LedgerFailed, begin_invocation, earlier
@@ -82,7 +84,7 @@ class Ledger:
         self._reader = reader
         self._writer = writer
         self._failures = len(before.failed)
-        self._earlier_attempts = dict(before.failed)
+        self._earlier_failures = dict(before.failed)
         # None where other processes write too.
         self._known = known
 
@@ -123,9 +125,9 @@ class Ledger:
         row: FailureOutcome | None = self._read(SELECT_FAILURE, key)
         return None if row is None else recorded_failure(row)
 
-    def earlier_attempts(self, key: bytes) -> int:
-        """HTTP calls of earlier invocations for this call that gave no response; returned once, then 0."""
-        return self._earlier_attempts.pop(key, 0) if self._earlier_attempts else 0
+    def earlier_failures(self, key: bytes) -> Unanswered | None:
+        """Attempts of earlier invocations at this call that gave no response; returned once, then None."""
+        return self._earlier_failures.pop(key, None) if self._earlier_failures else None
 
     async def record(
         self, key: bytes, endpoint: str, model: str, response: ChatResponse, *, paid: bool = True
@@ -148,11 +150,11 @@ class Ledger:
         return batch
 
     def put_failure(
-        self, key: bytes, endpoint: str, model: str, attempts: int, error: BaseException
+        self, key: bytes, endpoint: str, model: str, spent: Unanswered, error: BaseException
     ) -> Batch:
-        """Record that a call used `attempts` HTTP calls and gave no response."""
+        """Record that a call gave no response, and what it spent."""
         batch = self._writer.batch()
-        batch.failures.append(failure_row(key, endpoint, model, attempts, error))
+        batch.failures.append(failure_row(key, endpoint, model, spent, error))
         self._failures += 1
         return batch
 
@@ -208,21 +210,17 @@ class MemoryLedger:
         row = self._failures.get(key)
         return None if row is None else recorded_failure(row)
 
-    def earlier_attempts(self, key: bytes) -> int:
-        return 0
+    def earlier_failures(self, key: bytes) -> Unanswered | None:
+        return None
 
     def put(
         self, key: bytes, endpoint: str, model: str, response: ChatResponse, *, paid: bool = True
     ) -> Batch:
-        *_, text, reason, tokens, prompt, completion, seconds, attempts, _, _ = call_row(
-            key, endpoint, model, response, paid=paid
-        )
-        self._calls.setdefault(key, (text, reason, tokens, prompt, completion, seconds, attempts))
+        self._calls.setdefault(key, response_row(call_row(key, endpoint, model, response, paid=paid)))
         return self._written
 
     def put_failure(
-        self, key: bytes, endpoint: str, model: str, attempts: int, error: BaseException
+        self, key: bytes, endpoint: str, model: str, spent: Unanswered, error: BaseException
     ) -> Batch:
-        *_, kind, message, _ = failure_row(key, endpoint, model, attempts, error)
-        self._failures[key] = (kind, message, attempts)
+        self._failures[key] = failure_outcome(failure_row(key, endpoint, model, spent, error))
         return self._written

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from ....scenarios.errors import TransferPromptingError
 from ...errors import CallFailed
-from ..chat import ChatResponse
+from ..chat import ChatResponse, Unanswered, Usage
 from ._rows import CallRow, FailureRow
 
 
@@ -67,7 +67,8 @@ class Batch:
 
 
 class Paid(msgspec.Struct, frozen=True):
-    """HTTP calls paid for one model of one endpoint, and tokens as the endpoint counted them."""
+    """HTTP calls that gave a response from one model of one endpoint; tokens as the endpoint counted them,
+    and at most where it did not."""
 
     endpoint: str
     model: str
@@ -77,29 +78,35 @@ class Paid(msgspec.Struct, frozen=True):
 
 
 class Earlier(msgspec.Struct, frozen=True):
-    """`seconds` of earlier invocations, the HTTP calls by key of model calls that gave no response, and what
-    finished calls cost."""
+    """`seconds` of earlier invocations, attempts by key at model calls that gave no response, and what was
+    paid for."""
 
     seconds: float = 0.0
-    failed: dict[bytes, int] = {}
+    failed: dict[bytes, Unanswered] = {}
     paid: tuple[Paid, ...] = ()
 
     @property
     def failed_attempts(self) -> int:
-        return sum(self.failed.values())
+        return sum(failed.attempts for failed in self.failed.values())
 
 
 def earlier(connection: sqlite3.Connection) -> Earlier:
     """Read the sums; walks through the whole ledger once."""
     (seconds,) = connection.execute("SELECT total(seconds) FROM invocations").fetchone()
-    failed = connection.execute("SELECT key, sum(attempts) FROM failures GROUP BY key")
+    failed = connection.execute(
+        "SELECT key, sum(attempts), sum(uncounted_prompt), sum(uncounted_completion) FROM failures "
+        "GROUP BY key"
+    )
     paid = connection.execute(
-        "SELECT endpoint, model, sum(attempts), sum(prompt_tokens), sum(completion_tokens) "
-        "FROM calls WHERE paid GROUP BY endpoint, model ORDER BY endpoint, model"
+        "SELECT endpoint, model, sum(attempts), sum(prompt), sum(completion) FROM ("
+        "SELECT endpoint, model, attempts, prompt_tokens + uncounted_prompt AS prompt, "
+        "completion_tokens + uncounted_completion AS completion FROM calls WHERE paid "
+        "UNION ALL SELECT endpoint, model, 0, uncounted_prompt, uncounted_completion FROM failures "
+        "WHERE uncounted_prompt > 0) GROUP BY endpoint, model ORDER BY endpoint, model"
     )
     return Earlier(
         seconds=seconds,
-        failed=dict(failed.fetchall()),
+        failed={key: Unanswered(calls, Usage(prompt, reply)) for key, calls, prompt, reply in failed},
         paid=tuple(Paid(*row) for row in paid),
     )
 
@@ -133,8 +140,8 @@ class CallLedger(Protocol):
         """The last final failure of the call; None where there is none, or it was cancelled from outside."""
         ...
 
-    def earlier_attempts(self, key: bytes) -> int:
-        """HTTP calls of earlier invocations for this call that gave no response; returned once, then 0."""
+    def earlier_failures(self, key: bytes) -> Unanswered | None:
+        """Attempts of earlier invocations at this call that gave no response; returned once, then None."""
         ...
 
     def put(
@@ -145,7 +152,7 @@ class CallLedger(Protocol):
         ...
 
     def put_failure(
-        self, key: bytes, endpoint: str, model: str, attempts: int, error: BaseException
+        self, key: bytes, endpoint: str, model: str, spent: Unanswered, error: BaseException
     ) -> Batch:
-        """Record that a call used `attempts` HTTP calls and gave no response."""
+        """Record that a call gave no response, and what it spent."""
         ...

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from ...errors import BudgetReached, CallFailed, ContentFiltered, ContextTooLong
 from .._call import Call, Layer, counted
-from ..chat import ChatResponse
+from ..chat import ChatResponse, Unanswered
 from ._rows import call_key
 from .records import CallLedger, InFlight
 
@@ -53,7 +53,7 @@ class LedgeredClient(Layer):
                 return response
         # No replay brings back attempts without a response: they count on the run's path where the call is
         # made again.
-        call.earlier_attempts += self._ledger.earlier_attempts(key)
+        call.earlier = self._ledger.earlier_failures(key) or call.earlier
         found = self._ledger.find(key)
         if found is not None:
             return found
@@ -96,8 +96,9 @@ class LedgeredClient(Layer):
             response = await self._inner.send(call)
         except BaseException as error:
             if call.attempts:
-                row = (key, self._endpoint, call.request.model, call.attempts)
-                batch = self._ledger.put_failure(*row, error)
+                row = (key, self._endpoint, call.request.model)
+                spent = Unanswered(call.attempts, call.most_uncounted())
+                batch = self._ledger.put_failure(*row, spent, error)
                 if isinstance(error, Exception):
                     await batch.committed()
             raise

@@ -43,9 +43,10 @@ async def test_replays_are_counted_but_cost_nothing(tmp_path: Path) -> None:
 def test_calls_failed_and_retries_add_up_to_what_was_sent() -> None:
     tally = Tally()
     tally.add(ChatResponse(text="", attempts=2), 0)
-    tally.failed_after(6)
-    tally.failed_after(0)
+    tally.failed_after(6, Usage(20, 2), 0.5)
+    tally.failed_after(0, Usage(), 0)
     assert (tally.calls, tally.failed, tally.retries) == (1, 1, 6)
+    assert tally.usd >= 0.5
     assert tally.calls + tally.failed + tally.retries == 2 + 6
 
 

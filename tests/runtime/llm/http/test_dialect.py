@@ -44,8 +44,8 @@ def openai_reasoning(body: Body) -> Reply:
         )
     if body.get("temperature", 1) != 1:
         return fault(
-            "Unsupported value: 'temperature' does not support 0.7 with this model. Only the default (1) value "
-            "is supported.",
+            "Unsupported value: 'temperature' does not support 0.7 with this model. Only the default (1) "
+            "value is supported.",
             param="temperature",
             code="unsupported_value",
         )
