@@ -13,7 +13,7 @@ from transfer_prompting.runtime.errors import BudgetReached, CallFailed, Endpoin
 from transfer_prompting.runtime.llm.budget.budget import Budget
 from transfer_prompting.runtime.llm.chat import ChatClient, ChatRequest, Message
 from transfer_prompting.runtime.llm.ledger.ledger import open_ledger
-from transfer_prompting.runtime.llm.probes import probe_logprobs
+from transfer_prompting.runtime.llm.probes import probe_json_object, probe_logprobs
 from transfer_prompting.runtime.llm.stack import Models, open_models
 from transfer_prompting.scenarios.errors import InputError
 from transfer_prompting.scenarios.scenario import Scenario
@@ -366,3 +366,24 @@ async def test_an_unset_variable_of_a_header_is_named(path: Path) -> None:
         InputError, match=r"endpoints\.here\.headers: .*TRIAL_TEAM_THAT_IS_NOT_SET is not set"
     ):
         await _refused(scenario("", endpoints={"here": endpoint}), path)
+
+
+@pytest.mark.parametrize("fault", [Fault(500), Fault(400, "no"), Reset()])
+async def test_a_probe_that_fails_ends_no_run(path: Path, fault: Reply) -> None:
+    def reply(body: dict[str, object]) -> Reply:
+        return fault if "logprobs" in body or "response_format" in body else "ok"
+
+    async with chat_server(reply) as server:
+        endpoint = {"base_url": server.base_url, "retry": {"attempts": 1}}
+        async with opened(scenario("", endpoints={"here": endpoint}), path) as (models, _):
+            client = models.client("small", "target")
+            assert not await probe_logprobs(client, "little", 20)
+            assert (await client.chat(asked())).text == "ok"
+            await probe_json_object(client, "little")
+
+
+async def test_a_probe_names_itself_where_the_endpoint_cannot_be_used(path: Path) -> None:
+    async with chat_server(lambda _: Fault(401, "bad key")) as server:
+        async with opened(scenario(server.base_url), path) as (models, _):
+            with pytest.raises(EndpointError, match="bad key.*log-probabilities"):
+                await probe_logprobs(models.client("small", "target"), "little", 20)
