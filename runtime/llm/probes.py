@@ -4,13 +4,10 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import anyio
-import structlog
 
 from ...prompts import template
 from ..errors import BudgetReached, CallFailed, EndpointError
 from .chat import ChatClient, ChatRequest, ChatResponse, Message
-
-_log = structlog.get_logger(__name__)
 
 
 async def probe_json_object(client: ChatClient, model: str) -> bool:
@@ -49,8 +46,7 @@ async def _answered(client: ChatClient, request: ChatRequest, question: str) -> 
     """The response to a probe; None when the call failed, which ends no run."""
     try:
         return await client.chat(request)
-    except CallFailed as error:
-        _log.info("probe_failed", model=request.model, probe=question, error=str(error))
+    except CallFailed:
         return None
     except (EndpointError, BudgetReached) as error:
         error.args = (f"{error} (in the call that tests {question})",)

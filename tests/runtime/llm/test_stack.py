@@ -383,7 +383,9 @@ async def test_a_probe_that_fails_ends_no_run(path: Path, fault: Reply) -> None:
 
 
 async def test_a_probe_names_itself_where_the_endpoint_cannot_be_used(path: Path) -> None:
-    async with chat_server(lambda _: Fault(401, "bad key")) as server:
-        async with opened(scenario(server.base_url), path) as (models, _):
-            with pytest.raises(EndpointError, match="bad key.*log-probabilities"):
-                await probe_logprobs(models.client("small", "target"), "little", 20)
+    async with (
+        chat_server(lambda _: Fault(401, "bad key")) as server,
+        opened(scenario(server.base_url), path) as (models, _),
+    ):
+        with pytest.raises(EndpointError, match=r"bad key.*log-probabilities"):
+            await probe_logprobs(models.client("small", "target"), "little", 20)
