@@ -19,7 +19,7 @@ from transfer_prompting.runtime.llm.retries import RetryingClient
 from transfer_prompting.runtime.llm.stack import open_models
 from transfer_prompting.scenarios.endpoints import Limits, Price, Retry
 from transfer_prompting.scenarios.scenario import Scenario
-from transfer_prompting.scenarios.stages import Budget as Caps
+from transfer_prompting.scenarios.stages import BudgetSettings as Caps
 
 from support.chat_server import chat_server
 from support.virtual_time import VirtualClock, in_virtual_time

@@ -18,7 +18,7 @@ from transfer_prompting.runtime.llm.ledger.ledger import Ledger
 from transfer_prompting.runtime.llm.ledger.replay import LedgeredClient
 from transfer_prompting.runtime.llm.retries import RetryingClient
 from transfer_prompting.scenarios.endpoints import Retry
-from transfer_prompting.scenarios.stages import Budget as Caps
+from transfer_prompting.scenarios.stages import BudgetSettings as Caps
 
 from support.spending import PRICE, ask_many, asked, budget_over
 from support.virtual_time import VirtualClock
