@@ -283,7 +283,7 @@ class Team:
                     clients=self._parts.clients_for(scenario),
                     served=self._parts.served,
                     relays=self._relay.relays if self._relay else None,
-                    telemetry=self._telemetry,
+                    wrap=None if self._telemetry is None else self._telemetry.model,
                 ) as models,
                 self._relay or nullcontext(),
                 self._bus_scope,

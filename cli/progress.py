@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..runtime.bus import Event
-from ..runtime.llm.budget.accounts import Cap
+from ..runtime.llm.budget.budget import Cap
 from ..runtime.llm.limits.limiter import LimitsNow
 from ..runtime.llm.stack import ModelNow, SpendingNow
 from ..runtime.messages import (

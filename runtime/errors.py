@@ -9,13 +9,16 @@ TransferPromptingError
 │   └── CycleRefused      an ask came back to a route that is still waiting for it
 ├── BudgetReached         the next call would pass a cap of the scenario's budget
 ├── EndpointError         an endpoint cannot be used at all (did not start, unreachable, refuses the key)
-│   └── CircuitOpen       an endpoint failed so often in a row that calls fail fast
+│   ├── CircuitOpen       an endpoint failed so often in a row that calls fail fast
+│   └── QuotaExhausted    no credit or quota is left for this key (402, or 429 for long)
 └── CallFailed            one model call failed and gave no response
     ├── RateLimited       429, or 503 with Retry-After
     ├── ServerFault       other 5xx, or a truncated or malformed body
     ├── Unreachable       connection refused, reset or timed out
+    ├── ParameterRefused  the endpoint refused a parameter, and is called again without it
     └── Rejected          the endpoint will never accept this request (400, 404, 413, 422)
-        └── ContextTooLong    the prompt does not fit the model's context
+        ├── ContextTooLong    the prompt does not fit the model's context
+        └── ContentFiltered   a content filter refused the messages
 """
 
 from ..scenarios.errors import InputError, TransferPromptingError
@@ -26,11 +29,14 @@ __all__ = [
     "BusError",
     "CallFailed",
     "CircuitOpen",
+    "ContentFiltered",
     "ContextTooLong",
     "CycleRefused",
     "EndpointError",
     "InputError",
     "NoServer",
+    "ParameterRefused",
+    "QuotaExhausted",
     "RateLimited",
     "Rejected",
     "ServerClosed",
@@ -72,15 +78,32 @@ class CircuitOpen(EndpointError):
     """An endpoint failed so often in a row that calls fail fast until it answers again."""
 
 
+class QuotaExhausted(EndpointError):
+    """No credit or quota is left for the key (402, `insufficient_quota`, a daily limit): all calls fail.
+
+    `retry_after` is in how many seconds the endpoint asks to come back, None where it does not say.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class CallFailed(TransferPromptingError):
     """One model call failed in the world and gave no response.
 
     `retry_after` is the least wait in seconds that the endpoint asked for, None where it asked for none.
     `status` is the HTTP status of the (last) answer, None where there was none. `attempts` counts the HTTP
-    calls that were made.
+    calls that were made; 0 where no connection could be opened.
     """
 
     retryable: bool = False
+
+    @property
+    def may_be_billed(self) -> bool:
+        """True where the model may have answered all the same: the answer was lost, or cannot be read."""
+        lost = self.attempts > 0 and self.status in (None, 200, 408, 502, 504)
+        return lost and isinstance(self, ServerFault | Unreachable)
 
     def __init__(
         self,
@@ -114,12 +137,24 @@ class Unreachable(CallFailed):
     retryable = True
 
 
+class ParameterRefused(CallFailed):
+    """The endpoint refused a parameter or its value. The client has learned it, and leaves it out or renames
+    it from now on: the call may be sent again at once."""
+
+    retryable = True
+
+
 class Rejected(CallFailed):
     """The endpoint refused the request for good (400, 404, 413, 422); sending it again cannot help."""
 
 
 class ContextTooLong(Rejected):
     """The messages do not fit the model's context: the prompt caused it, so it is graded, not failed."""
+
+
+class ContentFiltered(Rejected):
+    """A content filter refused the messages (400, 403): the prompt or the row caused it, so it is graded, as
+    a reply with the finish reason `content_filter` is."""
 
 
 UNUSABLE = (EndpointError, NoServer, ServerClosed)

@@ -1,5 +1,7 @@
 """Where models live: endpoints, the models they serve, limits, prices, and the bus to workers."""
 
+import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -9,6 +11,7 @@ from pydantic import (
     ConfigDict,
     Field,
     HttpUrl,
+    JsonValue,
     PositiveFloat,
     PositiveInt,
     model_validator,
@@ -55,13 +58,41 @@ class Retry(Strict):
     seconds: float = Field(default=300, gt=0, description="Time after which no further attempt starts.")
 
 
+_HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
+_HEADER_VALUE = r"^[\x20-\x7e\t]*$"
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def with_environment(text: str) -> str:
+    """The text with each ${NAME} replaced by the environment variable.
+
+    Raises ValueError when one is not set.
+    """
+
+    def read(found: re.Match[str]) -> str:
+        value = os.environ.get(found[1])
+        if not value:
+            raise ValueError(f"the environment variable {found[1]} is not set")
+        return value
+
+    return _VARIABLE.sub(read, text)
+
+
+def _resolved(value: object) -> object:
+    return with_environment(value) if isinstance(value, str) else value
+
+
+BaseUrl = Annotated[HttpUrl, BeforeValidator(_resolved, json_schema_input_type=str)]
+
+
 class Endpoint(Strict):
     """An OpenAI-compatible endpoint, a model this package runs itself (`local`), or what the application that
     runs the team hands over (`host`)."""
 
-    base_url: HttpUrl | None = Field(
+    base_url: BaseUrl | None = Field(
         default=None,
-        description="Root of the API, e.g. https://api.openai.com/v1",
+        description="Root of the API, e.g. https://api.openai.com/v1; ${NAME} is replaced by the environment "
+        "variable.",
         examples=["http://localhost:8000/v1"],
     )
     local: str | None = Field(
@@ -79,12 +110,42 @@ class Endpoint(Strict):
     api_key_env: str | None = Field(
         default=None, description="Environment variable that holds the key.", examples=["OPENAI_API_KEY"]
     )
+    auth_header: str = Field(
+        default="Authorization",
+        pattern=_HEADER_NAME,
+        description="Header that carries the key; Azure wants api-key.",
+        examples=["api-key"],
+    )
+    auth_scheme: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9._~+/-]*$",
+        description="Word before the key. Default: Bearer in the header Authorization, none in any other.",
+        examples=["Bearer"],
+    )
+    headers: dict[
+        Annotated[str, Field(pattern=_HEADER_NAME)], Annotated[str, Field(pattern=_HEADER_VALUE)]
+    ] = Field(
+        default_factory=dict,
+        description="Further headers of every request; ${NAME} is replaced by the environment variable.",
+        examples=[{"X-Team": "search"}],
+    )
+    query: dict[str, str] = Field(
+        default_factory=dict,
+        description="Query of every request, e.g. Azure's api-version; ${NAME} is replaced as in headers.",
+        examples=[{"api-version": "2024-10-21"}],
+    )
     client: Literal["aiohttp", "openai"] = Field(
         default="aiohttp", description="Which HTTP stack speaks to it."
     )
     limits: Limits = Field(default_factory=Limits, description="What it allows, for each model.")
     retry: Retry = Field(default_factory=Retry, description="How failed calls are tried again.")
     timeout: float = Field(default=60, gt=0, description="Seconds for one HTTP call.")
+    hedge: bool | None = Field(
+        default=None,
+        description="Send a call that takes unusually long a second time and use the first answer (at most "
+        "5 % of the calls). Default: yes for a base_url, no for local and host.",
+        examples=[False],
+    )
     logprobs: bool | None = Field(
         default=None,
         description="Whether it returns log-probabilities; left out means: tried once at the start.",
@@ -145,6 +206,25 @@ class Model(Strict):
     )
     max_tokens: PositiveInt | None = Field(
         default=None, description="Most tokens of one reply, in any role.", examples=[256]
+    )
+    token_limit: Literal["max_tokens", "max_completion_tokens"] | None = Field(
+        default=None,
+        description="Name of the field that limits the tokens of a reply. Default: max_tokens, and the other "
+        "once the endpoint refuses it.",
+        examples=["max_completion_tokens"],
+    )
+    omit: tuple[Literal["temperature", "top_p", "seed", "logprobs", "response_format"], ...] = Field(
+        default=(),
+        description="Fields that are never sent to this model. Default: those that the endpoint refuses.",
+        examples=[["temperature"]],
+    )
+    reasoning_effort: str | None = Field(
+        default=None, min_length=1, description="Sent as `reasoning_effort`.", examples=["low"]
+    )
+    extra_body: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        description="Further fields of every request to this model, as the endpoint documents them.",
+        examples=[{"chat_template_kwargs": {"enable_thinking": False}}],
     )
     confidence: Confidence = Field(
         default="auto",

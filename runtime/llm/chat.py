@@ -23,18 +23,20 @@ class ChatRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Everything that defines a model call, and so its identity in the call ledger.
 
     `model` is the name the endpoint knows. `top_logprobs` > 0 asks for that many alternatives per token.
-    `json_object` asks for a JSON object (`response_format`). `sample` tells independent draws of an
-    otherwise equal request apart; it is never sent.
+    `temperature` None leaves it to the endpoint. `json_object` asks for a JSON object (`response_format`).
+    `extra_body` holds further fields of the body, as a JSON object; empty for none. `sample` numbers
+    independent draws of an otherwise equal request; it is never sent.
     """
 
     model: str
     messages: tuple[Message, ...]
     max_tokens: int
-    temperature: float = 0.0
+    temperature: float | None = 0.0
     top_p: float | None = None
     top_logprobs: int = 0
     seed: int | None = None
     json_object: bool = False
+    extra_body: str = ""
     sample: int = 0
 
 
@@ -60,12 +62,20 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     completion_tokens: int = 0
 
 
+class Unanswered(msgspec.Struct, frozen=True, gc=False):
+    """HTTP calls that gave no response, and the most that they may have used."""
+
+    attempts: int = 0
+    most: Usage = Usage()
+
+
 class ChatResponse(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What came back.
 
     `tokens` is empty unless log-probabilities were asked for and given. `seconds` is the wall time of the
-    HTTP call that succeeded; `attempts` counts HTTP calls including failed ones. `replayed` is True when
-    the call ledger answered and nothing was sent.
+    HTTP call that succeeded; `attempts` counts HTTP calls including failed ones, `uncounted` is the most that
+    those may have used of which the endpoint gave no (plausible) count. `replayed` is True when the call
+    ledger answered and nothing was sent.
     """
 
     text: str
@@ -74,6 +84,7 @@ class ChatResponse(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     usage: Usage = Usage()
     seconds: float = 0.0
     attempts: int = 1
+    uncounted: Usage = Usage()
     replayed: bool = False
 
 

@@ -1,21 +1,22 @@
-"""One endpoint, open: its client, and what all its models share."""
+"""An open endpoint: its client, and the limits and circuit breaker that its models share."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from ...scenarios.endpoints import Endpoint
+import msgspec
+
+from ...scenarios.endpoints import Endpoint, Model, with_environment
 from ...scenarios.errors import InputError
 from .chat import ChatClient
 from .embedded import find_model, serve_embedded
-from .http.aiohttp_client import AiohttpClient, OnLimits
-from .http.openai_client import OpenAIClient
+from .http._dialect import Dialect, OnNotice
+from .http._refusals import OnLimits
 from .limits.limiter import Limiters
 from .retries import Breaker
 
@@ -27,14 +28,17 @@ Client: TypeAlias = "ChatClient | AsyncOpenAI"
 """What a host may hand over for an endpoint."""
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """An endpoint that is ready to be asked. `client` sends one HTTP call; nothing else is done in it."""
+class Connection(msgspec.Struct, frozen=True):
+    """An endpoint that is ready for calls. `client` makes one HTTP call a chat, and nothing else.
+
+    `remote` is True where this package itself calls a server.
+    """
 
     endpoint: Endpoint
     client: ChatClient
     limiters: Limiters
     breaker: Breaker
+    remote: bool
 
 
 @asynccontextmanager
@@ -43,38 +47,44 @@ async def connected(
     endpoint: Endpoint,
     *,
     folder: Path,
+    models: Iterable[Model] = (),
     client: Client | None = None,
     on_limits: OnLimits | None = None,
+    on_notice: OnNotice | None = None,
 ) -> AsyncGenerator[Connection]:
     """The endpoint `name` of a scenario in `folder`, with one HTTP session, or with the host's `client`.
 
-    An `AsyncOpenAI` of the host is asked without its own retries and left open. `on_limits` is told of the
-    limits in answers' headers in the place of the connection's own limiters. A `local` endpoint runs its
+    An `AsyncOpenAI` of the host is used without its own retries and left open. `on_limits` gets the limits
+    in answers' headers in place of the connection's own limiters, `on_notice` what is learned about the form
+    of requests; the settings of `models` are known from the start. A `local` endpoint runs its
     model in a child process until the scope ends. Raises InputError when its key or its model file is
     missing, EndpointError when its model does not start.
     """
     limiters = Limiters(endpoint.limits)
     breaker = Breaker(name)
     if client is not None:
-        yield Connection(endpoint, _adopted(name, client, limiters), limiters, breaker)
+        adopted = _adopted(name, client, dialects(name, models), limiters.stated, on_notice)
+        yield Connection(endpoint, adopted, limiters, breaker, remote=False)
         return
     key = api_key(name, endpoint)
     async with (
         _base_url(name, endpoint, folder) as url,
-        _client(name, endpoint, url, key, on_limits or limiters.told) as own,
+        _client(name, endpoint, url, key, models, on_limits or limiters.stated, on_notice) as own,
     ):
-        yield Connection(endpoint, own, limiters, breaker)
+        yield Connection(endpoint, own, limiters, breaker, remote=endpoint.base_url is not None)
 
 
 def check_endpoint(name: str, endpoint: Endpoint, folder: Path) -> None:
     """Raises InputError when the endpoint's key, its model file or the engine that runs it is missing, or
-    nobody but the application that runs the team can answer for it."""
+    only the application that runs the team can answer for it."""
     if endpoint.host is not None:
         raise InputError(
             f"endpoints.{name}.host: {endpoint.host!r} is answered by the application that runs the team; "
             "it hands over a client for the endpoint, or a target for each of its models"
         )
     api_key(name, endpoint)
+    _resolved(name, "headers", endpoint.headers)
+    _resolved(name, "query", endpoint.query)
     if endpoint.local is not None:
         find_model(endpoint.local, folder)
 
@@ -90,7 +100,29 @@ def api_key(name: str, endpoint: Endpoint) -> str | None:
             f"endpoints.{name}.api_key_env: the environment variable {variable} is not set; set it to "
             "the key of this endpoint"
         )
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise InputError(
+            f"endpoints.{name}.api_key_env: the key in the environment variable {variable} holds a space, a "
+            "line break or a letter outside ASCII, which no HTTP header can carry; copy the key again"
+        )
     return key
+
+
+def _resolved(name: str, setting: str, values: Mapping[str, str]) -> dict[str, str]:
+    """Headers or query with the environment's values. Raises InputError when a variable is not set."""
+    try:
+        return {key: with_environment(value) for key, value in values.items()}
+    except ValueError as error:
+        raise InputError(f"endpoints.{name}.{setting}: {error}") from error
+
+
+def dialects(name: str, models: Iterable[Model]) -> dict[str, Dialect]:
+    """The forms of requests that the scenario sets for models of the endpoint `name`."""
+    return {
+        model.model: Dialect(model.token_limit, model.omit)
+        for model in models
+        if model.endpoint == name and (model.token_limit or model.omit)
+    }
 
 
 @asynccontextmanager
@@ -103,9 +135,19 @@ async def _base_url(name: str, endpoint: Endpoint, folder: Path) -> AsyncGenerat
         yield url
 
 
-def _adopted(name: str, client: Client, limiters: Limiters) -> ChatClient:
+def _adopted(
+    name: str,
+    client: Client,
+    forms: Mapping[str, Dialect],
+    on_limits: OnLimits,
+    on_notice: OnNotice | None,
+) -> ChatClient:
     if _of_sdk(client):
-        return OpenAIClient(client=client, name=name, on_limits=limiters.told)
+        from .http.openai_client import OpenAIClient
+
+        return OpenAIClient(
+            client=client, name=name, dialects=forms, on_limits=on_limits, on_notice=on_notice
+        )
     return client
 
 
@@ -116,8 +158,29 @@ def _of_sdk(client: Client) -> TypeIs[AsyncOpenAI]:
 
 
 def _client(
-    name: str, endpoint: Endpoint, url: str, key: str | None, told: OnLimits
+    name: str,
+    endpoint: Endpoint,
+    url: str,
+    key: str | None,
+    models: Iterable[Model],
+    on_limits: OnLimits,
+    on_notice: OnNotice | None,
 ) -> AbstractAsyncContextManager[ChatClient]:
     if endpoint.client == "openai":
-        return OpenAIClient(url, api_key=key, timeout=endpoint.timeout, name=name, on_limits=told)
-    return AiohttpClient(url, api_key=key, timeout=endpoint.timeout, name=name, on_limits=told)
+        from .http.openai_client import OpenAIClient as Sending
+    else:
+        from .http.aiohttp_client import AiohttpClient as Sending
+    bearer = "Bearer" if endpoint.auth_header.lower() == "authorization" else ""
+    return Sending(
+        url,
+        api_key=key,
+        timeout=endpoint.timeout,
+        name=name,
+        headers=_resolved(name, "headers", endpoint.headers),
+        query=_resolved(name, "query", endpoint.query),
+        auth_header=endpoint.auth_header,
+        auth_scheme=bearer if endpoint.auth_scheme is None else endpoint.auth_scheme,
+        dialects=dialects(name, models),
+        on_limits=on_limits,
+        on_notice=on_notice,
+    )

@@ -6,24 +6,20 @@ from urllib.request import getproxies
 import anyio
 
 from ...prompts import template
-from ..errors import Rejected
-from .chat import ChatClient, ChatRequest, Message
+from ..errors import BudgetReached, CallFailed, EndpointError
+from .chat import ChatClient, ChatRequest, ChatResponse, Message
 
 
 async def probe_json_object(client: ChatClient, model: str) -> bool:
-    """Ask for a JSON object; False when the endpoint refuses the parameter.
+    """Ask for a JSON object; False when the endpoint refuses the parameter, or fails for any other reason.
 
     The call is like any other: it counts under the budget and is replayed from the ledger when a run resumes.
-    Raises what `client` raises otherwise.
+    Raises EndpointError and BudgetReached, naming the probe.
     """
     request = ChatRequest(
         model=model, messages=(Message("user", template("judge_json")),), max_tokens=16, json_object=True
     )
-    try:
-        await client.chat(request)
-    except Rejected:
-        return False
-    return True
+    return await _answered(client, request, "whether it can answer with JSON") is not None
 
 
 PROBE = "Answer with one letter: A or B?"
@@ -32,8 +28,9 @@ PROBE = "Answer with one letter: A or B?"
 async def probe_logprobs(client: ChatClient, model: str, top_logprobs: int) -> bool:
     """Ask for one token with `top_logprobs` alternatives; True when alternatives came back.
 
-    An endpoint that refuses the parameter has none to give. The call is like any other: it counts under the
-    budget and is replayed from the ledger when a run resumes. Raises what `client` raises otherwise.
+    An endpoint that refuses the parameter, or fails for any other reason, has none to give. The call is like
+    any other: it counts under the budget and is replayed from the ledger when a run resumes. Raises
+    EndpointError and BudgetReached, naming the probe.
     """
     request = ChatRequest(
         model=model,
@@ -41,18 +38,26 @@ async def probe_logprobs(client: ChatClient, model: str, top_logprobs: int) -> b
         max_tokens=1,
         top_logprobs=top_logprobs,
     )
+    response = await _answered(client, request, "whether it returns log-probabilities")
+    return response is not None and any(choice.top for choice in response.tokens)
+
+
+async def _answered(client: ChatClient, request: ChatRequest, question: str) -> ChatResponse | None:
+    """The response to a probe; None when the call failed, which ends no run."""
     try:
-        response = await client.chat(request)
-    except Rejected:
-        return False
-    return any(choice.top for choice in response.tokens)
+        return await client.chat(request)
+    except CallFailed:
+        return None
+    except (EndpointError, BudgetReached) as error:
+        error.args = (f"{error} (in the call that tests {question})",)
+        raise
 
 
 CONNECT_SECONDS = 10.0
 
 
 async def unreachable(base_url: str) -> str | None:
-    """Why no connection to `base_url` can be opened; None when one can, or a proxy stands between."""
+    """The reason for which no connection to `base_url` can be opened; None when one can, or with a proxy."""
     url = urlsplit(base_url)
     if getproxies().get(url.scheme):
         return None

@@ -1,22 +1,20 @@
 """Retries and the circuit breaker; the only layer that repeats a failed call."""
 
 import random as randomness
-from collections.abc import Callable
-
-import msgspec
 
 from ...scenarios.endpoints import Retry
-from ..errors import CallFailed, CircuitOpen, ServerFault, Unreachable
-from .chat import ChatClient, ChatRequest, ChatResponse, Clock, SystemClock
+from ..errors import CallFailed, CircuitOpen, ParameterRefused, ServerFault, Unreachable
+from ._call import Admit, Call, Layer, counted
+from .chat import ChatResponse, Clock, SystemClock
 
 
 class Breaker:
     """The circuit breaker of one endpoint, shared by all its models.
 
     It opens after `failures` in a row (ServerFault or Unreachable, with no other answer between) that also
-    lasted for `seconds`, so that many calls failing in the same moment are not taken for a dead endpoint.
-    While open, `check` raises CircuitOpen. Every `cool_down` seconds one call is let through to try; the
-    first answer of any kind closes the circuit. A 429 or a 4xx is an answer: the endpoint lives.
+    lasted for `seconds`, so that many calls that fail at the same moment do not open it. While open, `check`
+    raises CircuitOpen. Every `cool_down` seconds one call is let through to try; the first answer of any
+    kind, also a 429 or a 4xx, closes the circuit.
     """
 
     def __init__(
@@ -74,97 +72,101 @@ class Breaker:
     def _message(self, now: float) -> str:
         assert self._next_try is not None
         return (
-            f"{self._endpoint} seems to be dead: {self._failures} calls in a row failed over"
-            f" {now - self._since:.0f} s, the last with: {self._last}. Calls fail at once for another"
-            f" {self._next_try - now:.0f} s; is the server running?"
+            f"{self._endpoint} does not respond: {self._failures} calls in a row failed within"
+            f" {now - self._since:.0f} s, the last with: {self._last}. It is tried again in"
+            f" {self._next_try - now:.0f} s; until then calls fail at once. Is the server running?"
         )
 
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
+_MOST_FORMS = 12
+"""Forms of one request that are tried; a model refuses fewer parameters than there are."""
 
-OnRetry = Callable[[ChatRequest], None]
 
-
-class RetryingClient:
+class RetryingClient(Layer):
     """Makes a call, and again while it fails with a retryable CallFailed, within the policy.
 
     Waits double from half a second to 30 s, jittered down by up to half, and are never shorter than what the
-    endpoint asked for. No attempt starts later than `policy.seconds` after the first failure. It stands
-    outside the limits, so that a wait holds no place. `on_retry` is called before each further attempt; what
-    it raises goes to the caller. `breaker` may fail any attempt with CircuitOpen.
+    endpoint asked for. No attempt starts later than `policy.seconds` after the first failure. It is outside
+    the limits, so that a wait occupies no place. `admit` is asked before each further attempt. `breaker` may
+    fail any attempt with CircuitOpen.
 
-    The response's `attempts` counts HTTP calls. The last error goes to the caller: of its own kind, with
-    `attempts`, and saying how often and for how long it was tried.
+    The last error is raised as it is: of its own kind, with the call's `attempts`, and saying how often and
+    for how long it was tried.
     """
 
     def __init__(
         self,
-        inner: ChatClient,
+        inner: Layer,
         policy: Retry,
         *,
         breaker: Breaker | None = None,
-        on_retry: OnRetry | None = None,
+        admit: Admit | None = None,
         random: randomness.Random | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._inner = inner
         self._policy = policy
         self._breaker = breaker
-        self._on_retry = on_retry
+        self._admit = admit
         self._random = random or randomness.Random()
         self._clock = clock or SystemClock()
 
-    async def chat(self, request: ChatRequest) -> ChatResponse:
+    async def send(self, call: Call) -> ChatResponse:
         try:
-            return await self._attempt(request)
+            return await self._attempt(call)
         except CallFailed as error:
             failed = error
-        return await self._again(request, failed)
+        return await self._again(call, failed)
 
-    async def _attempt(self, request: ChatRequest) -> ChatResponse:
+    async def _attempt(self, call: Call) -> ChatResponse:
         breaker = self._breaker
         if breaker is None:
-            return await self._inner.chat(request)
+            return await self._inner.send(call)
         breaker.check()
         try:
-            response = await self._inner.chat(request)
+            response = await self._inner.send(call)
         except CallFailed as error:
             breaker.failed(error)
             raise
         breaker.answered()
         return response
 
-    async def _again(self, request: ChatRequest, failed: CallFailed) -> ChatResponse:
+    async def _again(self, call: Call, failed: CallFailed) -> ChatResponse:
         begin = self._clock.now()
-        calls, tries = failed.attempts, 1
+        tries, forms = 1, 0
         while failed.retryable and tries < self._policy.attempts:
-            wait = self._wait(tries, failed.retry_after)
-            if self._clock.now() + wait > begin + self._policy.seconds:
-                break
-            await self._clock.sleep(wait)
-            if self._on_retry is not None:
-                self._on_retry(request)
-            tries += 1
+            if isinstance(failed, ParameterRefused):
+                # The client has changed the form of the request: no wait, and no attempt of the policy.
+                forms += 1
+                if forms > _MOST_FORMS:
+                    break
+            else:
+                wait = self._wait(tries, failed.retry_after)
+                if self._clock.now() + wait > begin + self._policy.seconds:
+                    break
+                await self._clock.sleep(wait)
+                tries += 1
+            if self._admit is not None:
+                self._admit(call)
             try:
-                response = await self._attempt(request)
+                return counted(call, await self._attempt(call))
             except CallFailed as error:
                 failed = error
-                calls += failed.attempts
-            else:
-                return msgspec.structs.replace(response, attempts=calls + response.attempts)
-        self._conclude(failed, calls, self._clock.now() - begin)
+        self._describe(failed, call.attempts, tries, self._clock.now() - begin)
         raise failed
 
     def _wait(self, tries: int, retry_after: float | None) -> float:
         backoff = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (tries - 1))
         return max(backoff * self._random.uniform(0.5, 1.0), retry_after or 0.0)
 
-    def _conclude(self, failed: CallFailed, calls: int, seconds: float) -> None:
-        """Make the last error tell of all attempts; it stays the same object, with its cause."""
+    def _describe(self, failed: CallFailed, calls: int, tries: int, seconds: float) -> None:
+        """Add all attempts to the last error; it stays the same object, with its cause."""
         failed.attempts = calls
         if not failed.retryable:
             return
-        tried = f"gave up after {calls} {'call' if calls == 1 else 'calls'} in {seconds:.0f} s"
+        made = max(calls, tries)
+        tried = f"gave up after {made} {'call' if made == 1 else 'calls'} in {seconds:.0f} s"
         if failed.retry_after is not None and failed.retry_after > self._policy.seconds - seconds:
             tried += f"; it asks to wait {failed.retry_after:.0f} s"
         failed.args = (f"{failed} ({tried})",)

@@ -1,77 +1,33 @@
-"""The gate before an endpoint: when a run stops, what is in flight finishes and nothing else starts."""
+"""The stack of each model of a scenario: budget, ledger, hedging, retries, limits, client."""
 
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import anyio
 import msgspec
 
-from ...scenarios.endpoints import Model, Price
+from ...scenarios.endpoints import Endpoint, Model, Price
 from ...scenarios.errors import InputError
 from ...scenarios.scenario import Scenario
-from ..telemetry import Telemetry
-from ._attempts import CountingClient
-from .budget.accounts import Amounts, Cap
-from .budget.budget import Budget, Remaining
-from .budget.budgeted_client import BudgetedClient, cost
+from ._call import Gate, Layer, Sender
+from .budget.budget import Amounts, Budget, BudgetedClient, Cap, Remaining, ReplyLengths, cost
 from .budget.usage import AgentRole, Meter, UsageReport, Used
-from .chat import ChatClient, ChatRequest, ChatResponse, Usage
+from .chat import ChatClient, Usage
 from .connection import Client, Connection, check_endpoint, connected
-from .http.aiohttp_client import OnLimits
+from .hedging import HedgingClient
+from .http._dialect import OnNotice
+from .http._refusals import OnLimits
 from .ledger._rows import endpoint_identity
 from .ledger.ledger import open_ledger
 from .ledger.records import CallLedger
 from .ledger.replay import LedgeredClient
 from .limits.limiter import LimitedClient, LimitsNow
-from .probes import probe_logprobs
 from .retries import RetryingClient
-
-
-class Gate:
-    """Counts HTTP calls in flight; once it is closed, no other starts."""
-
-    def __init__(self) -> None:
-        self.closed = False
-        self.in_flight = 0
-        self._quiet = anyio.Event()
-
-    async def close(self) -> None:
-        """Let no other call start, and return when none is in flight."""
-        self.closed = True
-        while self.in_flight:
-            self._quiet = anyio.Event()
-            await self._quiet.wait()
-
-    def leave(self) -> None:
-        """A call in flight has ended."""
-        self.in_flight -= 1
-        if not self.in_flight:
-            self._quiet.set()
-
-
-class GatedClient:
-    """Makes a call while the gate is open. A call that comes later waits until it is cancelled: it is no
-    failure, it is what the next invocation of the run begins with."""
-
-    def __init__(self, inner: ChatClient, gate: Gate) -> None:
-        self._inner = inner
-        self._gate = gate
-
-    async def chat(self, request: ChatRequest) -> ChatResponse:
-        if self._gate.closed:
-            await anyio.sleep_forever()
-        self._gate.in_flight += 1
-        try:
-            return await self._inner.chat(request)
-        finally:
-            self._gate.leave()
-
 
 _FREE = Price()
 
 
 def count_earlier(scenario: Scenario, ledger: CallLedger, budget: Budget) -> None:
-    """Tell the budget what earlier invocations paid for, at the scenario's prices of today.
+    """Count in the budget what earlier invocations paid for, at the scenario's prices of today.
 
     Where two entries of `models` are one model of one endpoint, the dearer price counts.
     """
@@ -89,16 +45,16 @@ def count_earlier(scenario: Scenario, ledger: CallLedger, budget: Budget) -> Non
 
 
 Relays = Mapping[tuple[str, str], Callable[[OnLimits], ChatClient]]
-"""Who makes the HTTP calls of a model in the place of its endpoint's client, by endpoint and model name.
+"""Makers of the clients that make the HTTP calls of a model in place of its endpoint's, by endpoint and model
+name. They get the function that takes the limits in headers."""
 
-It is made with whom to tell of limits in headers."""
-
-__all__ = ["ModelNow", "Models", "Relays", "SpendingNow", "open_models", "probe_logprobs"]
+Wrap = Callable[[ChatClient, str, Endpoint], ChatClient]
+"""Wraps a client, given the name and the settings of its endpoint; telemetry does."""
 
 
 class ModelNow(msgspec.Struct, frozen=True):
-    """One model at one moment: what it was used for so far, and its limits (shared with any other entry of
-    `models` that names the same model of the same endpoint)."""
+    """One model at one moment: its usage so far, and its limits (shared with any other entry of `models` that
+    names the same model of the same endpoint)."""
 
     used: Used
     limits: LimitsNow
@@ -113,7 +69,7 @@ class SpendingNow(msgspec.Struct, frozen=True):
 
 
 class Models:
-    """The scenario's models, ready to be asked; see `open_models`."""
+    """The scenario's models, ready for calls; see `open_models`."""
 
     def __init__(
         self,
@@ -124,11 +80,11 @@ class Models:
         shared: CallLedger | None,
         budget: Budget,
         relays: Relays,
-        telemetry: Telemetry | None = None,
+        wrap: Wrap | None = None,
     ) -> None:
         self._scenario = scenario
         self._relays = relays
-        self._telemetry = telemetry
+        self._wrap = wrap
         self._connections = connections
         self._ledger = ledger
         self._shared = shared
@@ -136,6 +92,7 @@ class Models:
         self._meter = Meter()
         self._gate = Gate()
         self._stacks: dict[tuple[str, str], LedgeredClient] = {}
+        self._lengths: dict[tuple[str, str], ReplyLengths] = {}
 
     def spec(self, name: str) -> Model:
         """The scenario's entry; its `model` is what requests must carry."""
@@ -144,17 +101,21 @@ class Models:
     def client(self, name: str, role: AgentRole) -> ChatClient:
         """The whole stack of the model `name`, its usage counted for `role`.
 
-        Everything that asks one model of one endpoint shares its limiter, retries and calls in flight,
-        whatever the role. Only models the scenario uses are open; another raises InputError.
+        All callers of one model of one endpoint share its limiter, retries and calls in flight, whatever the
+        role. Only models that the scenario uses are open; another raises InputError.
         """
         spec = self._scenario.models.get(name)
         if spec is None or spec.endpoint not in self._connections:
             raise InputError(f"model {name!r} is not one that this scenario uses")
         tally = self._meter.tally(name, role)
-        return BudgetedClient(self._stack(spec), self._budget, spec.price, tally)
+        stack = self._stack(spec)
+        lengths = self._lengths.setdefault((spec.endpoint, spec.model), ReplyLengths())
+        return BudgetedClient(
+            stack, self._budget, spec.price, tally, extra_body=extra_body(spec), lengths=lengths
+        )
 
     def usage(self) -> UsageReport:
-        """What this invocation used so far."""
+        """Usage of this invocation so far."""
         return self._meter.report()
 
     def snapshots(self) -> dict[str, ModelNow]:
@@ -166,12 +127,12 @@ class Models:
         }
 
     def now(self) -> SpendingNow:
-        """What is spent and what limits hold, at this moment."""
+        """Spending and limits at this moment."""
         return SpendingNow(self.snapshots(), self._budget.remaining())
 
     async def drain(self) -> None:
-        """Send nothing more, and return when no HTTP call is in flight. What would be sent waits until it
-        is cancelled."""
+        """Send nothing more, and return when no HTTP call is in flight. Calls that would be sent wait until
+        they are cancelled."""
         await self._gate.close()
 
     def _stack(self, spec: Model) -> LedgeredClient:
@@ -183,17 +144,20 @@ class Models:
     def _assembled(self, spec: Model) -> LedgeredClient:
         connection = self._connections[spec.endpoint]
         relay = self._relays.get((spec.endpoint, spec.model))
-        client = connection.client if relay is None else relay(connection.limiters.told)
-        if self._telemetry is not None:
-            client = self._telemetry.model(client, spec.endpoint, connection.endpoint)
-        gated = GatedClient(CountingClient(client), self._gate)
-        limited = LimitedClient(gated, connection.limiters.of(spec.model))
-        retrying = RetryingClient(
+        client = connection.client if relay is None else relay(connection.limiters.stated)
+        if self._wrap is not None:
+            client = self._wrap(client, spec.endpoint, connection.endpoint)
+        limiter = connection.limiters.of(spec.model)
+        limited = LimitedClient(Sender(client, self._gate), limiter)
+        retrying: Layer = RetryingClient(
             limited,
             connection.endpoint.retry,
             breaker=connection.breaker,
-            on_retry=self._budget.admit_retry,
+            admit=self._budget.admit_another,
         )
+        hedge = connection.endpoint.hedge
+        if hedge or (hedge is None and connection.remote and relay is None):
+            retrying = HedgingClient(retrying, limited, limiter, admit=self._budget.admit_another)
         return LedgeredClient(
             retrying,
             self._ledger,
@@ -212,15 +176,17 @@ async def open_models(
     clients: Mapping[str, Client] | None = None,
     served: Collection[str] = (),
     relays: Relays | None = None,
-    telemetry: Telemetry | None = None,
+    wrap: Wrap | None = None,
+    on_notice: OnNotice | None = None,
 ) -> AsyncGenerator[Models]:
     """Open the endpoints of the models that the scenario uses, and its shared ledger if it has one.
 
-    `budget` is told what earlier invocations spent, as `ledger` knows it. `clients` are the host's own chat
-    clients by endpoint name, `relays` those of single models; they take the innermost place, and all else
-    (limits, retries, ledger, budget) stays around them. `served` names targets that others serve. Raises
-    InputError for a missing key, model file or a damaged ledger before anything is started, and EndpointError
-    when a local model does not start.
+    The spending of earlier invocations, as `ledger` knows it, is counted in `budget`. `clients` are the
+    host's own chat clients by endpoint name, `relays` those of single models; they take the innermost place,
+    and all else (limits, retries, ledger, budget) stays around them. `wrap` wraps every client, `on_notice`
+    gets what is learned about the requests that a model accepts. `served` names targets that others serve.
+    Raises InputError for a missing key, model file or a damaged ledger before anything is started, and
+    EndpointError when a local model does not start.
     """
     given = dict(clients or {})
     endpoints = check_endpoints(scenario, given, served)
@@ -234,7 +200,12 @@ async def open_models(
         connections: dict[str, Connection] = {}
         for name in endpoints:
             connection = connected(
-                name, scenario.endpoints[name], folder=scenario.folder, client=given.get(name)
+                name,
+                scenario.endpoints[name],
+                folder=scenario.folder,
+                models=scenario.models.values(),
+                client=given.get(name),
+                on_notice=on_notice,
             )
             connections[name] = await opened.enter_async_context(connection)
         yield Models(
@@ -244,20 +215,27 @@ async def open_models(
             shared=shared,
             budget=budget,
             relays=relays or {},
-            telemetry=telemetry,
+            wrap=wrap,
         )
 
 
+def extra_body(spec: Model) -> str:
+    """The fields beyond the usual that every request of a model carries, as a JSON object; empty for none."""
+    effort = {} if spec.reasoning_effort is None else {"reasoning_effort": spec.reasoning_effort}
+    body = {**effort, **spec.extra_body}
+    return msgspec.json.encode(body, order="deterministic").decode() if body else ""
+
+
 def check_endpoints(scenario: Scenario, given: Collection[str], served: Collection[str] = ()) -> list[str]:
-    """The names of the endpoints the scenario uses, sorted, after a look at what each needs to be opened.
+    """The names of the endpoints the scenario uses, sorted, after a check of what each needs to be opened.
 
     `given` names those for which the host brings a client, `served` targets that others serve. Raises
     InputError for a name in `given` that the scenario does not have, for a missing key, and for a missing
     model or engine. No call is made.
     """
-    if strangers := sorted(set(given) - scenario.endpoints.keys()):
+    if unknown := sorted(set(given) - scenario.endpoints.keys()):
         raise InputError(
-            f"clients: {', '.join(strangers)}: no such endpoint; the scenario has "
+            f"clients: {', '.join(unknown)}: no such endpoint; the scenario has "
             f"{', '.join(sorted(scenario.endpoints))}"
         )
     endpoints = used_endpoints(scenario, served)

@@ -20,6 +20,7 @@ import msgspec
 from openai import AsyncOpenAI, DefaultAioHttpClient
 from simulator import Simulator, simulator
 
+from transfer_prompting.runtime.llm._call import Sender
 from transfer_prompting.runtime.llm.chat import ChatClient, ChatRequest, Message
 from transfer_prompting.runtime.llm.http.aiohttp_client import AiohttpClient
 from transfer_prompting.runtime.llm.http.openai_client import OpenAIClient
@@ -122,9 +123,9 @@ async def contenders(server: Simulator, concurrency: int, open_: AsyncExitStack)
     session = await open_.enter_async_context(aiohttp.ClientSession(connector=connector, headers=headers))
     limiters = Limiters(Limits(concurrency=concurrency))
     client = await open_.enter_async_context(
-        AiohttpClient(server.base_url, api_key="k", on_limits=limiters.told)
+        AiohttpClient(server.base_url, api_key="k", on_limits=limiters.stated)
     )
-    limited = LimitedClient(client, limiters.of("simulated"))
+    limited = LimitedClient(Sender(client), limiters.of("simulated"))
     ours = await open_.enter_async_context(OpenAIClient(server.base_url, api_key="k"))
     theirs = AsyncOpenAI(
         base_url=server.base_url, api_key="k", max_retries=0, http_client=DefaultAioHttpClient()
@@ -196,7 +197,7 @@ async def bookkeeping(calls: int = 50_000) -> float:
             await client.chat(one)
         return perf_counter() - start
 
-    limited = LimitedClient(Instant(), Limiters(Limits(concurrency=64)).of("m"))
+    limited = LimitedClient(Sender(Instant()), Limiters(Limits(concurrency=64)).of("m"))
     whole = RetryingClient(limited, Retry(), breaker=Breaker("m"))
     return 1e6 * (await time(whole) - await time(Instant())) / calls
 

@@ -19,6 +19,7 @@ import anyio
 from simulator import simulator
 
 from transfer_prompting.runtime.errors import CallFailed
+from transfer_prompting.runtime.llm._call import Sender
 from transfer_prompting.runtime.llm.chat import ChatRequest, Message
 from transfer_prompting.runtime.llm.http.aiohttp_client import AiohttpClient
 from transfer_prompting.runtime.llm.limits.limiter import LimitedClient, Limiter
@@ -54,7 +55,7 @@ async def run(case: Case, seconds: float) -> dict[str, float | None]:
     failed, numbers = 0, itertools.count()
     with simulator(*arguments) as server:
         async with AiohttpClient(server.base_url) as inner:
-            client = RetryingClient(LimitedClient(inner, Limiter(limits)), Retry())
+            client = RetryingClient(LimitedClient(Sender(inner), Limiter(limits)), Retry())
 
             async def work() -> None:
                 nonlocal failed

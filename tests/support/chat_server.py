@@ -47,6 +47,7 @@ class Seen:
     headers: Mapping[str, str]
     body: Body
     at: float
+    query: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -112,7 +113,7 @@ class ChatServer:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = msgspec.json.decode(await request.read(), type=Body)
-        self.requests.append(Seen(request.path, dict(request.headers), body, monotonic()))
+        self.requests.append(Seen(request.path, dict(request.headers), body, monotonic(), dict(request.query)))
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:

@@ -5,6 +5,7 @@ import random
 import anyio
 
 from transfer_prompting.runtime.errors import CallFailed
+from transfer_prompting.runtime.llm._call import Sender
 from transfer_prompting.runtime.llm.chat import ChatClient, ChatRequest, ChatResponse, Message
 from transfer_prompting.runtime.llm.limits.limiter import LimitedClient, Limiter
 from transfer_prompting.runtime.llm.retries import RetryingClient
@@ -28,7 +29,7 @@ class Load:
     def __init__(self, server: ChatClient, limits: Limiter, request: ChatRequest | None = None) -> None:
         self.limits = limits
         self.request = request or asking()
-        limited = LimitedClient(server, limits)
+        limited = LimitedClient(Sender(server), limits)
         self.client = RetryingClient(limited, Retry(), random=random.Random(2), clock=VirtualClock())
         self.failed = 0
 

@@ -5,16 +5,14 @@ from collections.abc import Callable
 import anyio
 
 from transfer_prompting.runtime.errors import BudgetReached, RateLimited
-from transfer_prompting.runtime.llm._attempts import CountingClient
-from transfer_prompting.runtime.llm.budget.accounts import Amounts
-from transfer_prompting.runtime.llm.budget.budget import Budget
-from transfer_prompting.runtime.llm.budget.budgeted_client import BudgetedClient
+from transfer_prompting.runtime.llm._call import Call, Layer, Sender
+from transfer_prompting.runtime.llm.budget.budget import Amounts, Budget, BudgetedClient
 from transfer_prompting.runtime.llm.budget.usage import Tally
 from transfer_prompting.runtime.llm.chat import ChatClient, ChatRequest, ChatResponse, Message, Usage
 from transfer_prompting.runtime.llm.ledger.ledger import Ledger
 from transfer_prompting.runtime.llm.ledger.replay import LedgeredClient
 from transfer_prompting.scenarios.endpoints import Price
-from transfer_prompting.scenarios.stages import Budget as Caps
+from transfer_prompting.scenarios.stages import BudgetSettings as Caps
 
 FREE = Price()
 PRICE = Price(input_per_million=1_000_000, output_per_million=2_000_000)  # a dollar, two dollars a token
@@ -49,24 +47,22 @@ class Counter:
         return ChatResponse(text="B", usage=self.usage)
 
 
-class Retrying:
+class Retrying(Layer):
     """Tries a failed call again, having asked the budget."""
 
-    def __init__(self, inner: ChatClient, budget: Budget, attempts: int) -> None:
+    def __init__(self, inner: Layer, budget: Budget, attempts: int) -> None:
         self._inner = inner
         self._budget = budget
         self._attempts = attempts
 
-    async def chat(self, request: ChatRequest) -> ChatResponse:
+    async def send(self, call: Call) -> ChatResponse:
         for number in range(1, self._attempts + 1):
             try:
-                response = await self._inner.chat(request)
+                return await self._inner.send(call)
             except RateLimited:
                 if number == self._attempts:
                     raise
-                self._budget.admit_retry(request)
-            else:
-                return ChatResponse(text=response.text, usage=response.usage, attempts=number)
+                self._budget.admit_another(call)
         raise AssertionError
 
 
@@ -77,7 +73,7 @@ def asked(number: int = 0, most: int = 10) -> ChatRequest:
 def stack(
     server: ChatClient, budget: Budget, ledger: Ledger, *, price: Price = FREE, attempts: int = 1
 ) -> BudgetedClient:
-    retrying = Retrying(CountingClient(server), budget, attempts)
+    retrying = Retrying(Sender(server), budget, attempts)
     ledgered = LedgeredClient(retrying, ledger, "http://host/v1", admit=budget.admit)
     return BudgetedClient(ledgered, budget, price, Tally())
 

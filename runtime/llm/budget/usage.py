@@ -1,19 +1,17 @@
-"""What this invocation used: in all, by model and by role."""
+"""Usage of this invocation: in all, by model and by role."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 from typing import Literal
 
 import msgspec
 from msgspec import structs
 
-from ..chat import ChatResponse
+from ..chat import ChatResponse, Usage
 
 AgentRole = Literal["reference", "target", "scorer"]
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(msgspec.Struct):
     """The running counts of one model in one role; see `Used` for what they count."""
 
     calls: int = 0
@@ -31,25 +29,32 @@ class Tally:
             return
         self.calls += 1
         self.retries += response.attempts - 1
-        self.prompt_tokens += response.usage.prompt_tokens
-        self.completion_tokens += response.usage.completion_tokens
+        self._add_tokens(response.usage)
+        self._add_tokens(response.uncounted)
         self.usd += usd
         self.seconds += response.seconds
 
-    def failed_after(self, attempts: int) -> None:
-        """A call gave no response after so many HTTP calls; none means that it was never sent."""
+    def failed_after(self, attempts: int, most: Usage, usd: float) -> None:
+        """Count a call that gave no response after so many HTTP calls, and what those used at most; with 0
+        attempts it was never sent."""
         if attempts:
             self.failed += 1
             self.retries += attempts - 1
+            self._add_tokens(most)
+            self.usd += usd
+
+    def _add_tokens(self, usage: Usage) -> None:
+        self.prompt_tokens += usage.prompt_tokens
+        self.completion_tokens += usage.completion_tokens
 
 
 class Used(msgspec.Struct, frozen=True, kw_only=True):
-    """What was used in one invocation.
+    """Usage of one invocation.
 
     `calls` were paid for and gave a response, `failed` were sent and gave none, `replayed` came from the
     ledger; `retries` counts further HTTP calls of either, so calls + failed + retries were sent in all.
-    Tokens as the endpoints counted them, `usd` and `seconds` (the HTTP time of calls, which overlap) are of
-    paid calls alone.
+    Tokens and `usd` are as the endpoints counted, and at most where they did not; `seconds` (the HTTP time of
+    calls, which overlap) is of paid calls alone.
     """
 
     calls: int = 0
@@ -95,4 +100,4 @@ def _total(tallies: Iterable[Tally]) -> Used:
     for tally in tallies:
         for name in Used.__struct_fields__:
             setattr(sums, name, getattr(sums, name) + getattr(tally, name))
-    return Used(**asdict(sums))
+    return Used(**structs.asdict(sums))

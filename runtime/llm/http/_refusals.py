@@ -1,22 +1,25 @@
-"""Answers with an error status: what they mean, what their headers say of limits, when to try again."""
+"""Answers with an error status: their meaning, the limits in their headers, when to try again."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any, cast
 
 import msgspec
 
 from ...errors import (
     CallFailed,
+    ContentFiltered,
     ContextTooLong,
     EndpointError,
+    QuotaExhausted,
     RateLimited,
     Rejected,
     ServerFault,
     Unreachable,
 )
-from ._wire import excerpt, redacted
+from ._text import excerpt, redacted
 
 _UNIT = {
     "ns": 1e-9,
@@ -28,11 +31,14 @@ _UNIT = {
     "h": 3600.0,
     "d": 86400.0,
 }
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)")
+_NUMBER = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?")
+_PART = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,20})?)(ns|us|µs|ms|s|m|h|d)")
 # A bare number this large is a moment since 1970 (in seconds, or in milliseconds), not a wait.
 _EPOCH_SECONDS = 1e9
 _EPOCH_MILLISECONDS = 1e12
+# A wait or a limit outside these bounds is no statement at all.
+_LONGEST_WAIT = 40 * 86400.0
+_LEAST_REQUESTS, _LEAST_TOKENS, _MOST_UNITS = 1.0, 1000.0, 1e12
 
 
 class Quota(msgspec.Struct, frozen=True):
@@ -50,8 +56,12 @@ class RateSheet(msgspec.Struct, frozen=True):
     tokens: Quota = Quota()
 
 
+OnLimits = Callable[[str, RateSheet], None]
+"""Takes a model's name and the limits that an answer's headers state."""
+
+
 def rate_sheet(headers: Mapping[str, str]) -> RateSheet | None:
-    """The limits an answer tells of; None when it tells of none. `headers` finds names in any case."""
+    """The limits an answer states; None when it states none. `headers` finds names in any case."""
     if "x-ratelimit-limit-requests" not in headers and "x-ratelimit-limit-tokens" not in headers:
         return None
     return _sheet(headers)
@@ -60,15 +70,15 @@ def rate_sheet(headers: Mapping[str, str]) -> RateSheet | None:
 def least_wait(headers: Mapping[str, str]) -> float | None:
     """Seconds an endpoint asks to wait before the next call; None when it does not ask.
 
-    `retry-after-ms` goes before `Retry-After` (seconds or an HTTP date, RFC 9110 section 10.2.3), and both
-    before the resets of quotas of which nothing remains. Never negative.
+    `retry-after-ms` takes precedence over `Retry-After` (seconds or an HTTP date, RFC 9110 section 10.2.3),
+    and both over the resets of quotas of which nothing remains. Never negative.
     """
-    told = _number(headers.get("retry-after-ms"))
-    if told is not None:
-        return told / 1000
-    told = duration(headers.get("retry-after"), headers.get("date"))
-    if told is not None:
-        return told
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return _plausible(milliseconds / 1000)
+    seconds = duration(headers.get("retry-after"), headers.get("date"))
+    if seconds is not None:
+        return seconds
     sheet = _sheet(headers)
     spent = [quota.reset for quota in (sheet.requests, sheet.tokens) if quota.remaining == 0]
     return max((reset for reset in spent if reset is not None), default=None)
@@ -78,11 +88,17 @@ def duration(text: str | None, reference: str | None = None) -> float | None:
     """Seconds meant by `90`, `1s`, `6m0s`, `120ms`, `1h2m`, or a date (HTTP, ISO 8601, seconds since 1970).
 
     Dates count from `reference` (the answer's own Date header, so that clocks need not agree), else from now.
-    None when the text means nothing of the kind; never negative.
+    None when the text is nothing of the kind, or more than 40 days; never negative.
     """
     if text is None:
         return None
-    text = text.strip()
+    try:
+        return _plausible(_duration(text.strip(), reference))
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _duration(text: str, reference: str | None) -> float | None:
     number = _number(text)
     if number is not None and number < _EPOCH_SECONDS:
         return number
@@ -93,6 +109,10 @@ def duration(text: str | None, reference: str | None = None) -> float | None:
         return sum(float(n) * _UNIT[unit] for n, unit in parts)
     moment = _date(text)
     return None if moment is None else _until(moment, _date(reference))
+
+
+def _plausible(seconds: float | None) -> float | None:
+    return seconds if seconds is not None and seconds <= _LONGEST_WAIT else None
 
 
 def _until(moment: datetime, reference: datetime | None) -> float:
@@ -108,32 +128,125 @@ def _date(text: str | None) -> datetime | None:
         return None
     for read in (parsedate_to_datetime, datetime.fromisoformat):
         try:
-            moment = read(text)
-        except (ValueError, OverflowError):
+            moment = read(text[:100])
+        except (ValueError, OverflowError, IndexError, TypeError):
             continue
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return None
 
 
 def _sheet(headers: Mapping[str, str]) -> RateSheet:
-    return RateSheet(_quota(headers, "requests"), _quota(headers, "tokens"))
+    return RateSheet(
+        _quota(headers, "requests", _LEAST_REQUESTS),
+        _quota(headers, "tokens", _LEAST_TOKENS),
+    )
 
 
-def _quota(headers: Mapping[str, str], of: str) -> Quota:
+def _quota(headers: Mapping[str, str], of: str, least: float) -> Quota:
+    limit = _number(headers.get(f"x-ratelimit-limit-{of}"))
     return Quota(
-        limit=_number(headers.get(f"x-ratelimit-limit-{of}")),
+        limit=limit if limit is not None and least <= limit <= _MOST_UNITS else None,
         remaining=_number(headers.get(f"x-ratelimit-remaining-{of}")),
         reset=duration(headers.get(f"x-ratelimit-reset-{of}"), headers.get("date")),
     )
 
 
 LONGEST = 300
+LONG_WAIT = 900.0
+"""Seconds from which a wait that an endpoint asks for is taken for a quota that is used up."""
+
 _TOO_LONG = re.compile(
     r"context_length_exceeded|exceed_context_size_error|maximum context length|context length|context size"
     r"|context window|prompt is too long|maximum number of tokens|reduce the length",
     re.IGNORECASE,
 )
+_FILTERED = re.compile(
+    r"content[_ -]?(?:filter|policy|management|moderation)|responsible_?ai|data_inspection_failed"
+    r"|inappropriate content|sensitive content|(?:was|been) flagged|safety system"
+    r"|prompt[^.]{0,40}(?:flagged|blocked)",
+    re.IGNORECASE,
+)
+_NO_QUOTA = re.compile(
+    r"insufficient[_ ](?:quota|balance|credits?|funds)|quota[_ ]exhausted|billing_(?:hard_limit|not_active)"
+    r"|credit balance is too low|(?:per[_ ]?day|daily|monthly)[^.]{0,40}(?:limit|quota)|PerDay"
+    r"|exceeded your (?:current|monthly|daily) quota",
+    re.IGNORECASE,
+)
 _CODES_OF_LENGTH = frozenset({400, 413, 422})
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """An error body: its code and type in one text, its message, the field it names, the wait it asks for.
+
+    `details` is the text in which quotas of a day are named (Google's `QuotaFailure`).
+    """
+
+    code: str
+    message: str
+    param: str = ""
+    details: str = ""
+    wait: float | None = None
+
+    @property
+    def text(self) -> str:
+        """Code and message."""
+        return f"{self.code} {self.message}"
+
+
+def read_refusal(body: bytes, key: str | None = None) -> Refusal:
+    """The error in a body, wherever this server puts it; `key` is redacted from it."""
+    text = redacted(body[: 2**16].decode(errors="replace"), key)
+    try:
+        outer: object = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return Refusal("", excerpt(text, LONGEST * 2))
+    if isinstance(outer, list) and outer and isinstance(outer[0], dict):
+        outer = cast("object", outer[0])
+    error: object = cast("dict[str, Any]", outer).get("error", outer) if isinstance(outer, dict) else outer
+    if not isinstance(error, dict):
+        return Refusal("", redacted(str(cast("object", error)), key))
+    error = cast("dict[str, Any]", error)
+    message = error.get("message") or error.get("detail")
+    words = {
+        str(error[name]): None for name in ("code", "type", "status") if isinstance(error.get(name), str)
+    }
+    return Refusal(
+        code=redacted(" ".join(words), key),
+        message=redacted(message if isinstance(message, str) else excerpt(text, LONGEST * 2), key),
+        param=_param(error),
+        details=_details(error),
+        wait=_wait_in(error),
+    )
+
+
+def _param(error: Mapping[str, Any]) -> str:
+    """The field that is refused: OpenAI's `param`, or the last name of `loc` (FastAPI, Mistral)."""
+    if isinstance(error.get("param"), str):
+        return str(error["param"])
+    detail: object = error.get("detail")
+    if isinstance(detail, list) and detail and isinstance(detail[0], dict):
+        place: object = cast("dict[str, Any]", detail[0]).get("loc")
+        if isinstance(place, list) and place:
+            return str(cast("list[object]", place)[-1])
+    return ""
+
+
+def _listed(error: Mapping[str, Any]) -> list[dict[str, Any]]:
+    details: object = error.get("details")
+    entries = cast("list[object]", details) if isinstance(details, list) else []
+    return [cast("dict[str, Any]", entry) for entry in entries if isinstance(entry, dict)]
+
+
+def _details(error: Mapping[str, Any]) -> str:
+    return " ".join(str(entry.get("violations", "")) for entry in _listed(error))[:2000]
+
+
+def _wait_in(error: Mapping[str, Any]) -> float | None:
+    """Google's `RetryInfo.retryDelay`, in seconds."""
+    for entry in _listed(error):
+        if isinstance(delay := entry.get("retryDelay"), str):
+            return duration(delay)
+    return None
 
 
 def refusal(
@@ -141,46 +254,67 @@ def refusal(
 ) -> CallFailed | EndpointError:
     """The error for an answer whose status is not 200.
 
-    429 is RateLimited, and so is 503 with Retry-After; 408 is Unreachable; other 5xx are ServerFault; 401
-    and 403 are EndpointError, and so is a 429 that says there is no quota left to wait for; 400, 413 and 422
-    about the context's length are ContextTooLong; the rest is Rejected. The message carries the endpoint's
-    own, cut to 300 characters; `key` is redacted from it.
+    429 is RateLimited, and so is 503 with Retry-After; 402, and a 429 or 403 that says that the quota is used
+    up or asks to wait 15 minutes or more, are QuotaExhausted. 408 is Unreachable; other 5xx are ServerFault.
+    A prompt or a row that a content filter refuses (400, 403) is ContentFiltered, a 400, 413 or 422 about the
+    context's length ContextTooLong. Other 401 and 403 are EndpointError; the rest is Rejected. The message
+    carries the endpoint's own, cut to 300 characters; `key` is redacted from it.
     """
-    code, told = _told(redacted(body, key))
-    said = _cut(told)
-    message = f"{endpoint} answered {status}: {said}"
+    said = read_refusal(body, key)
+    wait = least_wait(headers)
+    if wait is None:
+        wait = said.wait
+    return _error(endpoint, status, said, wait, stated="retry-after" in headers)
+
+
+def _error(
+    endpoint: str, status: int, said: Refusal, wait: float | None, *, stated: bool
+) -> CallFailed | EndpointError:
+    words = _cut(said.message)
+    if _used_up(status, said, wait):
+        when = "" if not wait else f"; it asks to come back in {_spell(wait)}"
+        text = f"{endpoint} has no quota left for this key (status {status}): {words}{when}"
+        return QuotaExhausted(text, retry_after=wait)
+    if status in (400, 403) and _FILTERED.search(said.text):
+        return ContentFiltered(f"{endpoint} answered {status}: {words}", status=status)
     if status in (401, 403):
-        return EndpointError(f"{endpoint} refuses the key (status {status}): {said}")
-    if status == 429 and code == "insufficient_quota":
-        return EndpointError(f"{endpoint} has no quota left for this key (status {status}): {said}")
-    failed = _kind(status, headers, f"{code} {told}")
-    return failed(message, retry_after=least_wait(headers) if failed.retryable else None, status=status)
+        return EndpointError(f"{endpoint} refuses the key (status {status}): {words}")
+    failed = _kind(status, said, stated=stated)
+    return failed(
+        f"{endpoint} answered {status}: {words}",
+        retry_after=wait if failed.retryable else None,
+        status=status,
+    )
 
 
-def _kind(status: int, headers: Mapping[str, str], told: str) -> type[CallFailed]:
-    if status == 429 or (status == 503 and "retry-after" in headers):
+def _used_up(status: int, said: Refusal, wait: float | None) -> bool:
+    if status == 402:
+        return True
+    if status not in (403, 429):
+        return False
+    # Google calls every rate limit a quota; how long to wait tells them apart.
+    short = wait is not None and 0 < wait < LONG_WAIT
+    named = _NO_QUOTA.search(said.code) or (not short and _NO_QUOTA.search(f"{said.message} {said.details}"))
+    return bool(named) or (status == 429 and wait is not None and wait >= LONG_WAIT)
+
+
+def _kind(status: int, said: Refusal, *, stated: bool) -> type[CallFailed]:
+    if status == 429 or (status == 503 and stated):
         return RateLimited
     if status == 408:
         return Unreachable
     if status >= 500 or status < 300:
         return ServerFault
-    return ContextTooLong if status in _CODES_OF_LENGTH and _TOO_LONG.search(told) else Rejected
+    return ContextTooLong if status in _CODES_OF_LENGTH and _TOO_LONG.search(said.text) else Rejected
 
 
-def _told(body: bytes) -> tuple[str, str]:
-    """The error's code (or type) and message, wherever this server puts them."""
-    try:
-        outer = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return "", excerpt(body, LONGEST * 2)
-    error = outer.get("error", outer) if isinstance(outer, dict) else outer
-    if not isinstance(error, dict):
-        return "", str(error)
-    code = error.get("code") if isinstance(error.get("code"), str) else error.get("type")
-    message = error.get("message") or error.get("detail")
-    return str(code or ""), message if isinstance(message, str) else excerpt(body, LONGEST * 2)
+def _spell(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
 
 
 def _cut(text: str) -> str:
     text = " ".join(text.split())
+    if not text:
+        return "(empty body)"
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

@@ -1,30 +1,57 @@
-"""Chat completions on the wire: the request's body, and what an answer's body means.
+"""Chat completions on the wire: the request's body, and the response in an answer's body.
 
-The format is that of OpenAI's `POST /chat/completions` without streaming, of which only the fields that are
-used are read; servers differ in the rest.
+The format is that of OpenAI's `POST /chat/completions`, of which only the fields that are used are read;
+servers differ in the rest. Here alone a value from the wire is judged: one that is not plausible is missing.
 """
+
+import json
+import math
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
 
 import msgspec
 
 from ...errors import ServerFault
 from ..chat import ChatRequest, ChatResponse, Message, TokenChoice, TokenLogprob, Usage
+from ._dialect import Dialect
+from ._text import echoes, excerpt, redacted
 
 PATH = "/chat/completions"
 
+MOST_BYTES = 64 * 2**20
+"""An answer may have so many bytes, once decompressed."""
+
 # What OpenAI returns for a token "so unlikely" that it gives no number; other servers return null for it.
 _NEVER = -9999.0
+_ROUNDING = 1e-3
+"""A log-probability above 0 by up to this is a rounding error."""
+_MOST_TOKENS = 2**31
+
+_PLAIN = Dialect()
+_JSON_OBJECT = {"type": "json_object"}
+
+
+class ErrorInside(ServerFault):
+    """A body that came with status 200 reports an `error`, as JSON."""
+
+    def __init__(self, error: object, key: str | None) -> None:
+        self.error = msgspec.json.encode({"error": error})
+        super().__init__(f"the answer is an error: {_quoted(self.error, key)}")
 
 
 class _Body(msgspec.Struct, omit_defaults=True, gc=False):
     model: str
     messages: tuple[Message, ...]
-    max_tokens: int
-    temperature: float
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    temperature: float | None = None
     top_p: float | None = None
     seed: int | None = None
     logprobs: bool = False
     top_logprobs: int = 0
     response_format: dict[str, str] | None = None
+    stream: bool | None = None
 
 
 class _Alternative(msgspec.Struct, gc=False):
@@ -60,90 +87,274 @@ class _Usage(msgspec.Struct, gc=False):
 class _Completion(msgspec.Struct, gc=False):
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
+    error: object = None
 
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(_Completion, strict=False).decode
-_JSON_OBJECT = {"type": "json_object"}
+_decode = msgspec.json.Decoder(_Completion).decode
 
 
-def encode(request: ChatRequest) -> bytes:
+def encode(request: ChatRequest, dialect: Dialect = _PLAIN) -> bytes:
     """The JSON body; what the request leaves open is left out, and `sample` is never sent."""
-    return _encode(_body(request))
+    return _encode(fields(request, dialect) if request.extra_body else _body(request, dialect))
 
 
-def fields(request: ChatRequest) -> dict[str, object]:
+def fields(request: ChatRequest, dialect: Dialect = _PLAIN) -> dict[str, object]:
     """The same body as a dict, for clients that encode it themselves."""
-    return msgspec.to_builtins(_body(request))
+    body = msgspec.to_builtins(_body(request, dialect))
+    return {**body, **msgspec.json.decode(request.extra_body)} if request.extra_body else body
+
+
+def _body(request: ChatRequest, dialect: Dialect) -> _Body:
+    omitted, alternatives = dialect.omitted, dialect.alternatives(request)
+    most = max(request.max_tokens, dialect.least_tokens)
+    return _Body(
+        model=request.model,
+        messages=dialect.messages(request),
+        max_tokens=most if dialect.token_limit == "max_tokens" else None,
+        max_completion_tokens=most if dialect.token_limit == "max_completion_tokens" else None,
+        temperature=None if "temperature" in omitted else request.temperature,
+        top_p=None if "top_p" in omitted else request.top_p,
+        seed=None if "seed" in omitted else request.seed,
+        logprobs=alternatives > 0,
+        top_logprobs=alternatives,
+        response_format=_JSON_OBJECT if request.json_object and "response_format" not in omitted else None,
+        stream=False if dialect.no_stream and "stream" not in omitted else None,
+    )
+
+
+def inflated(body: bytes, encoding: str) -> bytes:
+    """The body without its content coding. Raises ServerFault when it is garbled or larger than 64 MiB."""
+    coding = encoding.strip().lower()
+    if coding in ("", "identity"):
+        return body
+    if coding not in ("gzip", "x-gzip", "deflate"):
+        raise ServerFault(f"the answer has a content coding that was not asked for ({excerpt(encoding, 40)})")
+    # 32 lets zlib recognise both headers, of gzip and of zlib.
+    stream = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    try:
+        text = stream.decompress(body, MOST_BYTES + 1)
+    except zlib.error as error:
+        raise ServerFault(f"the answer's compression is garbled ({error})") from error
+    if len(text) > MOST_BYTES:
+        raise too_large()
+    if not stream.eof:
+        raise ServerFault("the answer's compression ends too early")
+    return text
+
+
+def too_large() -> ServerFault:
+    """The error for an answer beyond `MOST_BYTES`."""
+    return ServerFault(f"the answer is larger than {MOST_BYTES // 2**20} MiB")
+
+
+def is_stream(body: bytes) -> bool:
+    """True for server-sent events."""
+    return body[:64].lstrip().startswith((b"data:", b"event:", b":"))
 
 
 def decode(body: bytes, *, seconds: float = 0.0, key: str | None = None) -> ChatResponse:
-    """The response in a body that came with status 200.
+    """The response in a body that came with status 200, a stream of chunks included.
 
     Missing usage, log-probabilities or content are not errors: a reply may be empty. Raises ServerFault when
-    the body is no chat completion (truncated, malformed, or without a choice); `key` is redacted from it.
+    the body is no chat completion (truncated, malformed, or without a choice), and ErrorInside, which is one,
+    when it reports an error. The `key` is redacted from the text and from errors.
     """
     try:
         completion = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ServerFault(
-            f"the answer is not a chat completion ({error}): {excerpt(redacted(body, key))}"
-        ) from error
-    if not completion.choices:
-        raise ServerFault(f"the answer holds no choice: {excerpt(redacted(body, key))}")
-    choice = completion.choices[0]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        response = _lenient(body, seconds, key)
+    else:
+        if completion.error:
+            raise ErrorInside(completion.error, key)
+        if not completion.choices:
+            raise ServerFault(f"the answer holds no choice: {_quoted(body, key)}")
+        choice = completion.choices[0]
+        response = ChatResponse(
+            text=(choice.message.content if choice.message else None) or "",
+            finish_reason=choice.finish_reason,
+            tokens=_tokens(choice.logprobs.content) if choice.logprobs and choice.logprobs.content else (),
+            usage=_counted(completion.usage),
+            seconds=seconds,
+        )
+    if echoes(response.text, key):
+        return msgspec.structs.replace(response, text=redacted(response.text, key))
+    return response
+
+
+def _counted(usage: _Usage | None) -> Usage:
+    return Usage() if usage is None else _usage(usage.prompt_tokens, usage.completion_tokens)
+
+
+def _usage(prompt: object, completion: object) -> Usage:
+    """Token counts; half a usage, or one that cannot be, is no usage."""
+    counts = [_count(prompt), _count(completion)]
+    return Usage(*[count or 0 for count in counts]) if None not in counts and counts[0] else Usage()
+
+
+def _count(value: object) -> int | None:
+    number = _number(value)
+    return math.ceil(number) if number is not None and 0 <= number < _MOST_TOKENS else None
+
+
+def _number(value: object) -> float | None:
+    """A finite number, also one in a string."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _tokens(entries: list[_Token]) -> tuple[TokenChoice, ...]:
+    """The tokens; none where a log-probability of a chosen token cannot be."""
+    tokens: list[TokenChoice] = []
+    for entry in entries:
+        chosen = _logprob(entry.logprob)
+        if chosen is None:
+            return ()
+        top = [
+            TokenLogprob(other.token, logprob)
+            for other in entry.top_logprobs or ()
+            if (logprob := _logprob(other.logprob)) is not None
+        ]
+        tokens.append(TokenChoice(entry.token, chosen, tuple(top)))
+    return tuple(tokens)
+
+
+def _logprob(value: float | None) -> float | None:
+    if value is None:
+        return _NEVER
+    return min(value, 0.0) if value <= _ROUNDING else None
+
+
+def _quoted(body: bytes, key: str | None) -> str:
+    return excerpt(redacted(body[:4096].decode(errors="replace"), key))
+
+
+# What follows reads answers that are odd: parts for content, fractions for counts, streams.
+
+
+def _lenient(body: bytes, seconds: float, key: str | None) -> ChatResponse:
+    if is_stream(body):
+        return _from_stream(body, seconds, key)
+    try:
+        completion = json.loads(body.decode())
+    except (ValueError, RecursionError) as error:
+        said = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise ServerFault(f"the answer is not a chat completion ({said}): {_quoted(body, key)}") from error
+    if not isinstance(completion, dict):
+        raise ServerFault(f"the answer is not a chat completion: {_quoted(body, key)}")
+    completion = cast("dict[str, Any]", completion)
+    choice = _first(completion.get("choices"))
+    if completion.get("error"):
+        raise ErrorInside(completion["error"], key)
+    if choice is None:
+        raise ServerFault(f"the answer holds no choice: {_quoted(body, key)}")
+    message = _mapping(choice.get("message"))
     return ChatResponse(
-        text=(choice.message.content if choice.message else None) or "",
-        finish_reason=choice.finish_reason,
-        tokens=_tokens(choice.logprobs.content) if choice.logprobs and choice.logprobs.content else (),
-        usage=_usage(completion.usage),
+        text=_text(message.get("content")),
+        finish_reason=_word(choice.get("finish_reason")),
+        tokens=_tokens(_entries(choice.get("logprobs"))),
+        usage=_odd_usage(completion.get("usage")),
         seconds=seconds,
     )
 
 
-def excerpt(body: bytes, length: int = 200) -> str:
-    """The beginning of a body on one line, for messages."""
-    text = " ".join(body[: 4 * length].decode(errors="replace").split())
-    if not text:
-        return "(empty body)"
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def redacted(body: bytes, key: str | None) -> bytes:
-    """The body without the key, should the endpoint have echoed it."""
-    return body.replace(key.encode(), b"[key]") if key else body
-
-
-def _body(request: ChatRequest) -> _Body:
-    return _Body(
-        model=request.model,
-        messages=request.messages,
-        max_tokens=request.max_tokens,
-        temperature=request.temperature,
-        top_p=request.top_p,
-        seed=request.seed,
-        logprobs=request.top_logprobs > 0,
-        top_logprobs=request.top_logprobs,
-        response_format=_JSON_OBJECT if request.json_object else None,
+def _from_stream(body: bytes, seconds: float, key: str | None) -> ChatResponse:
+    texts: list[str] = []
+    entries: list[_Token] = []
+    finish, usage, chunks = None, Usage(), 0
+    for chunk in _chunks(body):
+        if chunk.get("error"):
+            raise ErrorInside(chunk["error"], key)
+        chunks += 1
+        usage = _odd_usage(chunk.get("usage")) if chunk.get("usage") else usage
+        if (choice := _first(chunk.get("choices"))) is None:
+            continue
+        delta = _mapping(choice.get("delta")) or _mapping(choice.get("message"))
+        texts.append(_text(delta.get("content")))
+        entries += _entries(choice.get("logprobs"))
+        finish = _word(choice.get("finish_reason")) or finish
+    if not chunks or (finish is None and b"[DONE]" not in body):
+        raise ServerFault(f"the streamed answer is incomplete: {_quoted(body, key)}")
+    return ChatResponse(
+        text="".join(texts), finish_reason=finish, tokens=_tokens(entries), usage=usage, seconds=seconds
     )
 
 
-def _usage(usage: _Usage | None) -> Usage:
-    if usage is None:
-        return Usage()
-    return Usage(usage.prompt_tokens or 0, usage.completion_tokens or 0)
+def _chunks(body: bytes) -> Iterator[dict[str, Any]]:
+    for line in body.decode(errors="replace").splitlines():
+        data = line.removeprefix("data:").strip()
+        if not line.startswith("data:") or data == "[DONE]":
+            continue
+        try:
+            chunk = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise ServerFault(f"the streamed answer is malformed: {excerpt(data, 80)}") from error
+        if isinstance(chunk, dict):
+            yield cast("dict[str, Any]", chunk)
 
 
-def _tokens(entries: list[_Token]) -> tuple[TokenChoice, ...]:
-    return tuple(
-        TokenChoice(
-            entry.token,
-            _known(entry.logprob),
-            tuple([TokenLogprob(top.token, _known(top.logprob)) for top in entry.top_logprobs or ()]),
-        )
-        for entry in entries
+def _text(content: object) -> str:
+    """The text of a message: a string, or the text parts of a list (not what the model thought)."""
+    if isinstance(content, str):
+        # A lone surrogate cannot be written to any file.
+        return content.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if not isinstance(content, list):
+        return ""
+    return "".join(_part(part) for part in cast("list[object]", content))
+
+
+def _part(part: object) -> str:
+    if isinstance(part, str):
+        return _text(part)
+    part = _mapping(part)
+    return _text(part.get("text")) if part.get("type", "text") in ("text", "output_text") else ""
+
+
+def _entries(logprobs: object) -> list[_Token]:
+    content = _mapping(logprobs).get("content")
+    if not isinstance(content, list):
+        return []
+    return [_entry(_mapping(entry)) for entry in cast("list[object]", content)]
+
+
+def _entry(entry: Mapping[str, Any]) -> _Token:
+    others = entry.get("top_logprobs")
+    top = [_mapping(other) for other in cast("list[object]", others)] if isinstance(others, list) else []
+    return _Token(
+        str(entry.get("token", "")),
+        _odd_logprob(entry),
+        [_Alternative(str(other.get("token", "")), _odd_logprob(other)) for other in top],
     )
 
 
-def _known(logprob: float | None) -> float:
-    return _NEVER if logprob is None else logprob
+def _odd_logprob(entry: Mapping[str, Any]) -> float | None:
+    """The value, None for null, and infinity, which is not plausible, for nonsense."""
+    value = entry.get("logprob")
+    if value is None:
+        return None
+    number = _number(value)
+    return math.inf if number is None else number
+
+
+def _odd_usage(usage: object) -> Usage:
+    usage = _mapping(usage)
+    return _usage(usage.get("prompt_tokens"), usage.get("completion_tokens"))
+
+
+def _first(choices: object) -> dict[str, Any] | None:
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        return None
+    return cast("dict[str, Any]", choices[0])
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _word(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,6 +1,6 @@
 """The chat client for HTTP endpoints: one keep-alive session, bytes in, bytes out."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from time import perf_counter
 from types import TracebackType
 from typing import Self
@@ -13,10 +13,11 @@ from yarl import URL
 from ....scenarios.errors import InputError
 from ...errors import CallFailed, EndpointError, ServerFault, Unreachable
 from ..chat import ChatRequest, ChatResponse
-from ._refusals import RateSheet, rate_sheet, refusal
-from ._wire import PATH, decode, encode
-
-OnLimits = Callable[[str, RateSheet], None]
+from ._codec import Codec
+from ._dialect import Dialect, OnNotice
+from ._refusals import OnLimits
+from ._text import redacted
+from ._wire import MOST_BYTES, PATH, encode, inflated, too_large
 
 
 class AiohttpClient:
@@ -27,11 +28,16 @@ class AiohttpClient:
 
     Each `chat` is one HTTP call: nothing is retried and nothing limited here. `connections` bounds the open
     connections (0: as many as there are calls in flight). `timeout` is for one whole call, in seconds.
-    `name` is what error messages call the endpoint. `on_limits` is told the model's name and the limits that
-    an answer's headers speak of. Proxies are taken from the environment when the session opens.
+    `name` is what error messages call the endpoint. The key goes into the header `auth_header`, after the
+    word `auth_scheme` if there is one; `headers` and `query` are added to every request. `dialects` are the
+    forms of requests by model, further ones are learned. `on_limits` gets the model's name and the limits in
+    an answer's headers, `on_notice` what was learned. Proxies are taken from the environment when the session
+    opens.
 
-    Raises what `refusal` makes of an error status; Unreachable when there is no connection or no answer in
-    time; ServerFault when the answer is cut off or malformed; EndpointError when the certificate is refused.
+    Raises what `refusal` makes of an error status; ParameterRefused when the request can be sent again in
+    another form; Unreachable when there is no connection (with 0 `attempts`) or no answer in time;
+    ServerFault when the answer is incomplete, malformed or larger than 64 MiB; EndpointError when the
+    certificate is refused.
     """
 
     def __init__(
@@ -42,28 +48,39 @@ class AiohttpClient:
         connections: int = 0,
         timeout: float = 60.0,
         name: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        auth_header: str = "Authorization",
+        auth_scheme: str = "Bearer",
+        dialects: Mapping[str, Dialect] | None = None,
         on_limits: OnLimits | None = None,
+        on_notice: OnNotice | None = None,
     ) -> None:
         self._base_url = base_url.rstrip("/")
-        self._url = _url(self._base_url)
-        self._key = api_key
+        self._url = completions_url(base_url, query)
         self._connections = connections
         self._timeout = timeout
-        self._name = name or self._base_url
-        self._on_limits = on_limits
+        self._codec = Codec(
+            name or self._base_url, key=api_key, dialects=dialects, on_limits=on_limits, on_notice=on_notice
+        )
+        self._headers = {
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            **({auth_header: f"{auth_scheme} {api_key}".strip()} if api_key else {}),
+            **(headers or {}),
+        }
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=self._connections, keepalive_timeout=60, ttl_dns_cache=300, enable_cleanup_closed=False
             ),
-            headers=headers,
+            headers=self._headers,
             timeout=aiohttp.ClientTimeout(total=self._timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
             # aiohttp's own `trust_env` would look the proxy up again, in a thread, for every call.
             proxy=_proxy(self._base_url),
         )
@@ -80,37 +97,58 @@ class AiohttpClient:
         session = self._session
         if session is None:
             raise RuntimeError("enter the client (async with) before its first call")
+        dialect = self._codec.dialect(request.model)
+        version = dialect.version
         start = perf_counter()
         try:
-            async with session.post(self._url, data=encode(request), allow_redirects=False) as response:
-                body = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            async with session.post(
+                self._url, data=encode(request, dialect), allow_redirects=False
+            ) as response:
+                body = await _read(response)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise self._broken(error) from error
-        if self._on_limits is not None and (sheet := rate_sheet(response.headers)) is not None:
-            self._on_limits(request.model, sheet)
-        if response.status != 200:
-            raise refusal(
-                endpoint=self._name,
-                status=response.status,
-                headers=response.headers,
-                body=body,
-                key=self._key,
-            )
-        return decode(body, seconds=perf_counter() - start, key=self._key)
+        return self._codec.response(
+            request,
+            version,
+            status=response.status,
+            headers=response.headers,
+            body=inflated(body, response.headers.get("Content-Encoding", "")),
+            seconds=perf_counter() - start,
+        )
 
     def _broken(self, error: Exception) -> CallFailed | EndpointError:
+        name, text = self._codec.name, redacted(str(error), self._codec.key)
         if isinstance(error, aiohttp.ClientConnectorCertificateError):
-            return EndpointError(f"{self._name} shows a certificate that cannot be trusted: {error}")
+            return EndpointError(f"{name} shows a certificate that cannot be trusted: {text}")
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return Unreachable(f"no connection to {name}: {text}", attempts=0)
         if isinstance(error, TimeoutError):
-            return Unreachable(f"{self._name} did not answer within {self._timeout:g} s")
-        if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientResponseError):
-            return ServerFault(f"{self._name} broke off its answer or garbled it: {error}")
-        return Unreachable(f"no connection to {self._name}: {error or type(error).__name__}")
+            return Unreachable(f"{name} did not answer within {self._timeout:g} s")
+        if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientResponseError | ValueError):
+            return ServerFault(f"{name} sent an incomplete or malformed answer: {text}")
+        return Unreachable(f"the connection to {name} was lost: {text or type(error).__name__}")
 
 
-def _url(base_url: str) -> URL:
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """The body as it was sent. Raises ServerFault when it is too large."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.content.iter_any():
+        size += len(part)
+        if size > MOST_BYTES:
+            raise too_large()
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def completions_url(base_url: str, query: Mapping[str, str] | None = None) -> URL:
+    """The address of chat completions below a base URL; a query of the base URL stays, `query` is added.
+
+    Raises InputError when it is no http or https address.
+    """
     try:
-        url = URL(base_url + PATH)
+        base = URL(base_url)
+        url = base.with_path(base.path.rstrip("/") + PATH).with_query(base.query).update_query(query or {})
     except ValueError as error:
         raise InputError(f"base_url {base_url!r} is not an address: {error}") from error
     if url.scheme not in ("http", "https") or not url.host:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from ssl import SSLCertVerificationError
 from time import perf_counter
 from typing import TYPE_CHECKING, Self
 
-from aiohttp import ClientPayloadError
-
 from ....scenarios.errors import InputError
 from ...errors import CallFailed, EndpointError, ServerFault, Unreachable
-from ._refusals import rate_sheet, refusal
-from ._wire import decode, fields
+from ._codec import Codec
+from ._text import redacted
+from ._wire import MOST_BYTES, fields, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import ModuleType, TracebackType
 
-    from openai import APIConnectionError, AsyncOpenAI
+    from openai import AsyncOpenAI
+    from openai._response import AsyncAPIResponse
 
     from ..chat import ChatRequest, ChatResponse
-    from .aiohttp_client import OnLimits
+    from ._dialect import Dialect, OnNotice
+    from ._refusals import OnLimits
 
 
 class OpenAIClient:
@@ -29,10 +29,11 @@ class OpenAIClient:
         async with OpenAIClient("https://api.openai.com/v1", api_key=key) as client: ...
         async with OpenAIClient(client=AsyncAzureOpenAI(...)) as client: ...
 
-    Without `client` it makes its own, on aiohttp where the installed SDK can, and closes it in the end. A
-    client that is handed in is not closed, and keeps its own timeout unless `timeout` is given; its retries
-    are switched off, as retrying is another layer's. Raises what `AiohttpClient` raises, and InputError when
-    the SDK is not installed.
+    Without `client` it makes its own, on aiohttp where the installed SDK can, follows no redirects, and
+    closes it in the end. A client that is handed in is not closed, and keeps its own timeout unless `timeout`
+    is given; its retries are switched off, as retrying is another layer's. The other settings are those of
+    `AiohttpClient`. Raises what `AiohttpClient` raises, and InputError when the SDK is not installed or the
+    key cannot be sent.
     """
 
     def __init__(
@@ -42,21 +43,37 @@ class OpenAIClient:
         api_key: str | None = None,
         timeout: float | None = None,
         name: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        auth_header: str = "Authorization",
+        auth_scheme: str = "Bearer",
+        dialects: Mapping[str, Dialect] | None = None,
         on_limits: OnLimits | None = None,
+        on_notice: OnNotice | None = None,
         client: AsyncOpenAI | None = None,
     ) -> None:
         self._sdk = _sdk()
         if (base_url is None) == (client is None):
             raise InputError("OpenAIClient takes either a base_url or a client of the openai SDK")
         self._own: AsyncOpenAI | None = None
-        self._headers: dict[str, object] | None = None
+        self._headers: dict[str, object] = dict(headers or {})
+        self._query = dict(query or {})
         if client is None:
             client = self._own = self._made(base_url, api_key)
             timeout = timeout or 60.0
+            # The SDK insists on a key and on sending it as a bearer token.
+            if not api_key or (auth_header, auth_scheme) != ("Authorization", "Bearer"):
+                self._headers = {"Authorization": self._sdk.Omit(), **self._headers}
+                if api_key:
+                    self._headers[auth_header] = f"{auth_scheme} {api_key}".strip()
         self._client = client.with_options(max_retries=0, timeout=timeout or client.timeout)
-        self._key = api_key or client.api_key or None
-        self._name = name or str(client.base_url).rstrip("/")
-        self._on_limits = on_limits
+        self._codec = Codec(
+            name or str(client.base_url).rstrip("/"),
+            key=api_key or client.api_key or None,
+            dialects=dialects,
+            on_limits=on_limits,
+            on_notice=on_notice,
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -68,50 +85,85 @@ class OpenAIClient:
             await self._own.close()
 
     async def chat(self, request: ChatRequest) -> ChatResponse:
+        dialect = self._codec.dialect(request.model)
+        version = dialect.version
         start = perf_counter()
-        create = self._client.chat.completions.with_raw_response.create
+        try:
+            status, headers, body = await self._sent(fields(request, dialect))
+        except Exception as error:
+            # Errors of reading the body come as the SDK's HTTP library raises them, httpx or a fork of it.
+            if not (isinstance(error, self._sdk.APIConnectionError) or "RequestError" in _kinds(error)):
+                raise
+            raise self._broken(error) from error
+        return self._codec.response(
+            request, version, status=status, headers=headers, body=body, seconds=perf_counter() - start
+        )
+
+    async def _sent(self, body: dict[str, object]) -> tuple[int, Mapping[str, str], bytes]:
+        """Status, headers and body of the answer."""
+        known = {name: value for name, value in body.items() if name in _KNOWN}
+        extra = {name: value for name, value in body.items() if name not in _KNOWN}
+        create = self._client.chat.completions.with_streaming_response.create
         try:
             # Only the bytes are wanted: the SDK's models of them cost more than all else.
-            raw = await create(**fields(request), extra_headers=self._headers)  # pyright: ignore[reportCallIssue, reportArgumentType]
+            async with create(  # pyright: ignore[reportCallIssue]
+                **known,  # pyright: ignore[reportArgumentType]
+                extra_headers=self._headers or None,  # pyright: ignore[reportArgumentType]
+                extra_query=self._query or None,
+                extra_body=extra or None,
+            ) as answer:
+                return answer.status_code, answer.headers, await _read(answer)
         except self._sdk.APIStatusError as error:
-            answer = error.response
-            self._tell(request.model, answer.headers)
-            raise refusal(
-                endpoint=self._name,
-                status=answer.status_code,
-                headers=answer.headers,
-                body=answer.content,
-                key=self._key,
-            ) from error
-        except self._sdk.APIConnectionError as error:
-            raise self._broken(error) from error
-        self._tell(request.model, raw.headers)
-        return decode(raw.content, seconds=perf_counter() - start, key=self._key)
+            return error.response.status_code, error.response.headers, error.response.content
 
     def _made(self, base_url: str | None, api_key: str | None) -> AsyncOpenAI:
-        if not api_key:
-            # The SDK insists on a key, and sends it unless each request leaves the header out by name.
-            self._headers = {"Authorization": self._sdk.Omit()}
         return self._sdk.AsyncOpenAI(
             base_url=base_url, api_key=api_key or "none", http_client=_http_client(self._sdk)
         )
 
-    def _tell(self, model: str, headers: Mapping[str, str]) -> None:
-        if self._on_limits is not None and (sheet := rate_sheet(headers)) is not None:
-            self._on_limits(model, sheet)
-
-    def _broken(self, error: APIConnectionError) -> CallFailed | EndpointError:
-        causes = list(_causes(error))
-        cause = causes[-1]
-        told = str(cause) or type(cause).__name__
-        if isinstance(error, self._sdk.APITimeoutError):
-            return Unreachable(f"{self._name} did not answer in time ({self._client.timeout} s)")
-        if isinstance(cause, SSLCertVerificationError):
-            return EndpointError(f"{self._name} shows a certificate that cannot be trusted: {told}")
+    def _broken(self, error: Exception) -> CallFailed | EndpointError:
+        name, causes = self._codec.name, list(_causes(error))
+        text = redacted(str(causes[-1]) or type(causes[-1]).__name__, self._codec.key)
+        kinds = {kind for cause in causes for kind in _kinds(cause)}
+        # The SDK calls many errors of the connection a timeout; what lies below them tells them apart.
+        if "SSLCertVerificationError" in kinds or "ClientConnectorCertificateError" in kinds:
+            return EndpointError(f"{name} shows a certificate that cannot be trusted: {text}")
+        if kinds & {"ClientConnectorError", "ConnectError", "ConnectionRefusedError", "gaierror"}:
+            return Unreachable(f"no connection to {name}: {text}", attempts=0)
         # httpx has no kind of its own for an answer that ended too early; aiohttp has.
-        if any(isinstance(each, ClientPayloadError) for each in causes) or "complete message body" in told:
-            return ServerFault(f"{self._name} broke off its answer: {told}")
-        return Unreachable(f"no connection to {self._name}: {told}")
+        if kinds & {"ClientPayloadError", "DecodingError"} or "complete message body" in text:
+            return ServerFault(f"{name} sent an incomplete answer: {text}")
+        if "TimeoutError" in kinds or "TimeoutException" in kinds or "APITimeoutError" in kinds:
+            return Unreachable(f"{name} did not answer in time ({self._client.timeout} s)")
+        return Unreachable(f"the connection to {name} was lost: {text}")
+
+
+_KNOWN = frozenset(
+    {
+        "model",
+        "messages",
+        "max_tokens",
+        "max_completion_tokens",
+        "temperature",
+        "top_p",
+        "seed",
+        "logprobs",
+        "top_logprobs",
+        "response_format",
+    }
+)
+
+
+async def _read(answer: AsyncAPIResponse[object]) -> bytes:
+    """The decoded body. Raises ServerFault when it is too large."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in answer.iter_bytes():
+        size += len(part)
+        if size > MOST_BYTES:
+            raise too_large()
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _sdk() -> ModuleType:
@@ -119,17 +171,21 @@ def _sdk() -> ModuleType:
         import openai
     except ImportError as error:
         raise InputError(
-            "the client `openai` needs the openai SDK: pip install 'transfer-prompting[openai]'"
+            "the client `openai` needs the openai SDK, which is not installed: pip install openai"
         ) from error
     return openai
 
 
-def _http_client(sdk: ModuleType) -> object | None:
-    """The SDK's client on aiohttp; None, so that it takes its default, where this version has none."""
+def _http_client(sdk: ModuleType) -> object:
+    """The SDK's client on aiohttp, or its default where this version has none; it follows no redirects."""
     try:
-        return sdk.DefaultAioHttpClient()
+        return sdk.DefaultAioHttpClient(follow_redirects=False)
     except (AttributeError, RuntimeError):
-        return None
+        return sdk.DefaultAsyncHttpxClient(follow_redirects=False)
+
+
+def _kinds(error: BaseException) -> set[str]:
+    return {kind.__name__ for kind in type(error).__mro__}
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

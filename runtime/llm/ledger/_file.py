@@ -2,60 +2,51 @@
 
 import os
 import sqlite3
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from ....scenarios.errors import InputError
-from ._rows import APPLICATION_ID, SCHEMA, SCHEMA_VERSION
-
-if sys.platform == "win32":
-    import msvcrt
-
-    _FAR = 1 << 30  # Windows locks are mandatory: a byte beyond the text leaves the holder's pid readable.
-
-    def _take(file: int) -> None:
-        os.lseek(file, _FAR, os.SEEK_SET)
-        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-        os.lseek(file, 0, os.SEEK_SET)
-else:
-    import fcntl
-
-    def _take(file: int) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+from ._rows import APPLICATION_ID, MIGRATION, SCHEMA, SCHEMA_VERSION
 
 
 @contextmanager
 def exclusive(path: Path) -> Generator[None]:
-    """Hold the lock of `path` (a file `path`.lock beside it, which stays and holds the holder's pid).
+    """Hold the lock of `path` (a file `path`.lock beside it, which stays and holds the holder's process id).
 
-    Makes the folder. Raises InputError when it cannot, and when another process, or another part of this
-    one, holds the lock.
+    Makes the folder. The kernel releases the lock when the process ends, however it ends. Raises InputError
+    when the folder cannot be written to, and when another process, or another part of this one, holds the
+    lock.
     """
-    file = _lock_file(path)
-    try:
-        try:
-            _take(file)
-        except OSError as error:
-            raise InputError(_taken(path, file)) from error
-        os.ftruncate(file, 0)
-        os.write(file, str(os.getpid()).encode())
-        yield
-    finally:
-        os.close(file)
-
-
-def _lock_file(path: Path) -> int:
+    file = path.with_name(f"{path.name}.lock")
+    lock = FileLock(file, timeout=0)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
+        holder = _holder(file)  # read first: versions of filelock empty the file when they try
+        try:
+            lock.acquire()
+        except Timeout:
+            raise InputError(_in_use(path, holder)) from None
+        file.write_text(str(os.getpid()), encoding="ascii")
     except OSError as error:
         raise InputError(f"{path.parent}: this folder cannot be written to: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
-def _taken(path: Path, file: int) -> str:
-    pid = os.read(file, 20).decode("ascii", "replace").strip()
+def _holder(file: Path) -> str:
+    """The process id in the lock file; empty where it cannot be read."""
+    try:
+        return file.read_text(encoding="ascii", errors="replace")[:20].strip()
+    except OSError:
+        return ""
+
+
+def _in_use(path: Path, pid: str) -> str:
     holder = "this process" if pid == str(os.getpid()) else f"process {pid}" if pid else "another process"
     return (
         f"{path}: {holder} is using this folder's call ledger; wait until it ends, stop it, "
@@ -87,7 +78,7 @@ def open_ledger_file(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection
 
 
 def _damaged(path: Path, detail: object) -> InputError:
-    """What to say of a file that is torn."""
+    """The error for a file that SQLite cannot read."""
     return InputError(
         f"{path}: this call ledger is damaged ({detail}); {_KEEP}. Restore it (with its -wal file) from a "
         "copy, or move it away and pay for its calls again"
@@ -147,6 +138,7 @@ def _connect(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
     writer = _connection(path)
     try:
         _prove(writer, path)
+        _migrate(writer)
         writer.execute("PRAGMA journal_mode = WAL")
         _tune(writer)
         reader = _connection(path)
@@ -158,7 +150,7 @@ def _connect(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
 
 
 def _prove(connection: sqlite3.Connection, path: Path) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    version = _version(connection)
     if version > SCHEMA_VERSION:
         raise InputError(
             f"{path}: this call ledger has schema {version}, written by a newer version of "
@@ -168,6 +160,22 @@ def _prove(connection: sqlite3.Connection, path: Path) -> None:
     (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if finding != "ok":
         raise _damaged(path, " ".join(str(finding).split()))
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Bring an older ledger to this schema; of two processes that open a shared one, one does it."""
+    if _version(connection) == SCHEMA_VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    if _version(connection) < SCHEMA_VERSION:
+        for statement in MIGRATION.split(";")[:-1]:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.execute("COMMIT")
 
 
 def _connection(path: Path) -> sqlite3.Connection:

@@ -8,14 +8,22 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from ....scenarios.endpoints import Endpoint
-from ...errors import CallFailed, ContextTooLong, RateLimited, Rejected, ServerFault, Unreachable
-from ..chat import ChatRequest, ChatResponse, TokenChoice, Usage
+from ...errors import (
+    CallFailed,
+    ContentFiltered,
+    ContextTooLong,
+    RateLimited,
+    Rejected,
+    ServerFault,
+    Unreachable,
+)
+from ..chat import ChatRequest, ChatResponse, TokenChoice, Unanswered, Usage
 
 _encode = msgspec.msgpack.Encoder().encode
 
 
 def call_key(endpoint: str, request: ChatRequest) -> bytes:
-    """16 bytes that stand for one draw of one request at one endpoint (BLAKE2b of its MessagePack).
+    """16 bytes that identify one draw of one request at one endpoint (BLAKE2b of its MessagePack).
 
     `endpoint` is an identity as `endpoint_identity` gives it. The fields are named one by one: a field
     that is new to `ChatRequest` must be added here by choice, since it changes every key.
@@ -25,18 +33,20 @@ def call_key(endpoint: str, request: ChatRequest) -> bytes:
         request.model,
         [(message.role, message.content) for message in request.messages],
         request.max_tokens,
-        float(request.temperature),  # 1 and 1.0 are one temperature, but not one encoding
+        # 1 and 1.0 are one temperature, but not one encoding.
+        None if request.temperature is None else float(request.temperature),
         None if request.top_p is None else float(request.top_p),
         request.top_logprobs,
         request.seed,
         request.json_object,
         request.sample,
+        *((request.extra_body,) if request.extra_body else ()),
     )
     return blake2b(_encode(fields), digest_size=16).digest()
 
 
 def endpoint_identity(endpoint: Endpoint) -> str:
-    """Which endpoint answered, the same in every run: its base URL, `local:` and the model's name, or `host:`
+    """Identity of an endpoint, the same in every run: its base URL, `local:` and the model's name, or `host:`
     and the application's name for what answers.
 
     The URL loses credentials, query, fragment and the last slash; a local model loses its folder. The port
@@ -52,7 +62,7 @@ def endpoint_identity(endpoint: Endpoint) -> str:
 
 
 APPLICATION_ID = 0x7470726D  # "tprm"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 SCHEMA = """
 CREATE TABLE calls (
@@ -67,7 +77,9 @@ CREATE TABLE calls (
     seconds REAL NOT NULL,             -- wall time of the HTTP call that succeeded
     attempts INTEGER NOT NULL,         -- HTTP calls it took
     paid INTEGER NOT NULL,             -- 0 where it was copied from a shared ledger
-    at REAL NOT NULL                   -- seconds since 1970
+    at REAL NOT NULL,                  -- seconds since 1970
+    uncounted_prompt INTEGER NOT NULL DEFAULT 0,      -- tokens at most of HTTP calls without a count
+    uncounted_completion INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE failures (
     id INTEGER PRIMARY KEY,
@@ -77,7 +89,9 @@ CREATE TABLE failures (
     attempts INTEGER NOT NULL,         -- HTTP calls that were spent on it
     kind TEXT,                         -- which CallFailed; NULL where it was cut short from outside
     message TEXT,
-    at REAL NOT NULL
+    at REAL NOT NULL,
+    uncounted_prompt INTEGER NOT NULL DEFAULT 0,
+    uncounted_completion INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX failures_by_key ON failures (key);
 CREATE TABLE invocations (
@@ -87,29 +101,45 @@ CREATE TABLE invocations (
 );
 """
 
-CallRow = tuple[bytes, str, str, str, str | None, bytes | None, int, int, float, int, int, float]
-FailureRow = tuple[bytes, str, str, int, str | None, str | None, float]
+# From schema 1 to 2.
+MIGRATION = "".join(
+    f"ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0;"
+    for table in ("calls", "failures")
+    for column in ("uncounted_prompt", "uncounted_completion")
+)
+
+CallRow = tuple[bytes, str, str, str, str | None, bytes | None, int, int, float, int, int, int, int, float]
+FailureRow = tuple[bytes, str, str, int, int, int, str | None, str | None, float]
 FailureOutcome = tuple[str | None, str | None, int]
-ResponseRow = tuple[str, str | None, bytes | None, int, int, float, int]
+ResponseRow = tuple[str, str | None, bytes | None, int, int, float, int, int, int]
 
 CALL_COLUMNS = (
     "key, endpoint, model, text, finish_reason, tokens, prompt_tokens, completion_tokens, seconds, "
-    "attempts, paid, at"
+    "attempts, uncounted_prompt, uncounted_completion, paid, at"
 )
 CALL_WIDTH = len(CALL_COLUMNS.split(","))
 INSERT_FAILURE = (
-    "INSERT INTO failures (key, endpoint, model, attempts, kind, message, at) VALUES (?,?,?,?,?,?,?)"
+    "INSERT INTO failures (key, endpoint, model, attempts, uncounted_prompt, uncounted_completion, kind, "
+    "message, at) VALUES (?,?,?,?,?,?,?,?,?)"
 )
 SELECT_RESPONSE = (
-    "SELECT text, finish_reason, tokens, prompt_tokens, completion_tokens, seconds, attempts "
-    "FROM calls WHERE key = ?"
+    "SELECT text, finish_reason, tokens, prompt_tokens, completion_tokens, seconds, attempts, "
+    "uncounted_prompt, uncounted_completion FROM calls WHERE key = ?"
 )
 SELECT_KEYS = "SELECT key FROM calls"
 SELECT_FAILURE = "SELECT kind, message, attempts FROM failures WHERE key = ? ORDER BY id DESC LIMIT 1"
 
 _FAILURES = {
     kind.__name__: kind
-    for kind in (CallFailed, RateLimited, ServerFault, Unreachable, Rejected, ContextTooLong)
+    for kind in (
+        CallFailed,
+        RateLimited,
+        ServerFault,
+        Unreachable,
+        Rejected,
+        ContextTooLong,
+        ContentFiltered,
+    )
 }
 _encode_tokens = msgspec.msgpack.Encoder().encode
 _decode_tokens = msgspec.msgpack.Decoder(tuple[TokenChoice, ...]).decode
@@ -128,26 +158,40 @@ def call_row(key: bytes, endpoint: str, model: str, response: ChatResponse, *, p
         usage.completion_tokens,
         response.seconds,
         response.attempts,
+        response.uncounted.prompt_tokens,
+        response.uncounted.completion_tokens,
         int(paid),
         time.time(),
     )
 
 
-def failure_row(key: bytes, endpoint: str, model: str, attempts: int, error: BaseException) -> FailureRow:
+def response_row(row: CallRow) -> ResponseRow:
+    """The columns of a call that make its response, as `SELECT_RESPONSE` gives them."""
+    return row[3:12]
+
+
+def failure_row(key: bytes, endpoint: str, model: str, spent: Unanswered, error: BaseException) -> FailureRow:
     kind = type(error).__name__ if isinstance(error, CallFailed) else None
     message = str(error) if isinstance(error, CallFailed) else None
-    return key, endpoint, model, attempts, kind, message, time.time()
+    most = spent.most
+    counts = (spent.attempts, most.prompt_tokens, most.completion_tokens)
+    return key, endpoint, model, *counts, kind, message, time.time()
+
+
+def failure_outcome(row: FailureRow) -> FailureOutcome:
+    """The columns of a failure that make its error, as `SELECT_FAILURE` gives them."""
+    return row[6], row[7], row[3]
 
 
 def recorded_failure(row: FailureOutcome) -> CallFailed | None:
-    """The error a call ended with; None where it was cut short from outside."""
+    """The error a call ended with; None where it was cancelled from outside."""
     kind, message, attempts = row
     return None if kind is None else _FAILURES.get(kind, CallFailed)(message or "", attempts=attempts)
 
 
 def replayed_response(row: ResponseRow) -> ChatResponse:
     """The response as it was recorded, to the bit, marked as replayed."""
-    text, finish_reason, tokens, prompt_tokens, completion_tokens, seconds, attempts = row
+    text, finish_reason, tokens, prompt_tokens, completion_tokens, seconds, attempts, *most = row
     return ChatResponse(
         text=text,
         finish_reason=finish_reason,
@@ -155,6 +199,7 @@ def replayed_response(row: ResponseRow) -> ChatResponse:
         usage=Usage(prompt_tokens, completion_tokens),
         seconds=seconds,
         attempts=attempts,
+        uncounted=Usage(*most),
         replayed=True,
     )
 

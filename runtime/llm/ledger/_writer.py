@@ -21,8 +21,8 @@ _BEAT = 1.0  # seconds: how much of an invocation's time a `kill -9` may lose
 class LedgerWriter:
     """Commits batches in a worker thread, one at a time, in the order they came.
 
-    One thread serves the whole run, and one statement inserts many rows: a hand-over costs the event loop
-    a queue and a wake-up, and the commit gives the interpreter lock up once, not once a row.
+    One thread serves the whole run, and one statement inserts many rows: the event loop pays for one queue
+    operation and one wake-up, and the commit releases the interpreter lock once, not once a row.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path, *, invocation: int | None) -> None:
@@ -70,7 +70,7 @@ class LedgerWriter:
             error = None
             try:
                 self._commit(batch)
-            except Exception as failure:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+            except Exception as failure:  # noqa: BLE001 - tasks that wait for the batch get any error
                 error = _unwritable(self._path, failure)
             self._loop.call_soon_threadsafe(self._committed, batch, error)
         with suppress(sqlite3.Error), closing(self._connection):  # at worst the last second is not counted
@@ -123,6 +123,6 @@ def _insert(connection: sqlite3.Connection, rows: list[CallRow]) -> None:
 
 def _unwritable(path: Path, failure: Exception) -> str:
     return (
-        f"{path}: the call ledger cannot be written: {failure}. Mend that (free space, remount) and run the "
-        "same command again: finished calls are kept"
+        f"{path}: the call ledger cannot be written: {failure}. Free space or remount the disk, and run "
+        "the same command again: finished calls are kept"
     )

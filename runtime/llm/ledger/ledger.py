@@ -1,4 +1,4 @@
-"""Which keys a ledger cannot hold, known without asking it."""
+"""The open ledger, on disk or in memory, and the filter of the keys it holds."""
 
 import sqlite3
 import time
@@ -12,7 +12,7 @@ from anyio import create_task_group, to_thread
 
 from ...concurrency import ungrouped
 from ...errors import CallFailed
-from ..chat import ChatResponse
+from ..chat import ChatResponse, Unanswered
 from ._file import exclusive, open_ledger_file
 from ._rows import (
     SELECT_FAILURE,
@@ -21,12 +21,14 @@ from ._rows import (
     FailureOutcome,
     ResponseRow,
     call_row,
+    failure_outcome,
     failure_row,
     recorded_failure,
     replayed_response,
+    response_row,
 )
 from ._writer import LedgerWriter
-from .records import Batch, CallLedger, Earlier, Flight, LedgerFailed, begin_invocation, earlier
+from .records import Batch, CallLedger, Earlier, InFlight, LedgerFailed, begin_invocation, earlier
 
 _CELLS = 1 << 22
 _PLACE = _CELLS - 1
@@ -34,10 +36,10 @@ _places = Struct("<4I").unpack_from
 
 
 class Bloom:
-    """A set of 16-byte keys that is never wrong about what is not in it (Bloom, CACM 13(7), 1970).
+    """A set of 16-byte keys without false negatives (Bloom, CACM 13(7), 1970).
 
-    It takes 4 MB whatever it holds. Holding 300,000 keys it takes one stranger in 250 for a member, holding
-    a million one in 7. Keys must be hashes: their own bits choose the cells.
+    It takes 4 MB whatever it holds. With 300,000 keys one look-up in 250 is a false positive, with a million
+    one in 7. Keys must be hashes: their own bits choose the cells.
     """
 
     __slots__ = ("_cells",)
@@ -60,7 +62,8 @@ __all__ = ["Ledger", "LedgerFailed", "open_ledger"]
 
 
 class Ledger:
-    """An open ledger. `earlier` is what invocations before this one spent, `flights` the calls made now.
+    """An open ledger. `earlier` is the spending of invocations before this one, `in_flight` the calls that
+    are being made.
 
     Look-ups read on the event loop's thread (some 10 microseconds, and less than one for most calls that were
     never made); rows are written in a worker thread, many in one commit. Of finished calls nothing but a
@@ -77,11 +80,11 @@ class Ledger:
     ) -> None:
         self.path = path
         self.earlier = before
-        self.flights: dict[bytes, Flight] = {}
+        self.in_flight: dict[bytes, InFlight] = {}
         self._reader = reader
         self._writer = writer
         self._failures = len(before.failed)
-        self._unasked = dict(before.failed)
+        self._earlier_failures = dict(before.failed)
         # None where other processes write too.
         self._known = known
 
@@ -91,7 +94,7 @@ class Ledger:
         """The ledger at `path`, made where there is none; all rows are on disk when the scope ends.
 
         A run's own ledger is refused to a second process. A `shared` one (a cache between runs) is open to
-        many at once and keeps no account of what was spent. Raises InputError as `open_ledger_file` does,
+        many at once and does not record spending. Raises InputError as `open_ledger_file` does,
         and when another process holds the ledger. A write that fails cancels the scope; LedgerFailed is
         then raised from it.
         """
@@ -116,15 +119,15 @@ class Ledger:
         return None if row is None else replayed_response(row)
 
     def failure(self, key: bytes) -> CallFailed | None:
-        """How the call last failed for good; None where it did not, or was cut short from outside."""
+        """The last final failure of the call; None where there is none, or it was cancelled from outside."""
         if not self._failures:
             return None
         row: FailureOutcome | None = self._read(SELECT_FAILURE, key)
         return None if row is None else recorded_failure(row)
 
-    def earlier_attempts(self, key: bytes) -> int:
-        """HTTP calls that earlier invocations made for this call in vain; told once."""
-        return self._unasked.pop(key, 0) if self._unasked else 0
+    def earlier_failures(self, key: bytes) -> Unanswered | None:
+        """Attempts of earlier invocations at this call that gave no response; returned once, then None."""
+        return self._earlier_failures.pop(key, None) if self._earlier_failures else None
 
     async def record(
         self, key: bytes, endpoint: str, model: str, response: ChatResponse, *, paid: bool = True
@@ -147,11 +150,11 @@ class Ledger:
         return batch
 
     def put_failure(
-        self, key: bytes, endpoint: str, model: str, attempts: int, error: BaseException
+        self, key: bytes, endpoint: str, model: str, spent: Unanswered, error: BaseException
     ) -> Batch:
-        """Hand over that a call used up `attempts` HTTP calls and gave no response."""
+        """Record that a call gave no response, and what it spent."""
         batch = self._writer.batch()
-        batch.failures.append(failure_row(key, endpoint, model, attempts, error))
+        batch.failures.append(failure_row(key, endpoint, model, spent, error))
         self._failures += 1
         return batch
 
@@ -193,7 +196,7 @@ class MemoryLedger:
 
     def __init__(self) -> None:
         self.earlier = Earlier()
-        self.flights: dict[bytes, Flight] = {}
+        self.in_flight: dict[bytes, InFlight] = {}
         self._calls: dict[bytes, ResponseRow] = {}
         self._failures: dict[bytes, FailureOutcome] = {}
         self._written = Batch()
@@ -207,21 +210,17 @@ class MemoryLedger:
         row = self._failures.get(key)
         return None if row is None else recorded_failure(row)
 
-    def earlier_attempts(self, key: bytes) -> int:
-        return 0
+    def earlier_failures(self, key: bytes) -> Unanswered | None:
+        return None
 
     def put(
         self, key: bytes, endpoint: str, model: str, response: ChatResponse, *, paid: bool = True
     ) -> Batch:
-        *_, text, reason, tokens, prompt, completion, seconds, attempts, _, _ = call_row(
-            key, endpoint, model, response, paid=paid
-        )
-        self._calls.setdefault(key, (text, reason, tokens, prompt, completion, seconds, attempts))
+        self._calls.setdefault(key, response_row(call_row(key, endpoint, model, response, paid=paid)))
         return self._written
 
     def put_failure(
-        self, key: bytes, endpoint: str, model: str, attempts: int, error: BaseException
+        self, key: bytes, endpoint: str, model: str, spent: Unanswered, error: BaseException
     ) -> Batch:
-        *_, kind, message, _ = failure_row(key, endpoint, model, attempts, error)
-        self._failures[key] = (kind, message, attempts)
+        self._failures[key] = failure_outcome(failure_row(key, endpoint, model, spent, error))
         return self._written

@@ -1,4 +1,4 @@
-"""What a ledger holds and promises: finished calls, failures, earlier spending, calls in flight."""
+"""Contents and interface of a ledger: finished calls, failures, earlier spending, calls in flight."""
 
 import sqlite3
 from typing import Protocol
@@ -9,30 +9,30 @@ from msgspec.structs import replace
 
 from ....scenarios.errors import TransferPromptingError
 from ...errors import CallFailed
-from ..chat import ChatResponse
+from ..chat import ChatResponse, Unanswered, Usage
 from ._rows import CallRow, FailureRow
 
 
-class Flight:
+class InFlight:
     """One call in flight. `response` stays None when it fails or is cancelled."""
 
-    __slots__ = ("_landed", "response")
+    __slots__ = ("_ended", "response")
 
     def __init__(self) -> None:
         self.response: ChatResponse | None = None
-        self._landed: anyio.Event | None = None
+        self._ended: anyio.Event | None = None
 
-    async def landed(self) -> ChatResponse | None:
+    async def ended(self) -> ChatResponse | None:
         """Wait until the call ends; its response as a replay, or None where it gave none."""
-        if self._landed is None:
-            self._landed = anyio.Event()
-        await self._landed.wait()
+        if self._ended is None:
+            self._ended = anyio.Event()
+        await self._ended.wait()
         return None if self.response is None else replace(self.response, replayed=True)
 
-    def land(self) -> None:
-        """Release those who wait."""
-        if self._landed is not None:
-            self._landed.set()
+    def end(self) -> None:
+        """Release the tasks that wait."""
+        if self._ended is not None:
+            self._ended.set()
 
 
 class LedgerFailed(TransferPromptingError):
@@ -67,7 +67,8 @@ class Batch:
 
 
 class Paid(msgspec.Struct, frozen=True):
-    """What one model of one endpoint was paid for: HTTP calls, and tokens as the endpoint counted them."""
+    """HTTP calls that gave a response from one model of one endpoint; tokens as the endpoint counted them,
+    and at most where it did not."""
 
     endpoint: str
     model: str
@@ -77,35 +78,41 @@ class Paid(msgspec.Struct, frozen=True):
 
 
 class Earlier(msgspec.Struct, frozen=True):
-    """`seconds` of earlier invocations, the HTTP calls by key of model calls that gave no response, and what
-    finished calls cost."""
+    """`seconds` of earlier invocations, attempts by key at model calls that gave no response, and what was
+    paid for."""
 
     seconds: float = 0.0
-    failed: dict[bytes, int] = {}
+    failed: dict[bytes, Unanswered] = {}
     paid: tuple[Paid, ...] = ()
 
     @property
     def failed_attempts(self) -> int:
-        return sum(self.failed.values())
+        return sum(failed.attempts for failed in self.failed.values())
 
 
 def earlier(connection: sqlite3.Connection) -> Earlier:
     """Read the sums; walks through the whole ledger once."""
     (seconds,) = connection.execute("SELECT total(seconds) FROM invocations").fetchone()
-    failed = connection.execute("SELECT key, sum(attempts) FROM failures GROUP BY key")
+    failed = connection.execute(
+        "SELECT key, sum(attempts), sum(uncounted_prompt), sum(uncounted_completion) FROM failures "
+        "GROUP BY key"
+    )
     paid = connection.execute(
-        "SELECT endpoint, model, sum(attempts), sum(prompt_tokens), sum(completion_tokens) "
-        "FROM calls WHERE paid GROUP BY endpoint, model ORDER BY endpoint, model"
+        "SELECT endpoint, model, sum(attempts), sum(prompt), sum(completion) FROM ("
+        "SELECT endpoint, model, attempts, prompt_tokens + uncounted_prompt AS prompt, "
+        "completion_tokens + uncounted_completion AS completion FROM calls WHERE paid "
+        "UNION ALL SELECT endpoint, model, 0, uncounted_prompt, uncounted_completion FROM failures "
+        "WHERE uncounted_prompt > 0) GROUP BY endpoint, model ORDER BY endpoint, model"
     )
     return Earlier(
         seconds=seconds,
-        failed=dict(failed.fetchall()),
+        failed={key: Unanswered(calls, Usage(prompt, reply)) for key, calls, prompt, reply in failed},
         paid=tuple(Paid(*row) for row in paid),
     )
 
 
 def begin_invocation(connection: sqlite3.Connection, at: float) -> int:
-    """Note that an invocation starts `at` (seconds since 1970); the id under which its time is kept."""
+    """Record that an invocation starts `at` (seconds since 1970); returns the id of its row."""
     (number,) = connection.execute(
         "INSERT INTO invocations (started_at, seconds) VALUES (?, 0) RETURNING id", (at,)
     ).fetchone()
@@ -117,11 +124,11 @@ class CallLedger(Protocol):
 
     @property
     def earlier(self) -> Earlier:
-        """What invocations before this one spent."""
+        """Spending of the invocations before this one."""
         ...
 
     @property
-    def flights(self) -> dict[bytes, Flight]:
+    def in_flight(self) -> dict[bytes, InFlight]:
         """The calls that are being made now."""
         ...
 
@@ -130,11 +137,11 @@ class CallLedger(Protocol):
         ...
 
     def failure(self, key: bytes) -> CallFailed | None:
-        """How the call last failed for good; None where it did not, or was cut short from outside."""
+        """The last final failure of the call; None where there is none, or it was cancelled from outside."""
         ...
 
-    def earlier_attempts(self, key: bytes) -> int:
-        """HTTP calls that earlier invocations made for this call in vain; told once."""
+    def earlier_failures(self, key: bytes) -> Unanswered | None:
+        """Attempts of earlier invocations at this call that gave no response; returned once, then None."""
         ...
 
     def put(
@@ -145,7 +152,7 @@ class CallLedger(Protocol):
         ...
 
     def put_failure(
-        self, key: bytes, endpoint: str, model: str, attempts: int, error: BaseException
+        self, key: bytes, endpoint: str, model: str, spent: Unanswered, error: BaseException
     ) -> Batch:
-        """Hand over that a call used up `attempts` HTTP calls and gave no response."""
+        """Record that a call gave no response, and what it spent."""
         ...

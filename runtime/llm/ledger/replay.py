@@ -5,22 +5,22 @@ from collections.abc import Awaitable, Callable
 from anyio import CancelScope
 from msgspec.structs import replace
 
-from ...errors import BudgetReached, CallFailed, ContextTooLong
-from .._attempts import CURRENT, Attempts
-from ..chat import ChatClient, ChatRequest, ChatResponse
+from ...errors import BudgetReached, CallFailed, ContentFiltered, ContextTooLong
+from .._call import Call, Layer, counted
+from ..chat import ChatResponse, Unanswered
 from ._rows import call_key
-from .records import CallLedger, Flight
+from .records import CallLedger, InFlight
 
-Admit = Callable[[ChatRequest], Awaitable[None] | None]
+Admit = Callable[[Call], Awaitable[None] | None]
 
 
-class LedgeredClient:
+class LedgeredClient(Layer):
     """Answers from the ledger what it can, and records what `inner` answers before handing it on.
 
     Equal requests in flight at once are sent once: the others wait and count as replayed; when the one that
-    sends is cancelled or fails, one of them takes over. A call known not to fit the model's context raises
-    ContextTooLong again without being sent. `shared` is looked up second and written too; what it gives is
-    copied, as one HTTP call, so that the run's own ledger is complete.
+    sends is cancelled or fails, one of them takes over. A call that is known not to fit the model's context,
+    or to be refused by a content filter, fails again without being sent. `shared` is looked up second and
+    written too; what it gives is copied, as one HTTP call, so that the run's own ledger is complete.
 
     `admit` is asked before a call is sent, never before a replay; it may raise BudgetReached, or return
     something to wait for. A call that failed for good in an earlier invocation then fails again as it did,
@@ -31,7 +31,7 @@ class LedgeredClient:
 
     def __init__(
         self,
-        inner: ChatClient,
+        inner: Layer,
         ledger: CallLedger,
         endpoint: str,
         shared: CallLedger | None = None,
@@ -44,51 +44,46 @@ class LedgeredClient:
         self._shared = shared
         self._admit = admit
 
-    async def chat(self, request: ChatRequest) -> ChatResponse:
-        key = call_key(self._endpoint, request)
-        flights = self._ledger.flights
-        while (flight := flights.get(key)) is not None:
-            response = await flight.landed()
+    async def send(self, call: Call) -> ChatResponse:
+        key = call_key(self._endpoint, call.request)
+        in_flight = self._ledger.in_flight
+        while (equal := in_flight.get(key)) is not None:
+            response = await equal.ended()
             if response is not None:
                 return response
-        self._charge_earlier(key)
+        # No replay brings back attempts without a response: they count on the run's path where the call is
+        # made again.
+        call.earlier = self._ledger.earlier_failures(key) or call.earlier
         found = self._ledger.find(key)
         if found is not None:
             return found
-        flights[key] = flight = Flight()
+        in_flight[key] = own = InFlight()
         try:
-            flight.response = await self._first_asked(key, request)
-            return flight.response
+            own.response = await self._first(key, call)
+            return own.response
         finally:
-            del flights[key]
-            flight.land()
+            del in_flight[key]
+            own.end()
 
-    async def _first_asked(self, key: bytes, request: ChatRequest) -> ChatResponse:
+    async def _first(self, key: bytes, call: Call) -> ChatResponse:
         known = self._ledger.failure(key)
-        if isinstance(known, ContextTooLong):
+        if isinstance(known, ContextTooLong | ContentFiltered):
             raise known
         found = None if self._shared is None else self._shared.find(key)
         if found is not None:
             found = replace(found, attempts=1)
-            await self._record(key, request, found, paid=False)
+            await self._record(key, call, found, paid=False)
             return found
-        await self._admitted(request, known)
-        response = await self._sent(key, request)
-        await self._record(key, request, response, paid=True)
+        await self._admitted(call, known)
+        response = await self._sent(key, call)
+        await self._record(key, call, response, paid=True)
         return response
 
-    def _charge_earlier(self, key: bytes) -> None:
-        """No replay brings back what was tried in vain: on the path of the run it counts where it is asked
-        for again."""
-        asker = CURRENT.get()
-        if asker is not None:
-            asker.earlier += self._ledger.earlier_attempts(key)
-
-    async def _admitted(self, request: ChatRequest, known: CallFailed | None) -> None:
+    async def _admitted(self, call: Call, known: CallFailed | None) -> None:
         if self._admit is None:
             return
         try:
-            waiting = self._admit(request)
+            waiting = self._admit(call)
             if waiting is not None:
                 await waiting
         except BudgetReached as reached:
@@ -96,23 +91,21 @@ class LedgeredClient:
                 raise
             raise known from reached
 
-    async def _sent(self, key: bytes, request: ChatRequest) -> ChatResponse:
-        outer = CURRENT.get()
-        attempts = Attempts() if outer is None else outer
-        token = CURRENT.set(attempts)
+    async def _sent(self, key: bytes, call: Call) -> ChatResponse:
         try:
-            return await self._inner.chat(request)
+            response = await self._inner.send(call)
         except BaseException as error:
-            if attempts.started:
-                spent = self._ledger.put_failure(key, self._endpoint, request.model, attempts.started, error)
+            if call.attempts:
+                row = (key, self._endpoint, call.request.model)
+                spent = Unanswered(call.attempts, call.most_uncounted())
+                batch = self._ledger.put_failure(*row, spent, error)
                 if isinstance(error, Exception):
-                    await spent.committed()
+                    await batch.committed()
             raise
-        finally:
-            CURRENT.reset(token)
+        return counted(call, response)
 
-    async def _record(self, key: bytes, request: ChatRequest, response: ChatResponse, *, paid: bool) -> None:
-        row = (key, self._endpoint, request.model, response)
+    async def _record(self, key: bytes, call: Call, response: ChatResponse, *, paid: bool) -> None:
+        row = (key, self._endpoint, call.request.model, response)
         batches = [self._ledger.put(*row, paid=paid)]
         if paid and self._shared is not None:
             batches.append(self._shared.put(*row))

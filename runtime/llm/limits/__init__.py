@@ -1,1 +1,1 @@
-"""Rate limits of one endpoint and model: declared, told by the endpoint, or learned from its answers."""
+"""Rate limits of one endpoint and model: declared, stated by the endpoint, or learned from its answers."""

@@ -1,9 +1,9 @@
-"""What one endpoint and model allow at this moment: calls in flight, rates, pauses."""
+"""The calls in flight, rates and pauses that one endpoint and model allow at this moment."""
 
 from ....scenarios.endpoints import Limits
 from ..chat import Clock
 from ..http._refusals import RateSheet
-from ._rates import LearnedRate, Pace, told_rate
+from ._rates import LearnedRate, Pace, stated_rate
 
 START = 16
 _CUT = 0.7
@@ -45,9 +45,9 @@ _NEVER = float("-inf")
 
 
 class Allowance:
-    """Calls in flight, requests and tokens per minute, pauses: declared, told in headers, or learned.
+    """Calls in flight, requests and tokens per minute, pauses: declared, stated in headers, or learned.
 
-    An episode is everything that goes back to one overload: of all refused calls that started before it was
+    An episode is everything that one overload causes: of all refused calls that started before it was
     noticed, only the first changes what is allowed. Epochs count the episodes; a call belongs to the one in
     which it started.
     """
@@ -63,7 +63,7 @@ class Allowance:
         self.in_flight = 0
         self.epoch = 0
         self.paused_until = _NEVER
-        self._told: tuple[float | None, float | None] = (None, None)
+        self._stated: tuple[float | None, float | None] = (None, None)
         self._silent_pauses = 0
         # Whether anything but the number of calls in flight limits.
         self.timed = paced
@@ -113,36 +113,36 @@ class Allowance:
         now = self._clock.now()
         self.timed = True
         if epoch == self.epoch:
-            self._begin_episode(now, told=retry_after is not None)
+            self._begin_episode(now, dated=retry_after is not None)
         if retry_after is not None:
             self.paused_until = max(self.paused_until, now + retry_after)
         return self.paused_until - now
 
     def overloaded(self, epoch: int) -> None:
-        """A call that is still in flight failed by overload, with no word on when to return."""
+        """A call that is still in flight failed by overload, without a Retry-After."""
         if epoch == self.epoch:
             self.epoch += 1
             self.window.cut()
 
-    def told(self, sheet: RateSheet) -> None:
-        """An answer's headers tell of limits; the lower one of declared and told holds."""
-        told = (sheet.requests.limit, sheet.tokens.limit)
-        if told == self._told:
+    def stated(self, sheet: RateSheet) -> None:
+        """Take over the limits of an answer's headers; the lower of declared and stated ones holds."""
+        stated = (sheet.requests.limit, sheet.tokens.limit)
+        if stated == self._stated:
             return
-        self._told = told
+        self._stated = stated
         requests, tokens = self._declared
-        self.requests = _lower(_pace(requests), told_rate(sheet.requests), self.requests)
-        self.tokens = _lower(_pace(tokens), told_rate(sheet.tokens), self.tokens)
+        self.requests = _lower(_pace(requests), stated_rate(sheet.requests), self.requests)
+        self.tokens = _lower(_pace(tokens), stated_rate(sheet.tokens), self.tokens)
         self.timed = self.timed or self.requests is not None or self.tokens is not None
 
-    def _begin_episode(self, now: float, *, told: bool) -> None:
+    def _begin_episode(self, now: float, *, dated: bool) -> None:
         self.epoch += 1
         burst = self.in_flight / self._seconds if self._seconds else float(self.in_flight)
         if self.requests is not None and self.requests.per_second < burst:
             self.learned.refused(now, self.requests.per_second, paced=True)
         else:
             self.learned.refused(now, burst, paced=False)
-        if not told:
+        if not dated:
             self.window.cut()
             pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**self._silent_pauses)
             self._silent_pauses += 1
@@ -153,8 +153,10 @@ def _pace(per_minute: float | None) -> Pace | None:
     return None if per_minute is None else Pace(per_minute * _SHARE / 60)
 
 
-def _lower(declared: Pace | None, told: float | None, current: Pace | None) -> Pace | None:
-    rates = [pace for pace in (declared, None if told is None else Pace(told * _SHARE)) if pace is not None]
+def _lower(declared: Pace | None, stated: float | None, current: Pace | None) -> Pace | None:
+    rates = [
+        pace for pace in (declared, None if stated is None else Pace(stated * _SHARE)) if pace is not None
+    ]
     if not rates:
         return current
     lowest = min(rates, key=lambda pace: pace.per_second)

@@ -1,4 +1,4 @@
-"""Calls waiting for their turn, first come first served, without a task of their own."""
+"""The queue of calls that wait for their turn, first come first served, without a task of its own."""
 
 from collections import deque
 from collections.abc import Callable
@@ -10,10 +10,10 @@ from ..chat import Clock
 
 
 class Turns(Protocol):
-    """What decides when the next may go."""
+    """Decides when the next call may go."""
 
     def free(self) -> bool:
-        """Whether there is a place at all; a place comes free by an event, which calls `Line.admit`."""
+        """True while there is a free place; one becomes free by an event, which calls `Queue.admit`."""
         ...
 
     def due(self) -> float:
@@ -21,16 +21,16 @@ class Turns(Protocol):
         ...
 
     def take(self, units: float) -> int:
-        """Let one go that will use `units`; returns the epoch it belongs to."""
+        """Start a call that will use `units`; returns the epoch it belongs to."""
         ...
 
     def put_back(self, units: float) -> None:
-        """The one that was let go did not go after all."""
+        """A call that was started is given back: it was cancelled before it was sent."""
         ...
 
 
 class Waiter:
-    """One in the line; `epoch` is set when its turn has come, `error` when it need not wait any longer."""
+    """One call in the queue; `epoch` is set when its turn has come, `error` when waiting is in vain."""
 
     __slots__ = ("called", "epoch", "error", "units")
 
@@ -41,19 +41,19 @@ class Waiter:
         self.error: Exception | None = None
 
 
-class Line:
-    """Gives turns in the order of arrival; a newcomer never overtakes.
+class Queue:
+    """Gives turns in the order of arrival; no call overtakes another.
 
-    While time is what limits, the first in line sleeps until it is due and wakes the next; while places are,
-    whoever leaves one calls `admit`. A waiter that is cancelled leaves the line, and gives back a turn that
-    it was given at the same moment.
+    While time is what limits, the first in the queue (the timer) sleeps until it is due and wakes the next;
+    while places are, a call that ends calls `admit`. A waiter that is cancelled leaves the queue, and gives
+    back a turn that it got at the same moment.
     """
 
     def __init__(self, turns: Turns, clock: Clock) -> None:
         self._turns = turns
         self._clock = clock
         self._waiting: deque[Waiter] = deque()
-        self._keeper: Waiter | None = None
+        self._timer: Waiter | None = None
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -66,7 +66,7 @@ class Line:
             if self._waiting[0] is waiter:
                 self.admit()
             while waiter.epoch is None:
-                await self._pass_time(waiter)
+                await self._sleep_or_wait(waiter)
                 if waiter.error is not None:
                     raise waiter.error
         except BaseException:
@@ -79,39 +79,39 @@ class Line:
         waiting, turns = self._waiting, self._turns
         while waiting and turns.free():
             if self._clock.now() < turns.due():
-                self._appoint()
+                self._wake_timer()
                 return
             waiter = waiting.popleft()
-            if self._keeper is waiter:
-                # Its turn came before its sleep was over: another must keep the time from here.
-                self._keeper = None
+            if self._timer is waiter:
+                # Its turn came before its sleep was over: another must sleep from here on.
+                self._timer = None
             waiter.epoch = turns.take(waiter.units)
             waiter.called.set()
 
     def dismiss(self, error: Callable[[], Exception]) -> None:
-        """End the waiting of all who are in line, each with an error of its own."""
+        """End the waiting of all calls in the queue, each with an error of its own."""
         for waiter in self._waiting:
             waiter.error = error()
             waiter.called.set()
 
-    def _appoint(self) -> None:
-        if self._keeper is None:
-            self._keeper = self._waiting[0]
-            self._keeper.called.set()
+    def _wake_timer(self) -> None:
+        if self._timer is None:
+            self._timer = self._waiting[0]
+            self._timer.called.set()
 
-    async def _pass_time(self, waiter: Waiter) -> None:
-        if self._keeper is not waiter:
+    async def _sleep_or_wait(self, waiter: Waiter) -> None:
+        if self._timer is not waiter:
             await waiter.called.wait()
             return
         waiter.called = anyio.Event()
         await self._clock.sleep(max(0.0, self._turns.due() - self._clock.now()))
-        if self._keeper is waiter:
-            self._keeper = None
+        if self._timer is waiter:
+            self._timer = None
         self.admit()
 
     def _leave(self, waiter: Waiter) -> None:
-        if self._keeper is waiter:
-            self._keeper = None
+        if self._timer is waiter:
+            self._timer = None
         if waiter.epoch is not None:
             self._turns.put_back(waiter.units)
         else:

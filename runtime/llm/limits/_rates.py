@@ -39,9 +39,9 @@ class Pace:
 # Of a rate that nothing paced when it was refused (a burst), this share is tried first.
 _AFTER_BURST = 1 / 8
 _AFTER_PACED = 0.7
-# Seconds in which the rate doubles while no lower bound is known, and climbs from the lower to the upper.
+# Seconds in which the rate doubles while no lower bound is known, and rises from the lower to the upper.
 _DOUBLING = 2.0
-_CLIMB, _LONGEST_CLIMB, _WIDE_CLIMB = 15.0, 30.0, 4.0
+_RISE, _LONGEST_RISE, _WIDE_RISE = 15.0, 30.0, 4.0
 # Beyond the upper bound: the excess is 1 % after so many seconds, 3 % after twice, 7 % after three times.
 _PROBE, _PROBE_SHARE = 8.0, 0.01
 # At low rates both last at least for as many calls.
@@ -52,20 +52,20 @@ _FEW = 5
 
 
 class LearnedRate:
-    """The pace that refusals have taught; `pace` is None until the first one.
+    """The pace learned from refusals; `pace` is None until the first one.
 
     `refused` is for the first refusal of an episode only. Time in which nothing was asked does not count:
-    the rate climbs only while it is used.
+    the rate rises only while it is used.
     """
 
-    __slots__ = ("_climb", "_high", "_marks", "_served", "_start", "_used", "pace")
+    __slots__ = ("_high", "_marks", "_rise", "_served", "_start", "_used", "pace")
 
     def __init__(self) -> None:
         self.pace: Pace | None = None
         self._served = 0
         self._marks: deque[tuple[float, int]] = deque(maxlen=5)
         self._start = self._high = self._used = 0.0
-        self._climb: float | None = None
+        self._rise: float | None = None
 
     def served(self) -> None:
         """The endpoint let one call through."""
@@ -83,7 +83,7 @@ class LearnedRate:
         if self.pace is not None:
             rate = min(rate, self.pace.per_second)
         if self._marks and self._served - self._marks[-1][1] < _FEW:
-            self._begin(rate * _AFTER_PACED, rate, _WIDE_CLIMB)
+            self._begin(rate * _AFTER_PACED, rate, _WIDE_RISE)
             self._marks.clear()
         elif self._marks:
             self._narrow(now, rate)
@@ -94,9 +94,9 @@ class LearnedRate:
     def _narrow(self, now: float, high: float) -> None:
         low = min(self._low(now), high)
         wide = high > 2 * low
-        confirmed = abs(high - self._high) < 0.1 * high and self._climb is not None
-        climb = min(_LONGEST_CLIMB, 1.5 * (self._climb or 0.0)) if confirmed else _CLIMB
-        self._begin(min(sqrt(low * high), _BELOW * high), high, _WIDE_CLIMB if wide else max(climb, _CLIMB))
+        confirmed = abs(high - self._high) < 0.1 * high and self._rise is not None
+        rise = min(_LONGEST_RISE, 1.5 * (self._rise or 0.0)) if confirmed else _RISE
+        self._begin(min(sqrt(low * high), _BELOW * high), high, _WIDE_RISE if wide else max(rise, _RISE))
 
     def _low(self, now: float) -> float:
         """Served per second since the latest refusal that is far enough back to tell."""
@@ -105,28 +105,28 @@ class LearnedRate:
         )
         return (self._served - served) / max(now - at, 1e-3)
 
-    def _begin(self, start: float, high: float, climb: float | None) -> None:
+    def _begin(self, start: float, high: float, rise: float | None) -> None:
         self._start, self._high, self._used = start, high, 0.0
-        self._climb = None if climb is None else max(climb, _CALLS / high)
+        self._rise = None if rise is None else max(rise, _CALLS / high)
         if self.pace is None:
             self.pace = Pace(start)
         self.pace.per_second = start
 
     def _rate(self) -> float:
-        if self._climb is None:
+        if self._rise is None:
             return self._start * 2 ** (self._used / _DOUBLING)
-        left = 1 - self._used / self._climb
+        left = 1 - self._used / self._rise
         if left > 0:
             return self._high - (self._high - self._start) * left**3
-        probes = (self._used - self._climb) / max(_PROBE, _CALLS / self._high)
+        probes = (self._used - self._rise) / max(_PROBE, _CALLS / self._high)
         return self._high * (1 + _PROBE_SHARE * (2**probes - 1))
 
 
 MINUTE = 60.0
 
 
-def told_rate(quota: Quota) -> float | None:
-    """Units per second, where the headers tell of a limit per minute or per second; None for longer periods.
+def stated_rate(quota: Quota) -> float | None:
+    """Units per second, where the headers state a limit per minute or per second; None for longer periods.
 
     The headers do not name the period. It shows in how long what was used takes to come back: an endpoint
     that counts by the day (some do for requests) says so with a reset of seconds for a single call.

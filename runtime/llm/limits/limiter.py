@@ -1,13 +1,14 @@
-"""The limits of one endpoint and model, shared by all who talk to it, and the client that keeps them."""
+"""The limits of one endpoint and model, shared by all its callers, and the layer that keeps them."""
 
 import msgspec
 
 from ....scenarios.endpoints import Limits
-from ...errors import CallFailed, RateLimited, Rejected
-from ..chat import ChatClient, ChatRequest, ChatResponse, Clock, SystemClock
+from ...errors import CallFailed, ParameterRefused, RateLimited, Rejected
+from .._call import Call, Layer
+from ..chat import ChatRequest, ChatResponse, Clock, SystemClock
 from ..http._refusals import RateSheet
 from ._allowance import Allowance
-from ._queue import Line
+from ._queue import Queue
 from ._rates import TokenEstimate
 
 PATIENCE = 300.0
@@ -31,19 +32,19 @@ class LimitsNow(msgspec.Struct, frozen=True):
 
 
 class Limiter:
-    """Keeps calls to one endpoint and model within what it allows; share one among all who talk to it.
+    """Keeps calls to one endpoint and model within what it allows; share one among all its callers.
 
     Declared limits are kept by spacing calls evenly. Undeclared ones are taken from `x-ratelimit-*` headers
-    (`told`) or learned from refusals: a refusal pauses everything until the endpoint's Retry-After, and sets
-    a pace (see `LearnedRate`); an overload without a word on when to return shrinks the number in flight.
-    Those who wait go in the order in which they came. When the endpoint asks for a pause of more than
-    `patience` seconds, those who wait get RateLimited at once.
+    (`stated`) or learned from refusals: a refusal pauses everything until the endpoint's Retry-After, and
+    sets a pace (see `LearnedRate`); an overload without a Retry-After shrinks the number in flight. Calls
+    wait in the order of arrival. When the endpoint asks for a pause of more than `patience` seconds, calls
+    that wait get RateLimited at once.
     """
 
     def __init__(self, limits: Limits, clock: Clock | None = None, *, patience: float = PATIENCE) -> None:
         self._clock = clock or SystemClock()
         self._allowance = Allowance(limits, self._clock)
-        self._line = Line(self._allowance, self._clock)
+        self._queue = Queue(self._allowance, self._clock)
         self._estimate = TokenEstimate()
         self._patience = patience
         self._refusal: RateLimited | None = None
@@ -57,7 +58,7 @@ class Limiter:
         tokens = allowance.tokens
         return LimitsNow(
             in_flight=allowance.in_flight,
-            waiting=len(self._line),
+            waiting=len(self._queue),
             window=allowance.window.size,
             requests_per_minute=None if rate is None else 60 * rate,
             tokens_per_minute=None if tokens is None else 60 * tokens.per_second,
@@ -66,27 +67,29 @@ class Limiter:
             episodes=allowance.epoch,
         )
 
+    def has_room(self) -> bool:
+        """True while a call could start at once: none waits, a place is free, no rate or pause forbids it."""
+        allowance = self._allowance
+        if self._queue or not allowance.free():
+            return False
+        return not allowance.timed or self._clock.now() >= allowance.due()
+
     def estimate(self, request: ChatRequest) -> float:
         """Tokens to reserve for a call; 0 where tokens are not limited."""
         return 0.0 if self._allowance.tokens is None else self._estimate.of(request)
 
     def enter(self, tokens: float) -> int | None:
         """Start a call now and return its epoch; None when it has to `wait`."""
-        allowance = self._allowance
-        if self._line or not allowance.free():
-            return None
-        if allowance.timed and self._clock.now() < allowance.due():
-            return None
-        return allowance.take(tokens)
+        return self._allowance.take(tokens) if self.has_room() else None
 
     async def wait(self, tokens: float) -> int:
         """Wait for a turn and start the call; returns its epoch."""
         if self._refusal is not None and self._allowance.paused_until - self._clock.now() > self._patience:
             raise self._too_long(self._refusal)
-        return await self._line.wait(tokens)
+        return await self._queue.wait(tokens)
 
     def served(self, tokens: float, request: ChatRequest, response: ChatResponse) -> None:
-        """A call was answered; what it was taken to use is settled with what it used."""
+        """A call was answered; the tokens reserved for it are settled with those it used."""
         allowance, spare = self._allowance, 0.0
         allowance.served(response.seconds)
         if allowance.tokens is not None:
@@ -95,8 +98,8 @@ class Limiter:
                 spare = tokens - usage.prompt_tokens - usage.completion_tokens
                 self._estimate.learn(request, usage)
         allowance.put_back(spare)
-        if self._line:
-            self._line.admit()
+        if self._queue:
+            self._queue.admit()
 
     def failed(self, epoch: int, tokens: float, error: BaseException) -> None:
         """A call ended without a response."""
@@ -104,27 +107,27 @@ class Limiter:
         if isinstance(error, RateLimited):
             spare = tokens
             self._refused(epoch, error)
-        elif isinstance(error, Rejected):
+        elif isinstance(error, Rejected | ParameterRefused):
             allowance.learned.served()
         elif isinstance(error, CallFailed) and error.status == 503:
             allowance.overloaded(epoch)
         allowance.put_back(spare)
-        self._line.admit()
+        self._queue.admit()
 
-    def told(self, sheet: RateSheet) -> None:
-        """The headers of an answer tell of limits."""
-        self._allowance.told(sheet)
+    def stated(self, sheet: RateSheet) -> None:
+        """Take over the limits that the headers of an answer state."""
+        self._allowance.stated(sheet)
 
     def _refused(self, epoch: int, error: RateLimited) -> None:
         self.rejections += 1
         self._refusal = error
         if self._allowance.refused(epoch, error.retry_after) > self._patience:
-            self._line.dismiss(lambda: self._too_long(error))
+            self._queue.dismiss(lambda: self._too_long(error))
 
     def _too_long(self, error: RateLimited) -> RateLimited:
         pause = self._allowance.paused_until - self._clock.now()
         return RateLimited(
-            f"the endpoint asked for a pause of another {pause:.0f} s, longer than a call may wait"
+            f"the endpoint asks to wait another {pause:.0f} s, longer than a call may wait"
             f" ({self._patience:g} s): {error}",
             retry_after=pause,
             status=error.status,
@@ -132,21 +135,21 @@ class Limiter:
         )
 
 
-class LimitedClient:
+class LimitedClient(Layer):
     """Makes each call within the limits; a call holds its place for exactly one HTTP call."""
 
-    def __init__(self, inner: ChatClient, limiter: Limiter) -> None:
+    def __init__(self, inner: Layer, limiter: Limiter) -> None:
         self._inner = inner
         self._limiter = limiter
 
-    async def chat(self, request: ChatRequest) -> ChatResponse:
-        limiter = self._limiter
+    async def send(self, call: Call) -> ChatResponse:
+        limiter, request = self._limiter, call.request
         tokens = limiter.estimate(request)
         epoch = limiter.enter(tokens)
         if epoch is None:
             epoch = await limiter.wait(tokens)
         try:
-            response = await self._inner.chat(request)
+            response = await self._inner.send(call)
         except BaseException as error:
             limiter.failed(epoch, tokens, error)
             raise
@@ -158,8 +161,8 @@ class Limiters:
     """The limiters of one endpoint, one a model, made when first asked for.
 
     limiters = Limiters(endpoint.limits)
-    client = AiohttpClient(base_url, on_limits=limiters.told)
-    limited = LimitedClient(client, limiters.of(model))
+    client = AiohttpClient(base_url, on_limits=limiters.stated)
+    limited = LimitedClient(Sender(client), limiters.of(model))
     """
 
     def __init__(self, limits: Limits, clock: Clock | None = None, *, patience: float = PATIENCE) -> None:
@@ -174,6 +177,6 @@ class Limiters:
             self._by_model[model] = Limiter(self._limits, self._clock, patience=self._patience)
         return self._by_model[model]
 
-    def told(self, model: str, sheet: RateSheet) -> None:
-        """The headers of an answer for `model` tell of limits."""
-        self.of(model).told(sheet)
+    def stated(self, model: str, sheet: RateSheet) -> None:
+        """Take over the limits that the headers of an answer for `model` state."""
+        self.of(model).stated(sheet)

@@ -4,8 +4,8 @@ import anyio
 import pytest
 
 from transfer_prompting.runtime.errors import Unreachable
+from transfer_prompting.runtime.llm._call import Gate, Sender
 from transfer_prompting.runtime.llm.chat import ChatRequest, ChatResponse, Message
-from transfer_prompting.runtime.llm.stack import Gate, GatedClient
 
 REQUEST = ChatRequest(model="small", messages=(Message("user", "What?"),), max_tokens=10)
 
@@ -30,7 +30,7 @@ class LostClient:
 
 async def test_closing_waits_for_the_calls_in_flight():
     gate, held = Gate(), HeldClient()
-    client = GatedClient(held, gate)
+    client = Sender(held, gate)
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
             for _ in range(3):
@@ -49,7 +49,7 @@ async def test_a_call_that_comes_after_closing_is_not_sent_and_waits_until_it_is
     with anyio.fail_after(5):
         await gate.close()
         with anyio.move_on_after(0.01) as waiting:
-            await GatedClient(held, gate).chat(REQUEST)
+            await Sender(held, gate).chat(REQUEST)
     assert waiting.cancelled_caught
     assert held.asked == 0
 
@@ -57,8 +57,8 @@ async def test_a_call_that_comes_after_closing_is_not_sent_and_waits_until_it_is
 async def test_a_call_that_fails_or_is_cancelled_leaves_the_gate():
     gate = Gate()
     with pytest.raises(Unreachable):
-        await GatedClient(LostClient(), gate).chat(REQUEST)
+        await Sender(LostClient(), gate).chat(REQUEST)
     with anyio.move_on_after(0.01):
-        await GatedClient(HeldClient(), gate).chat(REQUEST)
+        await Sender(HeldClient(), gate).chat(REQUEST)
     with anyio.fail_after(5):
         await gate.close()

@@ -13,7 +13,7 @@ from transfer_prompting.runtime.errors import BudgetReached, CallFailed, Endpoin
 from transfer_prompting.runtime.llm.budget.budget import Budget
 from transfer_prompting.runtime.llm.chat import ChatClient, ChatRequest, Message
 from transfer_prompting.runtime.llm.ledger.ledger import open_ledger
-from transfer_prompting.runtime.llm.probes import probe_logprobs
+from transfer_prompting.runtime.llm.probes import probe_json_object, probe_logprobs
 from transfer_prompting.runtime.llm.stack import Models, open_models
 from transfer_prompting.scenarios.errors import InputError
 from transfer_prompting.scenarios.scenario import Scenario
@@ -263,7 +263,7 @@ async def test_a_model_without_a_role_opens_nothing(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("logprobs", "most", "able"), [(True, None, True), (False, None, False), (True, 5, False)]
+    ("logprobs", "most", "able"), [(True, None, True), (False, None, False), (True, 5, True)]
 )
 async def test_whether_an_endpoint_gives_logprobs_is_asked_once(
     path: Path, logprobs: bool, most: int | None, able: bool
@@ -276,3 +276,116 @@ async def test_whether_an_endpoint_gives_logprobs_is_asked_once(
         (body, *_) = server.bodies
     assert (body["max_tokens"], body["logprobs"], body["top_logprobs"]) == (1, True, 20)
     assert server.count == (1 if most is None else 2)
+
+
+async def test_settings_of_endpoint_and_model_reach_the_wire(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIAL_KEY", "sk-1")
+    monkeypatch.setenv("TRIAL_TEAM", "search")
+    async with chat_server() as server:
+        monkeypatch.setenv("TRIAL_URL", server.base_url)
+        endpoint = {
+            "base_url": "${TRIAL_URL}",
+            "api_key_env": "TRIAL_KEY",
+            "auth_header": "api-key",
+            "headers": {"x-team": "${TRIAL_TEAM}"},
+            "query": {"api-version": "2024-10-21"},
+        }
+        model = {
+            "endpoint": "here",
+            "model": "little",
+            "token_limit": "max_completion_tokens",
+            "omit": ["temperature"],
+            "reasoning_effort": "low",
+            "extra_body": {"chat_template_kwargs": {"enable_thinking": False}},
+        }
+        models_ = dict.fromkeys(("small", "same", "writer"), model)
+        whole = scenario("", endpoints={"here": endpoint}, models=models_)
+        async with opened(whole, path) as (models, _):
+            await models.client("small", "target").chat(asked())
+            assert (await models.client("small", "target").chat(asked())).replayed
+        (seen,) = server.requests
+    assert (seen.headers["api-key"], seen.headers["x-team"]) == ("sk-1", "search")
+    assert seen.query == {"api-version": "2024-10-21"}
+    assert {name: value for name, value in seen.body.items() if name not in ("model", "messages")} == {
+        "max_completion_tokens": 10,
+        "reasoning_effort": "low",
+        "chat_template_kwargs": {"enable_thinking": False},
+    }
+
+
+async def test_two_entries_of_one_model_with_different_fields_are_different_calls(path: Path) -> None:
+    models = {
+        "small": {"endpoint": "here", "model": "little", "reasoning_effort": "low"},
+        "same": {"endpoint": "here", "model": "little", "reasoning_effort": "high"},
+        "writer": {"endpoint": "here", "model": "big"},
+    }
+    async with (
+        chat_server() as server,
+        opened(scenario(server.base_url, models=models), path) as (opened_, _),
+    ):
+        await opened_.client("small", "target").chat(asked())
+        await opened_.client("same", "target").chat(asked())
+    assert [body["reasoning_effort"] for body in server.bodies] == ["low", "high"]
+
+
+async def test_what_is_learned_about_an_endpoint_is_noticed_once(path: Path) -> None:
+    def reply(body: dict[str, object]) -> Reply:
+        return Fault(400, "Unsupported parameter: 'temperature'") if "temperature" in body else "ok"
+
+    notices: list[tuple[str, str]] = []
+    async with chat_server(reply) as server:
+        whole = scenario(server.base_url)
+        budget = Budget(whole.budget)
+        async with (
+            open_ledger(path) as ledger,
+            open_models(
+                whole, ledger=ledger, budget=budget, on_notice=lambda *notice: notices.append(notice)
+            ) as models,
+        ):
+            assert await ask_many(models.client("small", "target"), range(20), 8) == (20, 0, 0)
+    assert notices == [("little", "here refuses temperature: it is left out from now on")]
+    assert server.count == budget.remaining()["calls"].spent
+
+
+@pytest.mark.parametrize("key", ["sk-1\nX-Other: 1", "sk 1", "sk-ü", "sk-1\x00"])
+async def test_a_key_that_no_header_can_carry_is_refused_by_name(
+    path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setattr("os.environ", {"TRIAL_KEY": key})
+    endpoint = {"base_url": "http://x/v1", "api_key_env": "TRIAL_KEY"}
+    with pytest.raises(InputError, match=r"endpoints\.here\.api_key_env.*TRIAL_KEY") as caught:
+        await _refused(scenario("", endpoints={"here": endpoint}), path)
+    assert key not in str(caught.value)
+
+
+async def test_an_unset_variable_of_a_header_is_named(path: Path) -> None:
+    endpoint = {"base_url": "http://x/v1", "headers": {"X-Team": "${TRIAL_TEAM_THAT_IS_NOT_SET}"}}
+    with pytest.raises(
+        InputError, match=r"endpoints\.here\.headers: .*TRIAL_TEAM_THAT_IS_NOT_SET is not set"
+    ):
+        await _refused(scenario("", endpoints={"here": endpoint}), path)
+
+
+@pytest.mark.parametrize("fault", [Fault(500), Fault(400, "no"), Reset()])
+async def test_a_probe_that_fails_ends_no_run(path: Path, fault: Reply) -> None:
+    def reply(body: dict[str, object]) -> Reply:
+        return fault if "logprobs" in body or "response_format" in body else "ok"
+
+    async with chat_server(reply) as server:
+        endpoint = {"base_url": server.base_url, "retry": {"attempts": 1}}
+        async with opened(scenario("", endpoints={"here": endpoint}), path) as (models, _):
+            client = models.client("small", "target")
+            assert not await probe_logprobs(client, "little", 20)
+            assert (await client.chat(asked())).text == "ok"
+            await probe_json_object(client, "little")
+
+
+async def test_a_probe_names_itself_where_the_endpoint_cannot_be_used(path: Path) -> None:
+    async with (
+        chat_server(lambda _: Fault(401, "bad key")) as server,
+        opened(scenario(server.base_url), path) as (models, _),
+    ):
+        with pytest.raises(EndpointError, match=r"bad key.*log-probabilities"):
+            await probe_logprobs(models.client("small", "target"), "little", 20)

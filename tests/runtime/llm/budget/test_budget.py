@@ -8,14 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from transfer_prompting.runtime.errors import BudgetReached, RateLimited
-from transfer_prompting.runtime.llm.budget.accounts import Amounts, Held
-from transfer_prompting.runtime.llm.budget.budget import Budget
-from transfer_prompting.runtime.llm.budget.budgeted_client import BudgetedClient, most_prompt_tokens
+from transfer_prompting.runtime.llm._call import Call, Layer, Sender
+from transfer_prompting.runtime.llm.budget.budget import Amounts, Budget, BudgetedClient, most_prompt_tokens
 from transfer_prompting.runtime.llm.budget.usage import Tally
 from transfer_prompting.runtime.llm.chat import ChatRequest, ChatResponse, Message, Usage
 from transfer_prompting.runtime.llm.ledger.ledger import Ledger
 from transfer_prompting.runtime.llm.ledger.replay import LedgeredClient
-from transfer_prompting.scenarios.stages import Budget as Caps
+from transfer_prompting.scenarios.stages import BudgetSettings as Caps
 
 from support.spending import FREE, PRICE, Counter, ask_many, asked, budget_over, stack
 
@@ -120,7 +119,7 @@ async def test_a_replay_counts_like_a_paid_call(path: Path, tmp_path: Path) -> N
     async def run(own: Path) -> Budget:
         async with Ledger.open(own) as ledger, Ledger.open(path, shared=True) as cache:
             budget = Budget(Caps(calls=5))
-            ledgered = LedgeredClient(server, ledger, "http://host/v1", cache, admit=budget.admit)
+            ledgered = LedgeredClient(Sender(server), ledger, "http://host/v1", cache, admit=budget.admit)
             await ask_many(BudgetedClient(ledgered, budget, FREE, Tally()), range(10), at_once=1)
             return budget
 
@@ -164,47 +163,30 @@ def test_no_byte_level_tokenizer_makes_more_tokens_than_are_reserved(texts: list
     assert most_prompt_tokens(request) >= sum(len(m.content.encode()) for m in messages)
 
 
-async def test_what_is_held_back_is_there_for_the_final_test(path: Path) -> None:
+async def test_what_is_reserved_is_there_for_the_final_test(path: Path) -> None:
     server = Counter(Usage(10, 10))
     async with Ledger.open(path) as ledger:
         budget = Budget(Caps(calls=50))
-        budget.hold(Held(20))
+        budget.reserve(20)
         client = stack(server, budget, ledger)
         assert await ask_many(client, range(100), at_once=16) == (30, 70, 0)
+        assert budget.path_spent() == Amounts(calls=30, tokens=600)
+        with pytest.raises(BudgetReached, match="30 of 50 calls spent, 20 calls are reserved for the final"):
+            await client.chat(asked(100))
         budget.release()
         assert await ask_many(client, range(100, 120), at_once=16) == (20, 0, 0)
 
 
-async def test_tokens_are_held_back_in_proportion(path: Path) -> None:
+async def test_tokens_are_reserved_in_proportion(path: Path) -> None:
     server = Counter(Usage(40, 10))
     async with Ledger.open(path) as ledger:
         budget = Budget(Caps(tokens=5_000))
-        budget.hold(Held(50))
+        budget.reserve(50)
         client = stack(server, budget, ledger)
         answered, _, _ = await ask_many(client, range(100), at_once=8)
-        assert 42 <= answered <= 45  # of 100 such calls, less a tenth of the 50 held
+        assert 42 <= answered <= 45  # of 100 such calls, less a tenth of the 50 reserved
         budget.release()
         assert await ask_many(client, range(100, 140), at_once=8) == (40, 0, 0)
-
-
-@pytest.mark.parametrize("unit", ["tokens", "usd"])
-async def test_a_later_stage_keeps_its_share_of_what_is_left_beside_the_test(path: Path, unit: str) -> None:
-    """A call takes 50 tokens and 60 dollars; 40 calls are for the test, a third of the other 60 is kept."""
-    server = Counter(Usage(40, 10))
-    caps = Caps(tokens=5_000) if unit == "tokens" else Caps(usd=6_000)
-    async with Ledger.open(path) as ledger:
-        budget = Budget(caps)
-        budget.hold(Held(calls=40, beside=40, share=1 / 3, most=10_000))
-        client = stack(server, budget, ledger, price=PRICE)
-        answered, _, _ = await ask_many(client, range(100), at_once=8)
-        assert 35 <= answered <= 40
-
-
-async def test_a_later_stage_is_kept_no_more_than_it_can_use(path: Path) -> None:
-    async with Ledger.open(path) as ledger:
-        budget = Budget(Caps(calls=100))
-        budget.hold(Held(calls=10, beside=10, share=0.9, most=15))
-        assert await ask_many(stack(Counter(), budget, ledger), range(200), at_once=8) == (75, 125, 0)
 
 
 async def test_the_first_calls_of_a_run_do_not_say_what_later_ones_will_cost(path: Path) -> None:
@@ -212,20 +194,20 @@ async def test_the_first_calls_of_a_run_do_not_say_what_later_ones_will_cost(pat
     server = Counter(Usage(4_000, 1_000))
     async with Ledger.open(path) as ledger:
         budget = Budget(Caps(tokens=100_000))
-        budget.hold(Held(100))
+        budget.reserve(100)
         client = stack(server, budget, ledger)
         await client.chat(asked(0))
         server.usage = Usage(40, 10)
         assert (await ask_many(client, range(1, 100), at_once=1))[0] == 99
 
 
-async def test_of_minutes_at_most_half_is_held_for_how_long_calls_take_is_known_only_roughly(
+async def test_of_minutes_at_most_half_is_reserved_for_how_long_calls_take_is_known_only_roughly(
     path: Path,
 ) -> None:
     now = [0.0]
     async with Ledger.open(path) as ledger:
         budget = Budget(Caps(minutes=10), clock=lambda: now[0])
-        budget.hold(Held(100_000))
+        budget.reserve(100_000)
         client = stack(Counter(), budget, ledger)
         await ask_many(client, range(40), at_once=8)
         now[0] = 290
@@ -268,8 +250,8 @@ async def test_whoever_is_refused_hears_of_it_when_nothing_is_in_flight_any_more
 
 
 async def test_a_call_that_was_never_sent_gives_its_reservation_back(path: Path) -> None:
-    class Closed:
-        async def chat(self, request: ChatRequest) -> ChatResponse:
+    class Closed(Layer):
+        async def send(self, call: Call) -> ChatResponse:
             raise RateLimited("the circuit is open")
 
     async with Ledger.open(path) as ledger:

@@ -6,14 +6,14 @@ import msgspec
 import pytest
 
 from transfer_prompting.runtime.errors import RateLimited
-from transfer_prompting.runtime.llm.budget.budget import Budget
-from transfer_prompting.runtime.llm.budget.budgeted_client import BudgetedClient, cost
+from transfer_prompting.runtime.llm._call import Call, Layer, Sender
+from transfer_prompting.runtime.llm.budget.budget import Budget, BudgetedClient, cost
 from transfer_prompting.runtime.llm.budget.usage import Meter, Tally, Used
 from transfer_prompting.runtime.llm.chat import ChatRequest, ChatResponse, Message, Usage
 from transfer_prompting.runtime.llm.ledger.ledger import Ledger
 from transfer_prompting.runtime.llm.ledger.replay import LedgeredClient
 from transfer_prompting.scenarios.endpoints import Price
-from transfer_prompting.scenarios.stages import Budget as Caps
+from transfer_prompting.scenarios.stages import BudgetSettings as Caps
 
 PRICE = Price(input_per_million=1_000_000, output_per_million=2_000_000)  # a dollar, two dollars a token
 
@@ -30,7 +30,7 @@ def asked(number: int) -> ChatRequest:
 async def test_replays_are_counted_but_cost_nothing(tmp_path: Path) -> None:
     meter = Meter()
     async with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
-        inner = LedgeredClient(Answers(), ledger, "e")
+        inner = LedgeredClient(Sender(Answers()), ledger, "e")
         client = BudgetedClient(inner, Budget(Caps()), PRICE, meter.tally("small", "target"))
         for number in (1, 2, 1, 2, 2):
             await client.chat(asked(number))
@@ -43,9 +43,10 @@ async def test_replays_are_counted_but_cost_nothing(tmp_path: Path) -> None:
 def test_calls_failed_and_retries_add_up_to_what_was_sent() -> None:
     tally = Tally()
     tally.add(ChatResponse(text="", attempts=2), 0)
-    tally.failed_after(6)
-    tally.failed_after(0)
+    tally.failed_after(6, Usage(20, 2), 0.5)
+    tally.failed_after(0, Usage(), 0)
     assert (tally.calls, tally.failed, tally.retries) == (1, 1, 6)
+    assert tally.usd >= 0.5
     assert tally.calls + tally.failed + tally.retries == 2 + 6
 
 
@@ -76,8 +77,8 @@ def test_cost_is_tokens_times_price_per_million() -> None:
 
 
 async def test_what_was_never_sent_is_no_failed_call(tmp_path: Path) -> None:
-    class Closed:
-        async def chat(self, request: ChatRequest) -> ChatResponse:
+    class Closed(Layer):
+        async def send(self, call: Call) -> ChatResponse:
             raise RateLimited("the circuit is open")
 
     meter = Meter()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transfer_prompting.runtime.llm.http._refusals import Quota, RateSheet, duration, least_wait, rate_sheet
-from transfer_prompting.runtime.llm.limits._rates import told_rate
+from transfer_prompting.runtime.llm.limits._rates import stated_rate
 
 
 @pytest.mark.parametrize(
@@ -103,4 +103,4 @@ def test_a_sheet_holds_what_the_endpoint_says():
     ],
 )
 def test_a_limit_per_minute_is_told_from_one_per_second_or_day(quota: Quota, per_second: float | None):
-    assert told_rate(quota) == per_second
+    assert stated_rate(quota) == per_second

@@ -156,4 +156,4 @@ def test_without_the_sdk_the_message_says_what_to_install():
         "except InputError as error: print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install 'transfer-prompting[openai]'" in done.stdout
+    assert "pip install openai" in done.stdout

@@ -17,6 +17,7 @@ from transfer_prompting.runtime.llm.chat import (
     Message,
     TokenChoice,
     TokenLogprob,
+    Unanswered,
     Usage,
 )
 from transfer_prompting.runtime.llm.ledger._rows import call_key, endpoint_identity
@@ -175,8 +176,8 @@ async def test_what_earlier_invocations_spent_is_counted(path: Path) -> None:
         await ledger.record(b"a" * 16, HERE, "m", answered())
         await ledger.record(b"b" * 16, HERE, "m", answered())
         await ledger.record(b"c" * 16, HERE, "n", answered(), paid=False)
-        await ledger.put_failure(b"d" * 16, HERE, "m", 6, RateLimited("busy")).committed()
-        await ledger.put_failure(b"e" * 16, HERE, "m", 1, BudgetReached("enough")).committed()
+        await ledger.put_failure(b"d" * 16, HERE, "m", Unanswered(6), RateLimited("busy")).committed()
+        await ledger.put_failure(b"e" * 16, HERE, "m", Unanswered(1), BudgetReached("enough")).committed()
     async with Ledger.open(path) as ledger:
         before = ledger.earlier
         failure, cut = ledger.failure(b"d" * 16), ledger.failure(b"e" * 16)
@@ -192,8 +193,8 @@ async def test_what_earlier_invocations_spent_is_counted(path: Path) -> None:
 
 async def test_the_last_failure_of_a_call_is_the_one_that_counts(path: Path) -> None:
     async with Ledger.open(path) as ledger:
-        await ledger.put_failure(b"d" * 16, HERE, "m", 6, RateLimited("busy")).committed()
-        await ledger.put_failure(b"d" * 16, HERE, "m", 1, ContextTooLong("long")).committed()
+        await ledger.put_failure(b"d" * 16, HERE, "m", Unanswered(6), RateLimited("busy")).committed()
+        await ledger.put_failure(b"d" * 16, HERE, "m", Unanswered(1), ContextTooLong("long")).committed()
         assert isinstance(ledger.failure(b"d" * 16), ContextTooLong)
 
 

@@ -61,7 +61,7 @@ _CHILD = """
 import sys, anyio
 from pathlib import Path
 from transfer_prompting.runtime.llm.ledger.ledger import Ledger
-from transfer_prompting.runtime.llm.protocol import ChatResponse
+from transfer_prompting.runtime.llm.chat import ChatResponse
 
 async def main():
     async with Ledger.open(Path(sys.argv[1])) as ledger:
@@ -137,7 +137,7 @@ _WRITER = """
 import sys, anyio
 from pathlib import Path
 from transfer_prompting.runtime.llm.ledger.ledger import Ledger
-from transfer_prompting.runtime.llm.protocol import ChatResponse
+from transfer_prompting.runtime.llm.chat import ChatResponse
 
 path, first, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 

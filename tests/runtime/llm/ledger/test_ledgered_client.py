@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from transfer_prompting.runtime.errors import BudgetReached, CallFailed, ContextTooLong, RateLimited
-from transfer_prompting.runtime.llm._attempts import CountingClient
+from transfer_prompting.runtime.llm._call import Call, Layer, Sender
 from transfer_prompting.runtime.llm.chat import ChatRequest, ChatResponse, Message, Usage
 from transfer_prompting.runtime.llm.ledger.ledger import Ledger
 from transfer_prompting.runtime.llm.ledger.replay import LedgeredClient
@@ -50,10 +50,10 @@ def path(tmp_path: Path) -> Path:
 async def test_a_finished_call_is_replayed_and_never_sent_again(path: Path) -> None:
     door = Door()
     async with Ledger.open(path) as ledger:
-        client = LedgeredClient(door, ledger, HERE)
+        client = LedgeredClient(Sender(door), ledger, HERE)
         first, again = await client.chat(asked()), await client.chat(asked())
     async with Ledger.open(path) as ledger:
-        resumed = await LedgeredClient(door, ledger, HERE).chat(asked())
+        resumed = await LedgeredClient(Sender(door), ledger, HERE).chat(asked())
     assert door.came == 1
     assert not first.replayed
     assert again == resumed == replace(first, replayed=True)
@@ -62,7 +62,10 @@ async def test_a_finished_call_is_replayed_and_never_sent_again(path: Path) -> N
 async def test_different_samples_and_endpoints_are_different_calls(path: Path) -> None:
     door = Door()
     async with Ledger.open(path) as ledger:
-        here, there = LedgeredClient(door, ledger, HERE), LedgeredClient(door, ledger, "http://there/v1")
+        here, there = (
+            LedgeredClient(Sender(door), ledger, HERE),
+            LedgeredClient(Sender(door), ledger, "http://there/v1"),
+        )
         for client, request in ((here, asked()), (here, asked(sample=1)), (there, asked())):
             await client.chat(request)
     assert door.came == 3
@@ -78,7 +81,7 @@ async def test_equal_calls_in_flight_are_sent_once(path: Path) -> None:
     with anyio.fail_after(5):
         async with Ledger.open(path) as ledger, anyio.create_task_group() as tasks:
             for _ in range(10):  # two clients of one ledger join as well
-                tasks.start_soon(ask, LedgeredClient(door, ledger, HERE))
+                tasks.start_soon(ask, LedgeredClient(Sender(door), ledger, HERE))
             await door.entered.wait()
             await anyio.wait_all_tasks_blocked()
             door.opened.set()
@@ -98,7 +101,7 @@ async def test_when_the_first_of_equal_calls_is_cancelled_another_takes_over(pat
 
     with anyio.fail_after(5):
         async with Ledger.open(path) as ledger, anyio.create_task_group() as tasks:
-            client = LedgeredClient(door, ledger, HERE)
+            client = LedgeredClient(Sender(door), ledger, HERE)
             tasks.start_soon(ask, client, first)
             await door.entered.wait()
             for _ in range(3):
@@ -124,7 +127,7 @@ async def test_each_of_equal_calls_fails_on_its_own(path: Path) -> None:
 
     with anyio.fail_after(5):
         async with Ledger.open(path) as ledger, anyio.create_task_group() as tasks:
-            client = LedgeredClient(door, ledger, HERE)
+            client = LedgeredClient(Sender(door), ledger, HERE)
             for _ in range(4):
                 tasks.start_soon(ask, client)
             await door.entered.wait()
@@ -137,18 +140,26 @@ async def test_a_failed_call_is_counted_and_tried_again_by_the_next_invocation(p
     door = Door()
     door.fails = [RateLimited("busy")]
     async with Ledger.open(path) as ledger:
-        client = LedgeredClient(CountingClient(door), ledger, HERE)
+        client = LedgeredClient(Sender(door), ledger, HERE)
         with pytest.raises(RateLimited):
             await client.chat(asked())
     async with Ledger.open(path) as ledger:
         assert (len(ledger.earlier.failed), ledger.earlier.failed_attempts) == (1, 1)
-        response = await LedgeredClient(door, ledger, HERE).chat(asked())
+        response = await LedgeredClient(Sender(door), ledger, HERE).chat(asked())
     assert not response.replayed
+
+
+class Full(Layer):
+    """A layer that lets no call through."""
+
+    async def send(self, call: Call) -> ChatResponse:
+        await anyio.sleep_forever()
+        raise AssertionError
 
 
 async def test_a_call_cut_short_before_it_was_sent_counts_for_nothing(path: Path) -> None:
     async with Ledger.open(path) as ledger:
-        client = LedgeredClient(Door(open_=False), ledger, HERE)  # not counted: it never started a call
+        client = LedgeredClient(Full(), ledger, HERE)
         with anyio.move_on_after(0.01):
             await client.chat(asked())
     async with Ledger.open(path) as ledger:
@@ -157,7 +168,7 @@ async def test_a_call_cut_short_before_it_was_sent_counts_for_nothing(path: Path
 
 async def test_a_call_cut_short_on_its_way_counts_as_spent(path: Path) -> None:
     async with Ledger.open(path) as ledger:
-        client = LedgeredClient(CountingClient(Door(open_=False)), ledger, HERE)
+        client = LedgeredClient(Sender(Door(open_=False)), ledger, HERE)
         with anyio.move_on_after(0.01):
             await client.chat(asked())
     async with Ledger.open(path) as ledger:
@@ -169,21 +180,21 @@ async def test_a_prompt_too_long_for_the_context_is_not_sent_again(path: Path) -
     door.fails = [ContextTooLong("does not fit")]
     for _ in range(2):
         async with Ledger.open(path) as ledger:
-            client = LedgeredClient(CountingClient(door), ledger, HERE)
+            client = LedgeredClient(Sender(door), ledger, HERE)
             with pytest.raises(ContextTooLong, match="does not fit"):
                 await client.chat(asked())
     assert door.came == 1
 
 
-def refuse(_request: ChatRequest) -> Awaitable[None] | None:
+def refuse(_call: Call) -> Awaitable[None] | None:
     raise BudgetReached("enough")
 
 
 async def test_replays_are_admitted_unasked_and_new_calls_are_not_sent_when_refused(path: Path) -> None:
     door = Door()
     async with Ledger.open(path) as ledger:
-        await LedgeredClient(door, ledger, HERE).chat(asked())
-        client = LedgeredClient(door, ledger, HERE, admit=refuse)
+        await LedgeredClient(Sender(door), ledger, HERE).chat(asked())
+        client = LedgeredClient(Sender(door), ledger, HERE, admit=refuse)
         assert (await client.chat(asked())).replayed
         with pytest.raises(BudgetReached):
             await client.chat(asked("new"))
@@ -194,12 +205,12 @@ async def test_under_a_spent_budget_a_failed_call_fails_again_as_it_did(path: Pa
     door = Door()
     door.fails = [RateLimited("busy")]
     async with Ledger.open(path) as ledger:
-        client = LedgeredClient(CountingClient(door), ledger, HERE)
+        client = LedgeredClient(Sender(door), ledger, HERE)
         with pytest.raises(RateLimited, match="busy"):
             await client.chat(asked())
     async with Ledger.open(path) as ledger:
         with pytest.raises(RateLimited, match="busy"):
-            await LedgeredClient(door, ledger, HERE, admit=refuse).chat(asked())
+            await LedgeredClient(Sender(door), ledger, HERE, admit=refuse).chat(asked())
     assert door.came == 1
 
 
@@ -210,9 +221,9 @@ async def test_a_shared_ledger_answers_other_runs_and_is_copied_into_theirs(tmp_
     async def run(own: Path, shared: Path | None) -> ChatResponse:
         async with Ledger.open(own) as ledger:
             if shared is None:
-                return await LedgeredClient(door, ledger, HERE).chat(asked())
+                return await LedgeredClient(Sender(door), ledger, HERE).chat(asked())
             async with Ledger.open(shared, shared=True) as common:
-                return await LedgeredClient(door, ledger, HERE, common).chat(asked())
+                return await LedgeredClient(Sender(door), ledger, HERE, common).chat(asked())
 
     paid = await run(tmp_path / "a.sqlite", cache)
     shared = await run(tmp_path / "b.sqlite", cache)
@@ -226,7 +237,7 @@ async def test_a_shared_ledger_answers_other_runs_and_is_copied_into_theirs(tmp_
 
 async def test_nothing_of_finished_calls_stays_in_memory(path: Path) -> None:
     async with Ledger.open(path) as ledger:
-        client = LedgeredClient(Door(), ledger, HERE)
+        client = LedgeredClient(Sender(Door()), ledger, HERE)
         for i in range(50):
             await client.chat(asked(str(i)))
-        assert ledger.flights == {}
+        assert ledger.in_flight == {}

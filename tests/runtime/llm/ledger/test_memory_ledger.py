@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from transfer_prompting.runtime.errors import ContextTooLong, RateLimited
-from transfer_prompting.runtime.llm._attempts import CountingClient
+from transfer_prompting.runtime.llm._call import Sender
 from transfer_prompting.runtime.llm.chat import (
     ChatRequest,
     ChatResponse,
@@ -38,7 +38,7 @@ async def test_a_finished_call_is_replayed_as_it_was_and_not_sent_again():
     response = ChatResponse(text="yes", finish_reason="stop", tokens=TOKENS, usage=Usage(7, 1), seconds=0.25)
     own = FunctionClient(lambda request: response)
     async with open_ledger(None) as ledger:
-        client = LedgeredClient(own, ledger, "here")
+        client = LedgeredClient(Sender(own), ledger, "here")
         first, again = await client.chat(asked()), await client.chat(asked())
     assert first == response
     assert again == replace(response, replayed=True)
@@ -50,7 +50,7 @@ async def test_each_ledger_starts_empty():
     for _ in range(2):
         async with open_ledger(None) as ledger:
             assert ledger.earlier.seconds == 0
-            await LedgeredClient(own, ledger, "here").chat(asked())
+            await LedgeredClient(Sender(own), ledger, "here").chat(asked())
     assert len(own.requests) == 2
 
 
@@ -63,7 +63,7 @@ async def test_what_does_not_fit_the_context_is_not_sent_again_but_what_failed_i
 
     own = FunctionClient(fail)
     async with open_ledger(None) as ledger:
-        client = LedgeredClient(CountingClient(own), ledger, "here")
+        client = LedgeredClient(Sender(own), ledger, "here")
         for text in ("long", "long", "soon", "soon"):
             with pytest.raises(errors[text], match=f"{text}: no"):
                 await client.chat(asked(text))
@@ -74,6 +74,6 @@ async def test_nothing_is_written_and_no_thread_started(tmp_path: Path, monkeypa
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     threads = set(threading.enumerate())
     async with open_ledger(None) as ledger:
-        await LedgeredClient(FunctionClient(lambda request: "yes"), ledger, "here").chat(asked())
+        await LedgeredClient(Sender(FunctionClient(lambda request: "yes")), ledger, "here").chat(asked())
         assert set(threading.enumerate()) == threads
     assert files(tmp_path) == []

@@ -1,8 +1,9 @@
-"""Calls are kept within what an endpoint allows, declared, told or learned."""
+"""Calls are kept within what an endpoint allows, declared, stated or learned."""
 
 import anyio
 import pytest
 
+from transfer_prompting.runtime.llm._call import Sender
 from transfer_prompting.runtime.llm.chat import Usage
 from transfer_prompting.runtime.llm.http._refusals import Quota, RateSheet
 from transfer_prompting.runtime.llm.http.aiohttp_client import AiohttpClient
@@ -98,25 +99,25 @@ def test_no_more_calls_are_in_flight_than_declared():
     assert server.most_at_once == 5
 
 
-def test_a_limit_told_in_headers_is_kept_like_a_declared_one():
+def test_a_limit_stated_in_headers_is_kept_like_a_declared_one():
     server = LimitedServer(per_minute=600, burst=20)
     limits = limiter()
-    limits.told(RateSheet(requests=Quota(600, 590, 1)))
+    limits.stated(RateSheet(requests=Quota(600, 590, 1)))
     Load(server, limits).run(60, workers=128)
     assert server.rejected == []
     assert server.served >= 0.95 * 600
 
 
-def test_of_a_declared_and_a_told_limit_the_lower_one_holds():
-    for declared, told, kept in ((600, 6000, 600), (6000, 600, 600)):
+def test_of_a_declared_and_a_stated_limit_the_lower_one_holds():
+    for declared, stated, kept in ((600, 6000, 600), (6000, 600, 600)):
         limits = limiter(rpm=declared)
-        limits.told(RateSheet(requests=Quota(told)))
+        limits.stated(RateSheet(requests=Quota(stated)))
         assert limits.now().requests_per_minute == pytest.approx(kept, rel=0.02)
 
 
 def test_models_of_one_endpoint_have_limiters_of_their_own():
     limiters = Limiters(Limits(concurrency=3), VirtualClock())
-    limiters.told("small", RateSheet(requests=Quota(60)))
+    limiters.stated("small", RateSheet(requests=Quota(60)))
     assert limiters.of("small") is limiters.of("small")
     assert limiters.of("small") is not limiters.of("large")
     rates = [limiters.of(model).now().requests_per_minute for model in ("small", "large")]
@@ -128,7 +129,7 @@ async def test_over_http_a_refused_client_comes_back_no_earlier_than_asked_and_l
         chat_server(requests_per_minute=1200, burst=5) as server,
         AiohttpClient(server.base_url) as inner,
     ):
-        client = RetryingClient(LimitedClient(inner, Limiter(Limits(concurrency=16))), Retry())
+        client = RetryingClient(LimitedClient(Sender(inner), Limiter(Limits(concurrency=16))), Retry())
         with anyio.fail_after(20):
             async with anyio.create_task_group() as tasks:
                 for _ in range(20):

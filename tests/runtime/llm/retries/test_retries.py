@@ -17,6 +17,7 @@ from transfer_prompting.runtime.errors import (
     ServerFault,
     Unreachable,
 )
+from transfer_prompting.runtime.llm._call import Call, Sender
 from transfer_prompting.runtime.llm.chat import ChatRequest, ChatResponse, Message
 from transfer_prompting.runtime.llm.http.aiohttp_client import AiohttpClient
 from transfer_prompting.runtime.llm.limits.limiter import LimitedClient, Limiter
@@ -46,7 +47,7 @@ class Faults:
 
 def retrying(inner: Faults, policy: Retry | None = None, **settings: object) -> RetryingClient:
     clock = VirtualClock()
-    return RetryingClient(inner, policy or Retry(), random=random.Random(1), clock=clock, **settings)  # pyright: ignore[reportArgumentType]
+    return RetryingClient(Sender(inner), policy or Retry(), random=random.Random(1), clock=clock, **settings)  # pyright: ignore[reportArgumentType]
 
 
 def outcome(client: RetryingClient) -> ChatResponse | Exception:
@@ -101,7 +102,7 @@ def test_what_cannot_pass_is_not_tried_again(error: Exception):
 )
 async def test_the_table_holds_over_http(fault: Reply, calls: int):
     async with chat_server(script=[fault]) as server, AiohttpClient(server.base_url) as client:
-        retry = RetryingClient(client, Retry(), clock=NoWait())
+        retry = RetryingClient(Sender(client), Retry(), clock=NoWait())
         if calls == 2:
             assert (await retry.chat(REQUEST)).attempts == 2
         else:
@@ -153,18 +154,18 @@ def test_time_is_capped_before_the_wait_not_after_it():
 def test_each_further_attempt_is_announced_just_before_it_is_made():
     announced: list[float] = []
     inner = Faults(ServerFault("x"), ServerFault("x"))
-    outcome(retrying(inner, on_retry=lambda request: announced.append(anyio.current_time())))
+    outcome(retrying(inner, admit=lambda call: announced.append(anyio.current_time())))
     assert announced == inner.at[1:]
 
 
 def test_what_refuses_a_further_attempt_ends_the_call_with_its_own_error():
     refusal = BudgetReached("no more")
 
-    def refuse(request: ChatRequest) -> None:
+    def refuse(call: Call) -> None:
         raise refusal
 
     inner = Faults(ServerFault("x"))
-    assert outcome(retrying(inner, on_retry=refuse)) is refusal
+    assert outcome(retrying(inner, admit=refuse)) is refusal
     assert len(inner.at) == 1
 
 
@@ -183,7 +184,7 @@ def test_a_call_that_waits_to_be_tried_again_holds_no_place():
     async def main() -> None:
         clock = VirtualClock()
         inner = Faults(ServerFault("x"))
-        limited = LimitedClient(inner, Limiter(Limits(concurrency=1), clock))
+        limited = LimitedClient(Sender(inner), Limiter(Limits(concurrency=1), clock))
         client = RetryingClient(limited, Retry(), random=random.Random(1), clock=clock)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(client.chat, REQUEST)

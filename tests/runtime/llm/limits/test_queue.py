@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from transfer_prompting.runtime.errors import CallFailed, RateLimited, ServerFault
+from transfer_prompting.runtime.llm._call import Sender
 from transfer_prompting.runtime.llm.limits.limiter import LimitedClient, Limiter
 from transfer_prompting.scenarios.endpoints import Limits
 
@@ -23,7 +24,7 @@ def in_time(test: Callable[[], Coroutine[None, None, None]]) -> None:
 def test_a_burst_of_refusals_is_one_episode_and_pauses_everybody():
     async def test() -> None:
         calls, limits = Calls(), limiter(concurrency=8)
-        client = LimitedClient(calls, limits)
+        client = LimitedClient(Sender(calls), limits)
         async with anyio.create_task_group() as tasks:
             for name in "abcdefgh":
                 calls.errors[name] = RateLimited("x", retry_after=5)
@@ -53,7 +54,7 @@ async def outcome(client: LimitedClient, name: str) -> None:
 def test_overload_without_a_word_on_when_to_return_shrinks_the_window_once():
     async def test() -> None:
         calls, limits = Calls(), limiter(concurrency=10)
-        client = LimitedClient(calls, limits)
+        client = LimitedClient(Sender(calls), limits)
         async with anyio.create_task_group() as tasks:
             for name in "abcdefghij":
                 calls.errors[name] = ServerFault("busy", status=503)
@@ -72,7 +73,7 @@ def test_calls_start_in_the_order_in_which_they_were_asked(rpm: int | None):
     names = [f"{i:03}" for i in range(60)]
 
     async def main() -> None:
-        client = LimitedClient(server, limiter(concurrency=3, rpm=rpm))
+        client = LimitedClient(Sender(server), limiter(concurrency=3, rpm=rpm))
         async with anyio.create_task_group() as tasks:
             for name in names:
                 tasks.start_soon(client.chat, asking(name))
@@ -87,7 +88,7 @@ def test_two_who_share_a_limiter_get_even_shares():
     server = LimitedServer(per_minute=600, burst=10)
 
     async def main() -> None:
-        client = LimitedClient(server, limiter(rpm=600))
+        client = LimitedClient(Sender(server), limiter(rpm=600))
 
         async def work(who: str) -> None:
             while True:
@@ -106,7 +107,7 @@ def test_two_who_share_a_limiter_get_even_shares():
 def test_a_cancelled_call_frees_its_place_and_a_cancelled_waiter_its_turn():
     async def test() -> None:
         calls, limits = Calls(), limiter(concurrency=1)
-        client = LimitedClient(calls, limits)
+        client = LimitedClient(Sender(calls), limits)
         async with anyio.create_task_group() as tasks:
             scopes = {name: anyio.CancelScope() for name in "abc"}
 
@@ -133,7 +134,7 @@ def test_a_cancelled_call_frees_its_place_and_a_cancelled_waiter_its_turn():
 def test_a_turn_given_to_a_call_that_is_cancelled_at_the_same_moment_goes_to_the_next():
     async def test() -> None:
         calls, limits = Calls(), limiter(concurrency=1)
-        client = LimitedClient(calls, limits)
+        client = LimitedClient(Sender(calls), limits)
         scope = anyio.CancelScope()
 
         async def abandoned() -> None:
@@ -160,7 +161,7 @@ def test_a_turn_given_to_a_call_that_is_cancelled_at_the_same_moment_goes_to_the
 def test_the_first_in_line_who_goes_away_does_not_stop_the_others():
     async def test() -> None:
         server = LimitedServer(per_minute=1e9, burst=1e9)
-        client = LimitedClient(server, limiter(rpm=60))
+        client = LimitedClient(Sender(server), limiter(rpm=60))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(client.chat, asking("first"))
             await settled()
@@ -200,7 +201,7 @@ def test_a_pause_longer_than_anyone_may_wait_fails_those_who_wait_at_once():
     async def test() -> None:
         calls = Calls()
         limits = Limiter(Limits(concurrency=1), VirtualClock(), patience=60)
-        client = LimitedClient(calls, limits)
+        client = LimitedClient(Sender(calls), limits)
         calls.errors["a"] = RateLimited("daily quota", retry_after=3600)
         errors: dict[str, RateLimited] = {}
 

@@ -1,0 +1,165 @@
+"""One model call on its way through the layers, and the innermost layer, which sends it."""
+
+from collections.abc import Callable
+
+import anyio
+from msgspec.structs import replace
+
+from ..errors import CallFailed, EndpointError
+from .chat import ChatClient, ChatRequest, ChatResponse, Unanswered, Usage
+
+
+class Reservation:
+    """Reserved for one model call: `calls` HTTP calls, and `shares` times the most that one of them can cost.
+
+    `paid` is True once it is reserved among the calls that are sent, not only on the run's path.
+    """
+
+    __slots__ = ("calls", "paid", "shares", "tokens", "usd")
+
+    def __init__(self, tokens: int, usd: float) -> None:
+        self.tokens = tokens
+        self.usd = usd
+        self.calls = self.shares = 1
+        self.paid = False
+
+
+class Call:
+    """One model call: its request, what the budget reserved for it, and the HTTP calls it has cost.
+
+    `attempts` counts HTTP calls from the moment they start, `uncounted` those that may be billed though the
+    endpoint gave no usage, at most `most` each. `earlier` is what attempts of earlier invocations without a
+    response cost. `sent_at` is when the HTTP call in flight started, on the event loop's clock, None while
+    there is none; `seconds` is how long the one that succeeded took.
+    """
+
+    __slots__ = ("attempts", "earlier", "most", "request", "reservation", "seconds", "sent_at", "uncounted")
+
+    def __init__(
+        self, request: ChatRequest, reservation: Reservation | None = None, most: Usage | None = None
+    ) -> None:
+        self.request = request
+        self.reservation = reservation
+        self.most = most or most_usage(request)
+        self.attempts = 0
+        self.uncounted = 0
+        self.earlier = Unanswered()
+        self.sent_at: float | None = None
+        self.seconds: float | None = None
+
+    def most_uncounted(self) -> Usage:
+        """The most that the uncounted HTTP calls have used."""
+        return Usage(self.uncounted * self.most.prompt_tokens, self.uncounted * self.most.completion_tokens)
+
+    def twin(self) -> "Call":
+        """The same call once more, under the same reservation."""
+        return Call(self.request, self.reservation, self.most)
+
+    def add(self, twin: "Call") -> None:
+        """Count what the same call has cost a second time."""
+        self.attempts += twin.attempts
+        self.uncounted += twin.uncounted
+
+
+# Generous bounds on what chat templates add: a preamble and the marks around each turn.
+_TEMPLATE_TOKENS = 64
+_TURN_TOKENS = 8
+
+
+def most_prompt_tokens(request: ChatRequest) -> int:
+    """A bound on the prompt's tokens: byte-level tokenizers make no more tokens than UTF-8 has bytes."""
+    content = sum(
+        len(message.content) if message.content.isascii() else len(message.content.encode(errors="replace"))
+        for message in request.messages
+    )
+    return content + _TURN_TOKENS * len(request.messages) + _TEMPLATE_TOKENS
+
+
+def most_usage(request: ChatRequest, completion_tokens: int = 0) -> Usage:
+    """The most that one HTTP call can use, where replies of up to `completion_tokens` were seen."""
+    return Usage(most_prompt_tokens(request), max(request.max_tokens, completion_tokens))
+
+
+def counted(call: Call, response: ChatResponse) -> ChatResponse:
+    """The response with the HTTP calls of the whole model call, and what those may have used."""
+    uncounted = call.most_uncounted()
+    if response.attempts == call.attempts and response.uncounted == uncounted:
+        return response
+    return replace(response, attempts=call.attempts, uncounted=uncounted)
+
+
+class Layer:
+    """One layer of the stack of a model: does its part of a call and passes the call to the layer below."""
+
+    async def send(self, call: Call) -> ChatResponse:
+        """The response to a call; raises what `ChatClient.chat` raises."""
+        raise NotImplementedError
+
+    async def chat(self, request: ChatRequest) -> ChatResponse:
+        """The response to a request that passed no layer before this one."""
+        return await self.send(Call(request))
+
+
+Admit = Callable[[Call], None]
+"""Asked before one more HTTP call of a model call; what it raises goes to the caller."""
+
+
+class Gate:
+    """Counts HTTP calls in flight; once it is closed, no other starts."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.in_flight = 0
+        self._empty = anyio.Event()
+
+    async def close(self) -> None:
+        """Let no other call start, and return when none is in flight."""
+        self.closed = True
+        while self.in_flight:
+            self._empty = anyio.Event()
+            await self._empty.wait()
+
+    def leave(self) -> None:
+        """A call in flight has ended."""
+        self.in_flight -= 1
+        if not self.in_flight:
+            self._empty.set()
+
+
+class Sender(Layer):
+    """The innermost layer: makes one HTTP call through a chat client, and counts it when it starts.
+
+    Once the gate is closed a call waits until it is cancelled: it is no failure, the next invocation of the
+    run begins with it.
+    """
+
+    def __init__(self, client: ChatClient, gate: Gate | None = None) -> None:
+        self._client = client
+        self._gate = gate or Gate()
+
+    async def send(self, call: Call) -> ChatResponse:
+        gate = self._gate
+        if gate.closed:
+            await anyio.sleep_forever()
+        gate.in_flight += 1
+        call.attempts += 1
+        call.sent_at = start = anyio.current_time()
+        try:
+            response = await self._client.chat(call.request)
+        except CallFailed as error:
+            call.attempts += error.attempts - 1
+            call.uncounted += error.may_be_billed
+            raise
+        except EndpointError:
+            raise
+        except BaseException:
+            # Cancelled on its way, or failed for a reason unknown here: the model may have answered.
+            call.uncounted += 1
+            raise
+        finally:
+            call.sent_at = None
+            gate.leave()
+        call.seconds = anyio.current_time() - start
+        call.attempts += response.attempts - 1
+        call.uncounted += not response.usage.prompt_tokens
+        return response
