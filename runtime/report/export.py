@@ -9,8 +9,7 @@ import yaml
 
 from ...scenarios.endpoints import Endpoint, Model
 from ...scenarios.errors import InputError, nearest
-from ..evaluation.scorecard import Scorecard
-from ..evaluation.statistics import Gain
+from ..evaluation.scorecard import Gain, Scorecard
 from ..prompt import Position, Prompt
 from ..record.results import Results, TargetResult
 from ..tasks.example import Example
