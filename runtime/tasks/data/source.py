@@ -2,14 +2,13 @@
 
 import glob
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import cast
 from urllib.parse import parse_qsl, urlsplit
 
-from ....scenarios.errors import InputError
+from ....scenarios.errors import InputError, nearest
 from .files import read_delimited, read_json, read_jsonl, read_parquet, read_plain
 from .rows import Item, Row, Shape, Values
 
@@ -150,5 +149,5 @@ def _read_path(path: Path, shape: Shape) -> Iterator[Item]:
 def _nearest(path: Path) -> str:
     if not path.parent.is_dir():
         return f" (there is no folder {path.parent})"
-    close = get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    beside = (entry.name for entry in path.parent.iterdir())
+    return f"; {nearest(path.name, beside, all_are='the folder holds')}"
