@@ -8,7 +8,7 @@ from typing import cast
 
 import msgspec
 
-from ..tasks.answers.cleaning import without_reasoning
+from ..tasks.answers.reasoning import without_reasoning
 
 LEAST, MOST = 1.0, 5.0
 RATED = 0.8
@@ -16,6 +16,11 @@ RATED = 0.8
 
 _NUMBER = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*(?:/\s*5)?\s*")
 _DECODER = json.JSONDecoder()
+_LONGEST = 20_000
+"""Characters of a reply that are read, from its end."""
+
+_BRACES = 60
+"""Braces at which an object may begin, from the end of the reply."""
 
 
 class Read(msgspec.Struct, frozen=True):
@@ -83,7 +88,7 @@ def read_ratings(text: str, names: Sequence[str]) -> Read:
     (`{"scores": {…}}`, `{"relevance": {"score": 4}}`). Numbers may be text (`"4"`, `"4/5"`). What is missing,
     no number, or outside 1 to 5 is counted, and has no rating.
     """
-    found = _spoken_of(without_reasoning(text), names)
+    found = _spoken_of(without_reasoning(text)[-_LONGEST:], names)
     if found is None:
         return Read({}, {"no JSON object with ratings": len(names)})
     ratings: dict[str, float] = {}
@@ -168,15 +173,17 @@ def _spoken_of(text: str, names: Sequence[str]) -> dict[str, object] | None:
 
 
 def _objects(text: str) -> Iterable[dict[str, object]]:
-    at = text.find("{")
-    while at >= 0:
+    """The JSON objects in a text that begin at one of its last `_BRACES` braces."""
+    starts = [match.start() for match in re.finditer(r"\{", text)][-_BRACES:]
+    end = 0
+    for start in starts:
+        if start < end:
+            continue
         try:
-            value, end = cast("tuple[dict[str, object], int]", _DECODER.raw_decode(text, at))
+            value, end = cast("tuple[dict[str, object], int]", _DECODER.raw_decode(text, start))
         except (ValueError, RecursionError):
-            end = at + 1
-        else:
-            yield value
-        at = text.find("{", end)
+            continue
+        yield value
 
 
 def _inner(outer: dict[str, object]) -> list[dict[str, object]]:
