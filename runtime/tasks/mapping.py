@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast
 
 import msgspec
@@ -10,6 +10,8 @@ import msgspec
 from ...scenarios.errors import InputError
 from ...scenarios.tasks import Fields, Kind
 from .data import Values
+
+_LISTED = 20
 
 
 class Unfit(ValueError):
@@ -48,8 +50,15 @@ def at(values: Values, path: str) -> object:
     """
     found = _follow(values, path)
     if found is _MISSING:
-        raise Unfit(f"no field {path!r}; the row has {', '.join(values)}")
+        raise Unfit(f"no field {path!r}; the row has {listed(values)}")
     return found
+
+
+def listed(names: Iterable[str]) -> str:
+    """The names of fields for a message, at most twenty of them."""
+    every = list(names)
+    more = f" and {len(every) - _LISTED} more" if len(every) > _LISTED else ""
+    return f"{', '.join(every[:_LISTED])}{more}"
 
 
 def text(value: object, what: str) -> str:
@@ -61,7 +70,7 @@ def text(value: object, what: str) -> str:
         case None:
             return ""
         case str():
-            return _no_nan(value.strip(), what)
+            return _whole(_no_nan(value.strip(), what), what)
         case float() if math.isnan(value):
             raise Unfit(f"{what} is NaN")
         case bool() | int() | float():
@@ -86,6 +95,16 @@ _MISSING = object()
 def _no_nan(value: str, what: str) -> str:
     if value in {"nan", "NaN"}:
         raise Unfit(f"{what} is NaN")
+    return value
+
+
+def _whole(value: str, what: str) -> str:
+    """The text; Unfit where it holds half of a surrogate pair, which no program can send or save."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        half = value[error.start].encode("unicode_escape").decode()
+        raise Unfit(f"{what} holds half a character ({half}): the text was cut inside it; mend it") from None
     return value
 
 
@@ -260,7 +279,7 @@ def _usual(part: str, names: Sequence[str], first: Values) -> str:
     if len(found) == 1:
         return found[0]
     problem = f"both {' and '.join(found)} could be" if found else f"none of {', '.join(names)} is there for"
-    raise InputError(f"fields.{part}: {problem} the {part}; name one of the row's fields: {', '.join(first)}")
+    raise InputError(f"fields.{part}: {problem} the {part}; name one of the row's fields: {listed(first)}")
 
 
 def _one_of(names: Sequence[str], first: Values) -> str | None:

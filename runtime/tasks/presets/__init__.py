@@ -15,7 +15,7 @@ import yaml
 from ....scenarios.errors import InputError, nearest
 from ....scenarios.tasks import Kind
 from ..data import Shape, Values
-from ..mapping import Drop, Raw, Unfit, has
+from ..mapping import Drop, Raw, Unfit, has, listed
 from .readers import MAKERS, READERS, Reader
 
 __all__ = ["Layout", "Preset", "find_preset", "presets"]
@@ -78,7 +78,7 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
             if all(has(values, path) for path in layout.needs):
                 return layout
         known = "; ".join(f"{layout.name}: {', '.join(layout.needs)}" for layout in self.layouts)
-        raise Unfit(f"not a layout of preset {self.name}: the row has {', '.join(values)}; known are {known}")
+        raise Unfit(f"not a layout of preset {self.name}: the row has {listed(values)}; known are {known}")
 
     def read(self, values: Values) -> Raw | Drop:
         """The parts of a row. Raises Unfit where its layout is unknown or a part is missing or empty."""

@@ -166,7 +166,7 @@ def test_an_empty_file_is_refused(tmp_path: Path):
         ({"fields": {"question": "txt"}}, "rows.jsonl:1: no field 'txt'; the row has text, label"),
         ({"fields": {"question": "label"}}, "tasks.reviews.fields: 'label' holds the answer"),
         ({"kind": "multiple_choice"}, "tasks.reviews.fields.choices: none of choices, options is there"),
-        ({"preset": "sst-2"}, "tasks.reviews.preset: no preset 'sst-2'; did you mean sst2?"),
+        ({"preset": "sst-2"}, "tasks.reviews.preset: no preset 'sst-2'; did you mean 'sst2'?"),
         (
             {"preset": "sst2", "template": "{text}"},
             "tasks.reviews.template: the preset sst2 maps the rows; remove template",

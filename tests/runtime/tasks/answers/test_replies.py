@@ -285,7 +285,7 @@ REPLIES: list[Row] = [
     ("mood", "<|channel|>analysis<|message|>It is positive", None, None, "none", None),
     (
         "mood",
-        "analysisIt sounds positive.assistantfinalAnswer: negative",
+        "analysisIs it positive?assistantfinalAnswer: negative",
         None,
         "negative",
         "answer line",
