@@ -1,13 +1,13 @@
 """Ratings from 1 to 5 as a judge gives them: read from its replies, put together, never made up."""
 
-import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 import msgspec
 
+from ..tasks.answers.objects import json_objects
 from ..tasks.answers.reasoning import without_reasoning
 
 LEAST, MOST = 1.0, 5.0
@@ -15,12 +15,6 @@ RATED = 0.8
 """Least share of items that must have a usable rating for their mean to be told."""
 
 _NUMBER = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*(?:/\s*5)?\s*")
-_DECODER = json.JSONDecoder()
-_LONGEST = 20_000
-"""Characters of a reply that are read, from its end."""
-
-_BRACES = 60
-"""Braces at which an object may begin, from the end of the reply."""
 
 
 class Read(msgspec.Struct, frozen=True):
@@ -88,7 +82,7 @@ def read_ratings(text: str, names: Sequence[str]) -> Read:
     (`{"scores": {…}}`, `{"relevance": {"score": 4}}`). Numbers may be text (`"4"`, `"4/5"`). What is missing,
     no number, or outside 1 to 5 is counted, and has no rating.
     """
-    found = _spoken_of(without_reasoning(text)[-_LONGEST:], names)
+    found = _spoken_of(without_reasoning(text), names)
     if found is None:
         return Read({}, {"no JSON object with ratings": len(names)})
     ratings: dict[str, float] = {}
@@ -164,7 +158,7 @@ def _spoken_of(text: str, names: Sequence[str]) -> dict[str, object] | None:
     """The last object in a text that has any of the names, its keys folded."""
     wanted = {_key(name) for name in names}
     found: dict[str, object] | None = None
-    for outer in _objects(text):
+    for outer in json_objects(text):
         for candidate in (*_inner(outer), outer):
             folded = {_key(key): value for key, value in candidate.items()}
             if wanted & folded.keys():
@@ -172,21 +166,7 @@ def _spoken_of(text: str, names: Sequence[str]) -> dict[str, object] | None:
     return found
 
 
-def _objects(text: str) -> Iterable[dict[str, object]]:
-    """The JSON objects in a text that begin at one of its last `_BRACES` braces."""
-    starts = [match.start() for match in re.finditer(r"\{", text)][-_BRACES:]
-    end = 0
-    for start in starts:
-        if start < end:
-            continue
-        try:
-            value, end = cast("tuple[dict[str, object], int]", _DECODER.raw_decode(text, start))
-        except (ValueError, RecursionError):
-            continue
-        yield value
-
-
-def _inner(outer: dict[str, object]) -> list[dict[str, object]]:
+def _inner(outer: Mapping[str, object]) -> list[dict[str, object]]:
     return [cast("dict[str, object]", value) for value in outer.values() if isinstance(value, dict)]
 
 

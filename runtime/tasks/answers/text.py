@@ -22,10 +22,11 @@ class Text(msgspec.Struct, frozen=True):
     """A few words. Strict: one line. Lenient: what is announced as the answer, else the reply's first line.
 
     Credit is the best over the accepted answers: 1 for the same words without case, punctuation and articles
-    (as SQuAD normalises, arXiv 1606.05250), else the F1 of the shared tokens; Chinese, Japanese and Korean
-    letters are tokens of their own.
+    (as SQuAD normalises, arXiv 1606.05250), else the F1 of the shared tokens, or without `partial` 0;
+    Chinese, Japanese and Korean letters are tokens of their own.
     """
 
+    partial: bool = True
     kind: str = "text"
 
     def allowed(self, question: Question) -> tuple[str, ...]:
@@ -46,7 +47,8 @@ class Text(msgspec.Struct, frozen=True):
         return Recovered(answer, "answer line") if answer else _recovered(text)
 
     def credit(self, answer: str, example: Example) -> float:
-        return max(token_f1(answer, gold) for gold in (example.gold, *example.also))
+        best = max(token_f1(answer, gold) for gold in (example.gold, *example.also))
+        return best if self.partial else float(best == 1)
 
 
 def token_f1(answer: str, gold: str) -> float:

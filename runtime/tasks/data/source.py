@@ -108,10 +108,10 @@ def _named(value: object, names: Sequence[str]) -> object:
 
 
 def _cause(error: BaseException) -> str:
-    """The first line of the error that an error came from."""
+    """The error that an error came from, on one line."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 EXTENSIONS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".txt", ".xlsx", ".parquet")
