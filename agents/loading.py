@@ -108,7 +108,13 @@ def _reading(scenario: Scenario, name: str, task: Task, model: str, able: bool, 
             f"tasks.{name}: confidence: top_k asks a model for guesses; of the function for {model!r} use "
             "verbalised, agreement or none"
         )
-    confidence = _source(chosen, likelihood, able, function)
+    if chosen in ("verbalised", "top_k") and not task.format.states_confidence:
+        raise InputError(
+            f"tasks.{name}: confidence: {chosen} needs a reply that states it, and format: "
+            f"{task.format.name} has no place for it; use token_probability, agreement or none"
+        )
+    silent = function or not (task.framed and task.format.states_confidence)
+    confidence = _source(chosen, likelihood, able and not function, silent)
     return Reading(
         read="likelihood" if likelihood else "generate",
         confidence=confidence,
@@ -118,14 +124,15 @@ def _reading(scenario: Scenario, name: str, task: Task, model: str, able: bool, 
     )
 
 
-def _source(chosen: Confidence, likelihood: bool, able: bool, function: bool) -> ConfidenceSource:
+def _source(chosen: Confidence, likelihood: bool, able: bool, silent: bool) -> ConfidenceSource:
+    """`silent`: the reply cannot state a confidence."""
     if likelihood:
         return "token_probability"
-    if chosen == "auto" and function:
-        return "none"
-    if chosen == "auto":
-        return "token_probability" if able else "verbalised"
-    return chosen
+    if chosen != "auto":
+        return chosen
+    if able:
+        return "token_probability"
+    return "none" if silent else "verbalised"
 
 
 def peeks(scenario: Scenario, task: str | None = None, rows: int = 3) -> list[Peek]:

@@ -15,7 +15,7 @@ from ..runtime.evaluation.own_metrics import measured
 from ..runtime.evaluation.ratings import Rated, share_of
 from ..runtime.messages import Answer, CallCost, Judged, JudgedResponse, JudgeResponses, Score, Scored
 from ..runtime.prompt import Prompt
-from ..runtime.tasks.answers.cleaning import without_reasoning
+from ..runtime.tasks.answers.reasoning import without_reasoning
 from ..runtime.tasks.example import Example
 from ..runtime.tasks.task import Reading, Task, messages, shown
 from .judge.rubrics import Judging

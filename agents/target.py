@@ -14,7 +14,7 @@ from ..runtime.llm.chat import ChatClient, ChatRequest, ChatResponse, Message
 from ..runtime.messages import Answer, Answered, BatchAnswered, CallCost
 from ..runtime.prompt import Prompt
 from ..runtime.tasks.example import Question
-from ..runtime.tasks.task import Reading, Task, framed, turns
+from ..runtime.tasks.task import Frame, Reading, Task, framed, turns
 from .application import application_messages
 
 AGREEMENT_TEMPERATURE = 0.7
@@ -92,7 +92,7 @@ class Target:
             return Failed(question.id, str(error)), CallCost(error.attempts)
         return _reply(question.id, first, further)
 
-    def _frame(self, task: str, question: Question) -> tuple[str, str]:
+    def _frame(self, task: str, question: Question) -> Frame:
         return framed(self._tasks[task], question, self._readings[task])
 
     def _messages(self, task: str, prompt: Prompt, question: Question) -> tuple[Message, ...]:

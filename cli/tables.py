@@ -10,8 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..agents.coordinator.estimate import Estimate
-from ..runtime.evaluation.scorecard import Scorecard
-from ..runtime.evaluation.statistics import Gain
+from ..runtime.evaluation.scorecard import Gain, Scorecard
 from ..runtime.record.results import Results, TargetResult
 from ..runtime.report.comparison import METRICS as COMPARED
 from ..runtime.report.comparison import Comparison, Mean, Row

@@ -17,6 +17,7 @@ from rich.text import Text
 from typer.main import get_command
 
 from transfer_prompting.cli.app import app
+from transfer_prompting.runtime.evaluation.metrics import METRICS
 from transfer_prompting.scenarios.scenario import json_schema
 
 ROOT = Path(__file__).parent.parent
@@ -29,7 +30,7 @@ Part = dict[str, Any]
 def files() -> dict[Path, str]:
     """Every generated file as it should be."""
     texts = {SCHEMA: json_schema() + "\n"}
-    for name, part in (("scenario.md", scenario_keys), ("commands.md", commands)):
+    for name, part in (("scenario.md", scenario_keys), ("commands.md", commands), ("metrics.md", metrics)):
         page = ROOT / "docs" / name
         written = "\n".join(part())
         texts[page] = PARTS.sub(
@@ -66,6 +67,16 @@ def commands() -> Iterator[str]:
         rows = [_parameter(one, hints[one.name]) for one in command.params if one.name != "help"]
         if rows:
             yield from ("| | |", "|---|---|", *rows)
+
+
+def metrics() -> Iterator[str]:
+    """A line for each metric of the table."""
+    yield from ("| metric | | what it is | better | undefined (null) where |", "|---|---|---|---|---|")
+    for metric in METRICS.values():
+        yield (
+            f"| `{metric.name}` | {metric.label} | {_cell(metric.formula)} | {metric.better} "
+            f"| {metric.undefined} |"
+        )
 
 
 def _place(schema: Part, mapping: Part, path: str, places: dict[str, str]) -> None:

@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+LISTED = 20
+"""Names listed in one message."""
+
 
 class TransferPromptingError(Exception):
     """Root of every error this package raises on purpose."""
@@ -17,7 +20,13 @@ class InputError(TransferPromptingError):
 
 
 def nearest(name: str, known: Iterable[str], *, all_are: str = "there are", cutoff: float = 0.6) -> str:
-    """`did you mean 'x'?`, or all there are where nothing comes close (`cutoff` in [0, 1], 1 is equal)."""
+    """`did you mean 'x'?`, or the names there are where nothing comes close.
+
+    `cutoff` is the least similarity in [0, 1], where 1 is equal. At most `LISTED` names are listed.
+    """
     names = sorted(set(known))
     close = get_close_matches(name, names, n=1, cutoff=cutoff)
-    return f"did you mean {close[0]!r}?" if close else f"{all_are} {', '.join(names) or 'none'}"
+    if close:
+        return f"did you mean {close[0]!r}?"
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return f"{all_are} {', '.join(names[:LISTED]) or 'none'}{more}"

@@ -1,13 +1,25 @@
-"""What is asked: a task's data, its answers, how they are read, and how its rows are split."""
+"""A task: its data, its answers, how they are asked for and read, and how its rows are split."""
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import Field, JsonValue, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, JsonValue, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from .endpoints import Confidence, Strict
 
-Kind = Literal["multiple_choice", "classification", "yes_no", "yes_no_maybe", "numeric", "text", "judged"]
+Kind = Literal[
+    "multiple_choice",
+    "classification",
+    "labels",
+    "yes_no",
+    "yes_no_maybe",
+    "numeric",
+    "text",
+    "extraction",
+    "judged",
+]
+FormatKind = Literal["lines", "json", "regex", "raw"]
 Read = Literal["auto", "generate", "likelihood"]
 Size = Annotated[int | float, Field(ge=0)]
 Rows = Annotated[list[dict[str, JsonValue]], Field(min_length=1)]
@@ -32,16 +44,53 @@ class Fields(Strict):
         "left out: `choices` or `options`.",
         examples=["options", ["opa", "opb", "opc", "opd"]],
     )
-    answer: str | None = Field(
+    answer: str | list[str] | None = Field(
         default=None,
-        description="The field with the gold answer; left out: `answer`, `label` or `target`.",
-        examples=["priority"],
+        description="The field with the gold answer, or for `extraction` the fields to be found; left out: "
+        "`answer`, `label` or `target`.",
+        examples=["priority", ["name", "amount"]],
     )
     id: str | None = Field(
         default=None,
         description="The field with a row id; left out means: the row's number.",
         examples=["ticket_id"],
     )
+
+
+class Format(Strict):
+    """The form of a reply, and where in it the answer is. A format's name alone stands for its defaults."""
+
+    kind: FormatKind = Field(
+        default="lines",
+        description="`lines`: `Answer: …` and `Confidence: NN%`; `json`: one JSON object; `regex`: your own "
+        "pattern; `raw`: the whole reply is the answer.",
+    )
+    answer: str = Field(
+        default="answer",
+        description="For `json`: the dotted path of the answer; empty for the object itself.",
+        examples=["result.label"],
+    )
+    confidence: str = Field(
+        default="confidence",
+        description="For `json`: the dotted path of the confidence.",
+        examples=["result.score"],
+    )
+    pattern: str | None = Field(
+        default=None,
+        description="For `regex`: its group `answer`, its first group, or all it matches is the answer.",
+        examples=["Label: (?P<answer>\\w+)"],
+    )
+
+    @model_validator(mode="after")
+    def _has_pattern(self) -> Self:
+        if (self.kind == "regex") != (self.pattern is not None):
+            raise ValueError("a pattern belongs to kind: regex, and that needs one")
+        if self.pattern is not None:
+            try:
+                re.compile(self.pattern)
+            except re.error as error:
+                raise ValueError(f"pattern {self.pattern!r} is no regular expression: {error}") from None
+        return self
 
 
 class Split(Strict):
@@ -119,9 +168,10 @@ class Task(Strict):
     )
     prompt: str | None = Field(
         default=None,
-        description="The original prompt of this task, the baseline; left out means: the preset's, else the "
-        "first seed prompt.",
-        examples=["Is this ticket urgent?"],
+        description="The original prompt of this task, the baseline: a text, or the path of a `.md` or "
+        "`.txt` file. It may hold `{field}` variables, which the row's fields replace, and chat turns under "
+        "lines `## system` and `## user`. Left out: the preset's, else the first seed prompt.",
+        examples=["Is this ticket urgent?", "prompts/triage.md"],
     )
     labels: list[str] | dict[str, str] | None = Field(
         default=None,
@@ -139,6 +189,18 @@ class Task(Strict):
         description="How a row becomes the question, with {field} placeholders.",
         examples=["{title}\n{body}"],
     )
+    frame: Literal["full", "none"] = Field(
+        default="full",
+        description="`none`: nothing is added to the prompt, neither the allowed answers nor the format.",
+    )
+    format: Format | FormatKind = Field(
+        default="lines", description="The form of a reply, and where in it the answer is."
+    )
+    credit: Literal["exact", "partial"] | None = Field(
+        default=None,
+        description="Whether an answer may be right in part: shared words of `text`, F1 of `labels`, fields "
+        "of `extraction`; left out: `exact` for `labels`, `partial` for the others.",
+    )
     read: Read = Field(
         default="auto", description="How answers are read: generated and parsed, or by label likelihood."
     )
@@ -152,6 +214,9 @@ class Task(Strict):
         description="Most tokens of one answer; left out: 64 for closed answers, 512 for open ones.",
         examples=[128],
     )
+    on_bad_row: Literal["error", "skip"] = Field(
+        default="error", description="Rows that cannot be used: end with a message, or skip and count them."
+    )
     limit: PositiveInt | None = Field(default=None, description="Use at most this many rows.", examples=[500])
     shuffle: bool = Field(default=True, description="Shuffle (seeded) before `limit` and `split`.")
     split: Split = Field(
@@ -161,8 +226,34 @@ class Task(Strict):
         default=1, description="Fewest rows of each label a split must hold to be accepted."
     )
 
+    @property
+    def reply(self) -> Format:
+        """The form of a reply, a name alone written out."""
+        return Format(kind=self.format) if isinstance(self.format, str) else self.format
+
+    @field_validator("labels", "synonyms", mode="before")
+    @classmethod
+    def _of_text(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            entries = cast("dict[object, object]", value)
+            words = [*entries, *(one for one in entries.values() if not isinstance(one, list))]
+        else:
+            words = cast("list[object]", value) if isinstance(value, list) else []
+        for word in words:
+            if isinstance(word, bool | int | float):
+                raise ValueError(
+                    f"{word!r} is no text: YAML reads yes, no, on, off, true, false and numbers as other "
+                    'than text; put it in quotes, as in "yes"'
+                )
+        return value
+
     def at(self, folder: Path) -> Self:
         """The same task with its relative paths made absolute, starting at `folder`."""
+        if self.prompt is not None and names_file(self.prompt):
+            return self.model_copy(update={"prompt": str(folder.absolute() / self.prompt)})._data_at(folder)
+        return self._data_at(folder)
+
+    def _data_at(self, folder: Path) -> Self:
         if self.files is not None:
             files = {key: _at(folder, value) for key, value in self.files.model_dump().items() if value}
             return self.model_copy(update={"files": SplitFiles(**files)})
@@ -178,8 +269,15 @@ class Task(Strict):
             raise ValueError("give exactly one of data, files and rows")
         if self.kind is None and self.preset is None:
             raise ValueError("give kind, or a preset that sets it")
+        if isinstance(self.fields.answer, list) and self.kind != "extraction":
+            raise ValueError("fields.answer: several fields are for kind: extraction")
         return self
 
 
 def _at(folder: Path, path: str) -> str:
     return path if "://" in path else str(folder.absolute() / path)
+
+
+def names_file(prompt: str) -> bool:
+    """Whether a prompt is the path of a file that holds it: one line that ends in `.md` or `.txt`."""
+    return re.fullmatch(r"[^\n{}]{1,300}\.(?:md|txt)", prompt.strip(), re.IGNORECASE) is not None

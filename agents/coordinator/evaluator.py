@@ -8,10 +8,11 @@ import msgspec
 from ...runtime.bus import Bus
 from ...runtime.concurrency import settle
 from ...runtime.errors import UNUSABLE, BudgetReached
+from ...runtime.evaluation.evaluate import evaluate
 from ...runtime.evaluation.objective import Objective
 from ...runtime.evaluation.outcomes import Outcomes
 from ...runtime.evaluation.ratings import Preference, Rated, Reliability, preference
-from ...runtime.evaluation.scorecard import Scorecard, evaluate
+from ...runtime.evaluation.scorecard import Scorecard
 from ...runtime.messages import CompareResponses, JudgePrompt, ProblemMet, Score, Scored
 from ...runtime.prompt import Prompt
 from ...runtime.record.history import Record

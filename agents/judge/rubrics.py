@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 
 from ... import prompts
-from ...runtime.evaluation.objective import JUDGED, Objective, is_own
+from ...runtime.evaluation.metrics import JUDGED, is_own
+from ...runtime.evaluation.objective import Objective
 from ...runtime.evaluation.own_metrics import OwnMetric, load
 from ...runtime.evaluation.ratings import Rated, Reliability, means, reliability
 from ...runtime.randomness import generator

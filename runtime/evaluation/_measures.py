@@ -1,16 +1,42 @@
 """Metrics of rows as functions of row weights, for many weightings at once."""
 
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .outcomes import Table
+from ._columns import Table
+from .metrics import SAFE, Binning, Values
+from .outcomes import Outcomes
 
 BINS = 10
 
-Binning = Literal["width", "mass"]
-"""Ten bins of equal width (the default everywhere), or of equal numbers of rows."""
+Counts = NDArray[np.int32]
+"""Row weights: one line for each re-weighting of the rows."""
+
+Matrix = NDArray[np.float64]
+Vector = NDArray[np.float64]
+Number = TypeVar("Number", np.int32, np.float64)
+
+PLAIN = ("accuracy", "ifr", "output_tokens", "seconds")
+"""Means of one column."""
+
+GUARDED = ("ece", "brier", "auroc", "auprc_p", "auprc_n", "aurc")
+"""The metrics that a reply without an answer would flatter: it counts as wrong with confidence 0."""
+
+
+def points(outcomes: Outcomes, *, binning: Binning = "width") -> Values:
+    """Every metric on the graded rows, in well under a millisecond for 100 rows.
+
+    accuracy is the mean credit, which for a closed answer space is the share answered correctly. Undefined,
+    and so None: everything where there are no rows; confidence metrics where any row has no confidence; AUROC
+    where every answer is right or every answer is wrong; AUPRC-P where none is right and AUPRC-N where none
+    is wrong; balanced accuracy and macro-F1 where the answer space is open. With replies that could not be
+    read there are `SAFE` values too (`Meter`).
+    """
+    meter = Meter(outcomes.table(), classes=len(outcomes.labels), binning=binning)
+    ones = np.ones((1, len(outcomes.ids)), dtype=np.int32)
+    return {name: None if np.isnan(value[0]) else float(value[0]) for name, value in meter(ones).items()}
 
 
 def edges(confidence: NDArray[np.float64], binning: Binning = "width") -> NDArray[np.float64]:
@@ -27,12 +53,6 @@ def edges(confidence: NDArray[np.float64], binning: Binning = "width") -> NDArra
 def bin_of(confidence: NDArray[np.float64], lower: NDArray[np.float64]) -> NDArray[np.intp]:
     """The bin of each confidence in [0, 1]: [lower, next lower), the last one closed at 1."""
     return np.searchsorted(lower, confidence, side="right") - 1
-
-
-Matrix = NDArray[np.float64]
-Vector = NDArray[np.float64]
-
-PLAIN = ("accuracy", "ifr", "output_tokens", "seconds")
 
 
 class Sums:
@@ -114,10 +134,6 @@ def _mean_ratio(part: Matrix, whole: Matrix) -> Vector:
     return ratio.sum(axis=1) / occurs.sum(axis=1)
 
 
-Counts = NDArray[np.int32]
-Number = TypeVar("Number", np.int32, np.float64)
-
-
 class Ranking:
     """AUROC, average precision from both ends, their lift over chance, and the area under risk-coverage.
 
@@ -185,13 +201,6 @@ def _risk(every: Counts, wrong: Counts, upto: Counts, wrong_upto: Counts) -> Vec
 
 def _dot(a: Counts | Matrix, b: Counts | Matrix) -> Vector:
     return np.einsum("ij,ij->i", a, b, dtype=np.float64)
-
-
-SAFE = "safe."
-"""What the name of a metric begins with where an unreadable reply counts as sure and wrong."""
-
-GUARDED = ("ece", "brier", "auroc", "auprc_p", "auprc_n", "aurc")
-"""The metrics that a reply without an answer would flatter: it counts as wrong with confidence 0."""
 
 
 class Meter:

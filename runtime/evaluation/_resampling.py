@@ -1,7 +1,7 @@
 """Resampling: bootstrap, jackknife and permutation weights, interval ends, p-values."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,6 @@ from ..randomness import derived_seed
 
 Counts = NDArray[np.int32]
 Vector = NDArray[np.float64]
-
-Interval = Annotated[tuple[float, float], "low and high ends of a 95 % interval"]
 
 RESAMPLES = 1000
 SWAPS = 2000

@@ -1,40 +1,19 @@
 """How far confidences can be believed, and what one fitted temperature would mend."""
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from ._measures import Binning, bin_of, edges
+from ._measures import bin_of, edges
+from .metrics import Binning
 from .outcomes import Outcomes
+from .scorecard import Bin, Calibration
 
 Vector = NDArray[np.float64]
 
 COOLEST, WARMEST = 0.05, 20.0
 SUREST = 1 - 1e-4
 """Higher confidences count as this one, so that no finite temperature leaves them at 1."""
-
-
-class Bin(msgspec.Struct, frozen=True):
-    """One bar of a reliability diagram: rows with confidence in [low, high), their means in [0, 1]."""
-
-    low: float
-    high: float
-    rows: int
-    confidence: float
-    accuracy: float
-
-
-class Calibration(msgspec.Struct, frozen=True):
-    """ECE on test as it came, and after scaling by a temperature fitted on `fitted_on` validation rows.
-
-    `scaled_ece` stands beside `ece` and never in its place: scorecards and the objective hold raw values.
-    """
-
-    temperature: float
-    fitted_on: int
-    ece: float
-    scaled_ece: float
 
 
 def calibration(validation: Outcomes, test: Outcomes, binning: Binning = "width") -> Calibration | None:

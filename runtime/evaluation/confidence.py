@@ -14,27 +14,45 @@ from ..tasks.answers.numeric import canonical
 from ..tasks.answers.space import AnswerSpace
 from ..tasks.example import LETTERS, Question
 
+_LEAD = (
+    r"(?:[\s\"'<>(\[~≈≥≤=*,]|\b(?:very|quite|fairly|extremely|high|low|medium|moderate|about|around|approximately"
+    r"|roughly|nearly|almost|at least|over|more than)\b){0,8}"
+)
+"""What may stand before the number of a confidence."""
+
+_AMOUNT = r"-?(?:\d{1,3}(?:\.\d{1,9}|,\d{1,2})?|0?[.,]\d{1,9})(?!\d|[.,]\d)"
+_PERCENT = r"\s?(?:%|percent\b|per\scent\b)"
 _STATED = re.compile(
-    r"(?:\b(?:confidence|certainty|probability)\b(?:\s+(?:level|score))?(?:\s+in\s+\w+\s+answer)?|置信度|信心)"
-    r"[\s\"']*(?:is|of|at|[:=])?[\s\"'<(\[]*(?:about\s+|around\s+|approximately\s+|~\s*)?(?P<after>-?[\d.,]+)"
-    r"[>)\]]?(?P<unit>\s*(?:%|percent\b|per\s+cent\b|/\s*\d+|out\s+of\s+\d+)?)"
-    r"|(?P<before>-?[\d.]+)(?P<percent>\s*(?:%|percent\b|per\s+cent\b))[ \t]+(?:confiden|sure|certain)",
+    r"(?:\b(?:confidence|certainty|probability)(?:[\s_](?:level|score|rating))?\b(?:\sin\s\w{1,20}\sanswer)?"
+    r"|置信度|信心)(?P<scale>\s?[(\[][^()\[\]\n]{1,20}[)\]])?[\s\"']{0,3}(?:is|of|at|[:=])?"
+    rf"{_LEAD}(?P<after>{_AMOUNT})[>)\]\"']{{0,2}}(?P<unit>{_PERCENT}|\s?(?:/|out\sof)\s?\d{{1,6}})?"
+    r"(?P<range>\s?(?:-|to)\s?\d)?"
+    rf"|(?P<before>{_AMOUNT})(?P<percent>{_PERCENT})[ \t](?:confiden|sure|certain)",
     re.IGNORECASE,
 )
-_SCALE = re.compile(r"(?:/|out\s+of)\s*(\d+)")
+_OUT_OF = re.compile(r"(?:/|out\sof|\d\s?-|\d\sto)\s?(\d{1,6})", re.IGNORECASE)
+"""The top of a scale: `/10`, `out of 10`, `(0-100)`."""
 
 
 def verbalised(text: str) -> float | None:
     """The confidence in [0, 1] that a reply states in numbers, the last where it states several.
 
-    `90%`, `90 percent`, `90`, `0.9` and `9/10` are all 0.9; a bare number up to 1 is a share, one above 1 a
-    percentage. None for words ("very high"), for numbers out of range, and where none is stated.
+    `90%`, `90 percent`, `90`, `0.9`, `0,9`, `9/10`, `high (90%)` and `(0-100): 90` are all 0.9; a bare number
+    up to 1 is a share, one above 1 a percentage. None for words alone ("very high"), for ranges ("80-90%"),
+    for numbers out of range, and where none is stated.
     """
     found = list(_STATED.finditer(plain(text)))
-    if not found:
+    if not found or found[-1]["range"]:
         return None
     last = found[-1]
-    return _share(last["after"] or last["before"], last["unit"] or last["percent"] or "")
+    value = float((last["after"] or last["before"]).replace(",", "."))
+    unit = last["unit"] or last["percent"] or ""
+    scale = _OUT_OF.search(unit) or (None if unit else _OUT_OF.search(last["scale"] or ""))
+    if scale:
+        value = value / int(scale[1]) if int(scale[1]) else -1.0
+    elif unit or value > 1:
+        value /= 100
+    return value if 0 <= value <= 1 else None
 
 
 def agreement(answers: Sequence[str | None]) -> tuple[str | None, float]:
@@ -63,19 +81,6 @@ def best_guess(answers: Sequence[str | None], probabilities: Sequence[float]) ->
         return None, 0.0
     answer = max(mass, key=lambda guess: mass[guess])
     return answer, mass[answer] / max(1.0, sum(probabilities))
-
-
-def _share(number: str, unit: str) -> float | None:
-    try:
-        value = float(number.rstrip(".,"))
-    except ValueError:
-        return None
-    if scale := _SCALE.search(unit):
-        most = int(scale[1])
-        value = value / most if most else -1.0
-    elif unit.strip() or value > 1:
-        value /= 100
-    return value if 0 <= value <= 1 else None
 
 
 _MARKERS = re.compile(r"^(?:[\s\u0120\u2581\u010a(\[\"'`*]|<0x0A>)+")
@@ -169,13 +174,19 @@ def _clash(one: str, other: str) -> bool:
 
 
 _MARKS = str.maketrans({"\u0120": " ", "\u2581": " ", "\u010a": "\n"})
-_THOUGHT_END = re.compile(r"</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
-_ANNOUNCED = r"\banswer\W*[:\uff1a]\W*"
-_LINE = re.compile(r"\banswer[ \t*_]*[:\uff1a]\s*(?P<said>[^\n]+)", re.IGNORECASE)
-_NUMERAL = re.compile(r"[-+]?[\d][\d.,/]*")
-_REST = re.compile(
-    r"\A\s*(?:answer\s*[:\uff1a]\s*)?(?P<said>.+?)(?:\s*\nconfidence\b.*)?\Z", re.I | re.DOTALL
+_THOUGHT_END = re.compile(
+    r"</(?:seed:)?(?:think|thinking|thought|reasoning|analysis)>|\[/THINK\]|◁/think▷|<\|END_THINKING\|>"
+    r"|<\|channel\|>final<\|message\|>|assistantfinal",
+    re.IGNORECASE,
 )
+_ANNOUNCED = r"\banswer\W{0,9}[:\uff1a]\W{0,9}"
+_LINE = re.compile(r"\banswer[ \t*_]{0,9}[:\uff1a]\s{0,9}(?P<said>\S[^\n]*)", re.IGNORECASE)
+_NUMERAL = re.compile(r"[-+]?\d[\d.,/]{0,300}")
+_MOST_NUMERALS = 30
+"""Numbers that are compared with the answer, from the end of the reply."""
+
+_LEADING = re.compile(r"\s*(?:answer\s{0,9}[:\uff1a]\s*)?", re.IGNORECASE)
+_STATEMENT = re.compile(r"\n\s{0,9}confidence\b", re.IGNORECASE)
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -238,10 +249,14 @@ def _said(text: str, answer: str, kind: str) -> Place | None:
     if lines and kind != "judged":
         return Place(lines[-1].start("said"), lines[-1].end("said"))
     if kind == "numeric":
-        equal = [match for match in _NUMERAL.finditer(text) if canonical(match[0]) == answer]
-        return Place(equal[-1].start(), equal[-1].end()) if equal else None
-    match = _REST.search(text)
-    return Place(match.start("said"), match.end("said")) if match else None
+        numerals = list(_NUMERAL.finditer(text))[-_MOST_NUMERALS:]
+        equal = next((match for match in reversed(numerals) if canonical(match[0]) == answer), None)
+        return Place(equal.start(), equal.end()) if equal else None
+    lead = _LEADING.match(text)
+    start = lead.end() if lead else 0
+    stated = _STATEMENT.search(text, start)
+    end = stated.start() if stated else len(text)
+    return Place(start, end) if text[start:end].strip() else None
 
 
 def _covered(pieces: list[str], place: Place) -> list[int]:

@@ -1,8 +1,8 @@
-"""Holding a reply against the gold answer."""
+"""Grades of replies: the answer and the confidence that a reply gives, compared with the gold answer."""
 
 import msgspec
 
-from ..tasks.answers.strict import Guess, asked, lenient_guesses, strict_guesses, strict_lines
+from ..tasks.answers.strict import Guess, asked, lenient_guesses, strict_guesses
 from ..tasks.example import Example, Question
 from ..tasks.task import Reading, Task
 from .confidence import agreement, best_guess, most_likely, token_probability, verbalised
@@ -13,7 +13,7 @@ TEXT_KEPT = 2_000
 
 
 class Read(msgspec.Struct, frozen=True):
-    """What a reply says: answer (None: unreadable), confidence (None: not given), strict format, rule."""
+    """The content of a reply: answer (None: unreadable), confidence (None: not given), format kept, rule."""
 
     answer: str | None = None
     confidence: float | None = None
@@ -82,10 +82,17 @@ def _read(task: Task, question: Question, reply: Reply, reading: Reading) -> Rea
 
 def _stated(task: Task, question: Question, text: str, *, verbal: bool) -> Read:
     """One generated text: by the strict format, else leniently."""
-    lines = strict_lines(text, confidence=verbal)
+    lines = task.format.strict(text, confidence=verbal)
     answer = None if lines is None else task.answers.strict(lines.answer, question)
     if lines is not None and answer is not None:
         return Read(answer, lines.confidence, followed=True, rule="strict")
+    lines = task.format.lenient(text)
+    if lines is not None:
+        answer = task.answers.strict(lines.answer, question)
+        found = None if answer else task.answers.lenient(lines.answer, question)
+        if answer or found:
+            confidence = lines.confidence if lines.confidence is not None or not verbal else verbalised(text)
+            return Read(answer or (found and found.answer), confidence, rule=task.format.name)
     found = task.answers.lenient(text, question)
     if found is None:
         return Read()

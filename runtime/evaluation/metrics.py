@@ -1,85 +1,185 @@
-"""The metrics by name: what they are, which way is better, and their values on some rows."""
+"""The table of metrics: everything that names, labels, sorts, weighs or explains a metric reads it.
+
+A metric is added here and in `_measures` (its value), `Scorecard` (its field) follows.
+"""
 
 from collections.abc import Mapping
 from typing import Literal, TypeVar
 
 import msgspec
-import numpy as np
 
-from ._measures import SAFE, Binning, Meter
-from .outcomes import Outcomes
-
-
-class Metric(msgspec.Struct, frozen=True):
-    """A metric's name, its better direction, and whether it lies in [0, 1] and so may be weighed."""
-
-    name: str
-    better: Literal["higher", "lower"] = "higher"
-    unit: bool = True
-
-
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        Metric("accuracy"),
-        Metric("ifr"),
-        Metric("ece", better="lower"),
-        Metric("auroc"),
-        Metric("auprc_p"),
-        Metric("auprc_n"),
-        Metric("balanced_accuracy"),
-        Metric("macro_f1"),
-        Metric("brier", better="lower"),
-        Metric("aurc", better="lower"),
-        Metric("auprc_p_lift", unit=False),
-        Metric("auprc_n_lift", unit=False),
-        Metric("output_tokens", better="lower", unit=False),
-        Metric("seconds", better="lower", unit=False),
-    )
-}
-"""Every metric measured row by row, in the order of the scorecard. The lifts are differences in [-1, 1]."""
-
-V = TypeVar("V")
+Better = Literal["higher", "lower"]
+Family = Literal["objective", "accuracy", "format", "calibration", "ranking", "cost", "judged", "own"]
+Binning = Literal["width", "mass"]
+"""Ten bins of equal width (the default everywhere), or of equal numbers of rows."""
 
 Values = dict[str, float | None]
 """Values by metric; None where a metric is undefined."""
 
 
+class Metric(msgspec.Struct, frozen=True, kw_only=True):
+    """One metric.
+
+    `label` is its name for people and `better` its better direction. `unit` says whether it lies in [0, 1]
+    and so may be weighed. `formula` is Markdown with formulas between dollar signs, where y is 1 for a right
+    answer, else 0, and c the confidence in [0, 1]; `undefined` says on which rows there is no value.
+    """
+
+    name: str
+    label: str
+    family: Family
+    better: Better = "higher"
+    unit: bool = True
+    formula: str = ""
+    undefined: str = ""
+
+
+_NO_CONFIDENCE = "a row has no confidence"
+_NO_ROWS = "there are no rows"
+_OPEN = "the answers are open"
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric(
+            name="accuracy",
+            label="Accuracy",
+            family="accuracy",
+            formula="mean of $y$ (mean credit, for free text)",
+            undefined=_NO_ROWS,
+        ),
+        Metric(
+            name="ifr",
+            label="Format followed (IFR)",
+            family="format",
+            formula="share of responses in the strict format",
+            undefined=_NO_ROWS,
+        ),
+        Metric(
+            name="ece",
+            label="Calibration error (ECE)",
+            family="calibration",
+            better="lower",
+            formula="expected calibration error, see below",
+            undefined=_NO_CONFIDENCE,
+        ),
+        Metric(
+            name="auroc",
+            label="AUROC",
+            family="ranking",
+            formula="area under the ROC curve of $c$ against $y$",
+            undefined="all are right or all are wrong",
+        ),
+        Metric(
+            name="auprc_p",
+            label="AUPRC-P",
+            family="ranking",
+            formula="average precision of $c$ for $y = 1$",
+            undefined="none is right",
+        ),
+        Metric(
+            name="auprc_n",
+            label="AUPRC-N",
+            family="ranking",
+            formula="average precision of $1 - c$ for $y = 0$",
+            undefined="none is wrong",
+        ),
+        Metric(
+            name="balanced_accuracy",
+            label="Balanced accuracy",
+            family="accuracy",
+            formula="mean recall over labels",
+            undefined=_OPEN,
+        ),
+        Metric(
+            name="macro_f1",
+            label="Macro F1",
+            family="accuracy",
+            formula="mean F1 over labels",
+            undefined=_OPEN,
+        ),
+        Metric(
+            name="brier",
+            label="Brier score",
+            family="calibration",
+            better="lower",
+            formula="mean of $(c - y)^2$",
+            undefined=_NO_CONFIDENCE,
+        ),
+        Metric(
+            name="aurc",
+            label="AURC",
+            family="ranking",
+            better="lower",
+            formula="area under the risk–coverage curve",
+            undefined=_NO_CONFIDENCE,
+        ),
+        Metric(
+            name="auprc_p_lift",
+            label="AUPRC-P over floor",
+            family="ranking",
+            unit=False,
+            formula="`auprc_p` − accuracy, in $[-1, 1]$",
+            undefined="none is right",
+        ),
+        Metric(
+            name="auprc_n_lift",
+            label="AUPRC-N over floor",
+            family="ranking",
+            unit=False,
+            formula="`auprc_n` − (1 − accuracy), in $[-1, 1]$",
+            undefined="none is wrong",
+        ),
+        Metric(
+            name="output_tokens",
+            label="Output tokens an answer",
+            family="cost",
+            better="lower",
+            unit=False,
+            formula="mean of completion tokens",
+            undefined=_NO_ROWS,
+        ),
+        Metric(
+            name="seconds",
+            label="Seconds an answer",
+            family="cost",
+            better="lower",
+            unit=False,
+            formula="mean wall time of a call",
+            undefined=_NO_ROWS,
+        ),
+    )
+}
+"""Every metric that is measured row by row, in the order of the scorecard."""
+
+JUDGED = "judged."
+"""Prefix of a judged quality's name: `judged.relevance`, rated from 1 to 5."""
+
+SAFE = "safe."
+"""Prefix of a metric's name where an unreadable reply counts as confident and wrong."""
+
+
+def metric(name: str) -> Metric:
+    """The metric of that name: of the table, the objective, a judged quality or one of the user's own."""
+    if name in METRICS:
+        return METRICS[name]
+    if name == "objective":
+        return Metric(name=name, label="Objective", family="objective", formula="weighted mean of metrics")
+    if is_own(name):
+        return Metric(name=name, label=name, family="own")
+    label = name.removeprefix(JUDGED)
+    return Metric(name=name, label=label, family="judged", unit=False, formula="mean rating from 1 to 5")
+
+
+def is_own(name: str) -> bool:
+    """Whether a name means a metric of one's own, `package.module:function`."""
+    module, _, function = name.partition(":")
+    return function.isidentifier() and all(part.isidentifier() for part in module.split("."))
+
+
+V = TypeVar("V")
+
+
 def shown(values: Mapping[str, V]) -> dict[str, V]:
     """The metrics people see, without the `SAFE` ones that only the objective weighs."""
     return {name: value for name, value in values.items() if not name.startswith(SAFE)}
-
-
-def points(outcomes: Outcomes, *, binning: Binning = "width") -> Values:
-    """Every metric on the graded rows. Meant for searching: well under a millisecond for 100 rows.
-
-    accuracy is the mean credit, which for a closed answer space is the share answered correctly. Undefined,
-    and so None: everything where there are no rows; confidence metrics where any row has no confidence; AUROC
-    where every answer is right or every answer is wrong; AUPRC-P where none is right and AUPRC-N where none
-    is wrong; balanced accuracy and macro-F1 where the answer space is open. With replies that could not be
-    read there are `SAFE` values too (`Meter`).
-    """
-    meter = Meter(outcomes.table(), classes=len(outcomes.labels), binning=binning)
-    ones = np.ones((1, len(outcomes.ids)), dtype=np.int32)
-    return {name: _number(value[0]) for name, value in meter(ones).items()}
-
-
-def reported(outcomes: Outcomes, *, binning: Binning = "width") -> Values:
-    """`points`, with AUROC, AUPRC-P and AUPRC-N computed by scikit-learn, for the numbers people read."""
-    from sklearn.metrics import average_precision_score, roc_auc_score
-
-    values = points(outcomes, binning=binning)
-    table = outcomes.table()
-    correct, confidence = table["correct"], table["confidence"]
-    if values["auroc"] is not None:
-        values["auroc"] = float(roc_auc_score(correct, confidence))
-    if values["auprc_p"] is not None:
-        values["auprc_p"] = float(average_precision_score(correct, confidence))
-    if values["auprc_n"] is not None:
-        # Average precision depends on the order alone, and -c keeps apart what 1 - c would round together.
-        values["auprc_n"] = float(average_precision_score(~correct, -confidence))
-    return values
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

@@ -1,19 +1,18 @@
 """The objective: one number in [0, 1] from the metrics, and bounds that a chosen prompt should meet."""
 
+import math
 from collections.abc import Mapping
-from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
-from ...scenarios.errors import InputError
+from ...scenarios.errors import InputError, nearest
 from ...scenarios.stages import DEFAULT_OBJECTIVE, ScorerSettings
-from ._measures import SAFE, Binning
-from .metrics import METRICS
+from .metrics import JUDGED, METRICS, SAFE, Binning, is_own, metric
 
-JUDGED = "judged."
-"""What the name of a judged quality begins with: `judged.relevance`, rated from 1 to 5."""
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Objective(msgspec.Struct, frozen=True):
@@ -36,7 +35,7 @@ class Objective(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         for name, weight in self.weights.items():
             _check(f"scorer.objective: {name}", name, [m.name for m in METRICS.values() if m.unit])
-            if not (np.isfinite(weight) and weight >= 0):
+            if not (math.isfinite(weight) and weight >= 0):
                 raise InputError(
                     f"scorer.objective: {name}: a weight is a number of at least 0, not {weight}"
                 )
@@ -75,8 +74,10 @@ class Objective(msgspec.Struct, frozen=True):
                 found.append((name, weight, None if value is None else offset + slope * value))
         return found
 
-    def vector(self, values: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    def vector(self, values: "Mapping[str, NDArray[np.float64]]") -> "NDArray[np.float64]":
         """The objective of each position of aligned vectors, where NaN is undefined."""
+        import numpy as np
+
         names = [name for name, weight in self.weights.items() if weight > 0 and name in values]
         if not names:
             return np.full(len(next(iter(values.values()))), np.nan)
@@ -105,7 +106,7 @@ class Objective(msgspec.Struct, frozen=True):
         for name, bound in self.require.items():
             value = values.get(name)
             if value is not None:
-                lower = name in METRICS and METRICS[name].better == "lower"
+                lower = metric(name).better == "lower"
                 short = max(short, (value - bound if lower else bound - value) / _unit(name))
         return short
 
@@ -117,7 +118,7 @@ class Objective(msgspec.Struct, frozen=True):
         missed: dict[str, str] = {}
         for name, bound in self.require.items():
             value = values.get(name)
-            lower = name in METRICS and METRICS[name].better == "lower"
+            lower = metric(name).better == "lower"
             if value is None:
                 missed[name] = "undefined on these rows"
             elif (value > bound) if lower else (value < bound):
@@ -126,14 +127,8 @@ class Objective(msgspec.Struct, frozen=True):
 
 
 def _unit(name: str) -> float:
-    """The width of a metric's range."""
+    """Width of a metric's range."""
     return 4.0 if name.startswith(JUDGED) else 1.0
-
-
-def is_own(name: str) -> bool:
-    """Whether a name means a metric of one's own, `package.module:function`."""
-    module, _, function = name.partition(":")
-    return function.isidentifier() and all(part.isidentifier() for part in module.split("."))
 
 
 def named(judged: Mapping[str, float | None]) -> dict[str, float | None]:
@@ -145,9 +140,7 @@ def _scale(name: str) -> tuple[float, float]:
     """Offset and slope that take a metric to its part in [0, 1], where more is better."""
     if name.startswith(JUDGED):
         return -0.25, 0.25
-    if name in METRICS and METRICS[name].better == "lower":
-        return 1.0, -1.0
-    return 0.0, 1.0
+    return (1.0, -1.0) if metric(name).better == "lower" else (0.0, 1.0)
 
 
 def _formula(name: str) -> str:
@@ -163,8 +156,5 @@ def _guard(name: str, values: Mapping[str, float | None]) -> str:
 def _check(where: str, name: str, known: list[str]) -> None:
     if name in known or is_own(name) or (name.startswith(JUDGED) and len(name) > len(JUDGED)):
         return
-    close = get_close_matches(name, known, n=1, cutoff=0.5)
-    meant = f", did you mean {close[0]}" if close else ""
-    raise InputError(
-        f"{where}: no such metric{meant}. Known: {', '.join(known)}, judged.QUALITY, package.module:function"
-    )
+    hint = nearest(name, known, all_are="known are", cutoff=0.5)
+    raise InputError(f"{where}: no such metric; {hint} (also judged.QUALITY and package.module:function)")

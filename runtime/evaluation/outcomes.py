@@ -1,13 +1,19 @@
-"""Responses to rows, their grades, and the compact columns of graded rows that metrics read."""
+"""Responses to rows, their grades, and graded rows in the compact form that metrics read.
 
+Messages hold these structs, so importing them must not import numpy: only the methods that compute do.
+"""
+
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from ..llm.chat import TokenChoice
+
+if TYPE_CHECKING:
+    from ._columns import Table
 
 # `gc=False` as in `llm.protocol`: one for every call, and never a cycle.
 
@@ -77,33 +83,17 @@ def _badness(response: Response) -> tuple[int, float, str]:
     return (rank, -sure if rank < 3 else sure, response.example)
 
 
-ROW = np.dtype(
-    [
-        ("credit", "<f8"),
-        ("confidence", "<f8"),  # NaN where the task asks for none
-        ("seconds", "<f8"),
-        ("tokens", "<i4"),
-        ("gold", "<i4"),
-        ("answer", "<i4"),  # UNREAD where no answer could be read
-        ("correct", "?"),
-        ("followed", "?"),
-    ]
-)
-"""One graded row, packed in 38 bytes; `gold` and `answer` index `Outcomes.labels`."""
-
-UNREAD = -1
-"""The code of an answer that could not be read, and of every label of an open answer space."""
-
-Table = NDArray[np.void]
-"""A structured array of `ROW`."""
+_UNREAD = -1
+"""As `_columns.UNREAD`."""
 
 
 class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
     """Graded rows in ascending order of example id, and the ids of the rows whose calls failed.
 
     A plain value: it encodes to MessagePack, and equal responses give equal outcomes whatever order they came
-    in. `rows` packs the records of `ROW`; `table()` is a view of it that costs no copy. `closed` is False
-    where the answer space is open; such outcomes carry no labels, and metrics by class are undefined.
+    in. `rows` packs one record a row (`_columns.ROW`); `table()` is a view of them that costs no copy.
+    `closed` is False where the answer space is open; such outcomes carry no labels, and metrics by class are
+    undefined.
     """
 
     ids: tuple[str, ...] = ()
@@ -123,14 +113,18 @@ class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
         failed = tuple(response.example for response in ordered if isinstance(response, Failed))
         labels = _labels(graded) if closed else ()
         codes = {label: code for code, label in enumerate(labels)}
-        table = np.array([_record(response, codes) for response in graded], dtype=ROW)
         ids = tuple(response.example for response in graded)
         _refuse_twins(ids + failed)
-        return cls(ids=ids, failed=failed, labels=labels, rows=table.tobytes(), closed=closed)
+        from ._columns import pack
 
-    def table(self) -> Table:
-        """The graded rows as a read-only structured array of `ROW`, in the order of `ids`."""
-        return np.frombuffer(self.rows, dtype=ROW)
+        rows = pack(_record(response, codes) for response in graded)
+        return cls(ids=ids, failed=failed, labels=labels, rows=rows, closed=closed)
+
+    def table(self) -> "Table":
+        """The graded rows as a read-only structured array of `_columns.ROW`, in the order of `ids`."""
+        from ._columns import unpack
+
+        return unpack(self.rows)
 
     def merge(self, other: "Outcomes") -> "Outcomes":
         """Both together; ValueError when an example is in both, or when only one of them is closed."""
@@ -143,36 +137,41 @@ class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
         ids = self.ids + other.ids
         failed = self.failed + other.failed
         _refuse_twins(ids + failed)
+        from ._columns import join
+
         labels, tables = aligned(self, other)
         order = sorted(range(len(ids)), key=ids.__getitem__)
         return Outcomes(
             ids=tuple(ids[i] for i in order),
             failed=tuple(sorted(failed)),
             labels=labels,
-            rows=np.concatenate(tables)[order].tobytes(),
+            rows=join(tables, order),
             closed=self.closed,
         )
 
     def select(self, ids: Collection[str]) -> "Outcomes":
         """Only the rows, graded or failed, whose example is in `ids`; ids not known here are no error."""
+        from ._columns import recode, used
+
         wanted = frozenset(ids)
         kept = [i for i, id in enumerate(self.ids) if id in wanted]
         table = self.table()[kept]
-        used = np.union1d(table["gold"], table["answer"]).tolist()
-        labels = tuple(self.labels[code] for code in used if code != UNREAD)
+        labels = tuple(self.labels[code] for code in used(table))
         return Outcomes(
             ids=tuple(self.ids[i] for i in kept),
             failed=tuple(id for id in self.failed if id in wanted),
             labels=labels,
-            rows=_recoded(table, self.labels, labels).tobytes(),
+            rows=recode(table, self.labels, labels).tobytes(),
             closed=self.closed,
         )
 
 
-def aligned(*parts: Outcomes) -> tuple[tuple[str, ...], list[Table]]:
+def aligned(*parts: Outcomes) -> "tuple[tuple[str, ...], list[Table]]":
     """The labels of all parts, ascending, and each part's table with its codes indexing these labels."""
+    from ._columns import recode
+
     labels = tuple(sorted({label for part in parts for label in part.labels}))
-    return labels, [_recoded(part.table(), part.labels, labels) for part in parts]
+    return labels, [recode(part.table(), part.labels, labels) for part in parts]
 
 
 def _labels(graded: Sequence[Graded]) -> tuple[str, ...]:
@@ -185,26 +184,14 @@ def _record(response: Graded, codes: dict[str, int]) -> tuple[float | int | bool
     answer = response.answer
     return (
         response.credit,
-        np.nan if confidence is None else confidence,
+        math.nan if confidence is None else confidence,
         response.seconds,
         response.completion_tokens,
-        codes.get(response.gold, UNREAD),
-        UNREAD if answer is None else codes.get(answer, UNREAD),
+        codes.get(response.gold, _UNREAD),
+        _UNREAD if answer is None else codes.get(answer, _UNREAD),
         response.correct,
         response.followed,
     )
-
-
-def _recoded(table: Table, old: tuple[str, ...], new: tuple[str, ...]) -> Table:
-    if old == new:
-        return table
-    place = {label: code for code, label in enumerate(new)}
-    # The last entry answers index -1, so that UNREAD stays UNREAD.
-    codes = np.array([*(place.get(label, UNREAD) for label in old), UNREAD], dtype=np.int32)
-    recoded = table.copy()
-    recoded["gold"] = codes[table["gold"]]
-    recoded["answer"] = codes[table["answer"]]
-    return recoded
 
 
 def _refuse_twins(ids: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from typing import cast
 import msgspec
 
 from ...scenarios.errors import InputError
-from .objective import is_own
+from .metrics import is_own
 from .outcomes import Graded
 
 OwnMetric = Callable[[list[Graded]], float | None]

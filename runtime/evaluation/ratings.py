@@ -1,21 +1,20 @@
 """Ratings from 1 to 5 as a judge gives them: read from its replies, put together, never made up."""
 
-import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 import msgspec
 
-from ..tasks.answers.cleaning import without_reasoning
+from ..tasks.answers.objects import json_objects
+from ..tasks.answers.reasoning import without_reasoning
 
 LEAST, MOST = 1.0, 5.0
 RATED = 0.8
 """Least share of items that must have a usable rating for their mean to be told."""
 
 _NUMBER = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*(?:/\s*5)?\s*")
-_DECODER = json.JSONDecoder()
 
 
 class Read(msgspec.Struct, frozen=True):
@@ -159,7 +158,7 @@ def _spoken_of(text: str, names: Sequence[str]) -> dict[str, object] | None:
     """The last object in a text that has any of the names, its keys folded."""
     wanted = {_key(name) for name in names}
     found: dict[str, object] | None = None
-    for outer in _objects(text):
+    for outer in json_objects(text):
         for candidate in (*_inner(outer), outer):
             folded = {_key(key): value for key, value in candidate.items()}
             if wanted & folded.keys():
@@ -167,19 +166,7 @@ def _spoken_of(text: str, names: Sequence[str]) -> dict[str, object] | None:
     return found
 
 
-def _objects(text: str) -> Iterable[dict[str, object]]:
-    at = text.find("{")
-    while at >= 0:
-        try:
-            value, end = cast("tuple[dict[str, object], int]", _DECODER.raw_decode(text, at))
-        except (ValueError, RecursionError):
-            end = at + 1
-        else:
-            yield value
-        at = text.find("{", end)
-
-
-def _inner(outer: dict[str, object]) -> list[dict[str, object]]:
+def _inner(outer: Mapping[str, object]) -> list[dict[str, object]]:
     return [cast("dict[str, object]", value) for value in outer.values() if isinstance(value, dict)]
 
 

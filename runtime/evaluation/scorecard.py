@@ -1,20 +1,20 @@
-"""Scorecards: every number about one prompt on one task with one model, and how they come about."""
+"""The numbers reported about a prompt: scorecard, gain over another prompt, chance, calibration.
+
+Messages and results hold these structs, so importing them must not import numpy.
+"""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
 
 from ..tasks.answers.space import AnswerSpace
 from ..tasks.example import Example
-from ._measures import BINS, Binning
-from ._resampling import Interval
-from .metrics import Values, points, reported, shown
-from .objective import Objective, named
-from .outcomes import Outcomes
+from .metrics import Better
 from .ratings import Reliability
-from .statistics import bootstrap
 
+Interval = Annotated[tuple[float, float], "low and high ends of a 95 % interval"]
 
 class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
     """The multi-dimensional score of a prompt over the rows of one split.
@@ -58,37 +58,42 @@ class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
         return self.failed / total if total else 0.0
 
 
-RANKED = ("auroc", "auprc_p", "auprc_n", "auprc_p_lift", "auprc_n_lift")
-CALIBRATED = ("ece", "brier", "aurc")
-BY_CLASS = ("balanced_accuracy", "macro_f1")
+class Gain(msgspec.Struct, frozen=True):
+    """Best minus baseline in the metric's own unit, its 95 % interval, and the p-value of no difference.
+
+    `better` says which sign is an improvement: where it is `lower`, a negative difference is one. `low` and
+    `high`, or `p`, are None where resampling leaves the metric undefined too often to tell. `p_adjusted` is p
+    corrected for all the comparisons it was made among (`corrected`), None before that.
+    """
+
+    difference: float
+    low: float | None
+    high: float | None
+    p: float | None
+    better: Better = "higher"
+    p_adjusted: float | None = None
 
 
-def reasons(outcomes: Outcomes, values: Values, binning: Binning = "width") -> dict[str, str]:
-    """By metric: from what it was computed, or why it is undefined. Empty where there are no graded rows."""
-    rows = len(outcomes.ids)
-    if not rows:
-        return {}
-    table = outcomes.table()
-    right, followed = int(table["correct"].sum()), int(table["followed"].sum())
-    credit = float(table["credit"].sum())
-    said = {
-        "accuracy": f"{right} of {rows} right"
-        if right == credit
-        else f"credit {credit:.4g} over {rows} rows",
-        "ifr": f"{followed} of {rows} in the strict format",
-    }
-    classes = f"{len(outcomes.labels)} labels" if outcomes.closed else "undefined: the answer space is open"
-    said |= dict.fromkeys(BY_CLASS, classes)
-    said |= dict.fromkeys(CALIBRATED, f"{rows} confidences")
-    said["ece"] = f"{BINS} bins of equal {binning} over {rows} rows"
-    said |= dict.fromkeys(RANKED, f"{right} right against {rows - right} wrong")
-    return said | {name: _missing(values, right) for name in (*RANKED, *CALIBRATED) if values[name] is None}
+class Bin(msgspec.Struct, frozen=True):
+    """One bar of a reliability diagram: rows with confidence in [low, high), their means in [0, 1]."""
+
+    low: float
+    high: float
+    rows: int
+    confidence: float
+    accuracy: float
 
 
-def _missing(values: Values, right: int) -> str:
-    if values["ece"] is None:
-        return "undefined: not every row has a confidence"
-    return f"undefined: every answer is {'right' if right else 'wrong'}"
+class Calibration(msgspec.Struct, frozen=True):
+    """ECE on test as it came, and after scaling by a temperature fitted on `fitted_on` validation rows.
+
+    `scaled_ece` stands beside `ece` and never in its place: scorecards and the objective hold raw values.
+    """
+
+    temperature: float
+    fitted_on: int
+    ece: float
+    scaled_ece: float
 
 
 class Chance(msgspec.Struct, frozen=True):
@@ -109,46 +114,3 @@ def chance(answers: AnswerSpace, rows: Sequence[Example]) -> Chance:
         return Chance(None, None)
     most = max(Counter(row.gold for row in rows).values())
     return Chance(most / len(rows), sum(1 / options for options in allowed) / len(rows))
-
-
-def evaluate(
-    outcomes: Outcomes,
-    objective: Objective,
-    *,
-    seed: int,
-    intervals: bool,
-    judged: Mapping[str, float | None] | None = None,
-    reliability: Reliability | None = None,
-) -> Scorecard:
-    """The scorecard of one prompt's outcomes; equal outcomes give equal scorecards.
-
-    `intervals` adds 95 % intervals (`intervals.bootstrap`, drawn from `seed`) and has scikit-learn compute
-    the ranking metrics; without, it is fast enough to be called for every candidate. `judged` holds mean
-    ratings from 1 to 5 by quality, and the values in [0, 1] of metrics of one's own by dotted name; they
-    come from other rows than the metrics, so intervals take them as given. `reliability` of the ratings is
-    shown beside them.
-    """
-    rated = dict(judged or {})
-    measured = reported if intervals else points
-    values = measured(outcomes, binning=objective.binning)
-    weighed: Values = {**values, **named(rated)}
-    value = objective.value(weighed)
-    return Scorecard(
-        n=len(outcomes.ids),
-        failed=len(outcomes.failed),
-        **shown(values),
-        judged=rated,
-        reliability=reliability,
-        objective=value,
-        explained=_told(reasons(outcomes, values, objective.binning), objective.explained(weighed)),
-        unmet=objective.unmet({**weighed, "objective": value}),
-        intervals=bootstrap(outcomes, objective, weighed, seed=seed) if intervals else {},
-    )
-
-
-def _told(how: dict[str, str], entered: dict[str, str]) -> dict[str, str]:
-    """Both texts by metric: how it came about, then how it entered the objective."""
-    said = {name: [how[name]] for name in how} | {name: [] for name in entered if name not in how}
-    for name, text in entered.items():
-        said[name].append(text)
-    return {name: "; ".join(texts) for name, texts in said.items()}

@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ._measures import Meter
+from ._columns import Table
+from ._measures import Meter, points
 from ._resampling import (
     Draw,
-    Interval,
     bca,
     counts,
     gathered,
@@ -22,9 +21,10 @@ from ._resampling import (
     swaps,
     wilson,
 )
-from .metrics import METRICS, Values, points, shown
+from .metrics import Values, metric, shown
 from .objective import Objective, named
-from .outcomes import Outcomes, Table, aligned
+from .outcomes import Outcomes, aligned
+from .scorecard import Gain, Interval
 
 Vector = NDArray[np.float64]
 
@@ -80,22 +80,6 @@ def _alike(table: Table) -> dict[str, Interval]:
 Counts = NDArray[np.int32]
 
 
-class Gain(msgspec.Struct, frozen=True):
-    """Best minus baseline in the metric's own unit, its 95 % interval, and the p-value of no difference.
-
-    `better` says which sign is an improvement: where it is `lower`, a negative difference is one. `low` and
-    `high`, or `p`, are None where resampling leaves the metric undefined too often to tell. `p_adjusted` is p
-    corrected for all the comparisons it was made among (`corrected`), None before that.
-    """
-
-    difference: float
-    low: float | None
-    high: float | None
-    p: float | None
-    better: Literal["higher", "lower"] = "higher"
-    p_adjusted: float | None = None
-
-
 def gains(
     best: Outcomes,
     baseline: Outcomes,
@@ -125,7 +109,7 @@ def gains(
         interval = bca(difference, draws[name], left_out[name]) if len(common) > 1 else None
         low, high = interval or (None, None)
         p = comparison.exact(name, permutation(observed.get(name, difference), permuted[name]))
-        found[name] = Gain(difference, low, high, p, METRICS[name].better if name in METRICS else "higher")
+        found[name] = Gain(difference, low, high, p, metric(name).better)
     return found
 
 

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from ...scenarios.errors import InputError, nearest
-from ..evaluation.calibration import Calibration
 from ..evaluation.ratings import Preference
-from ..evaluation.scorecard import Chance, Scorecard
-from ..evaluation.statistics import Gain
+from ..evaluation.scorecard import Calibration, Chance, Gain, Scorecard
 from ..llm.budget.usage import Meter, UsageReport
 from ..prompt import Position, Prompt
 from ..search.candidates import Merits, Scores

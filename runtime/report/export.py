@@ -9,8 +9,7 @@ import yaml
 
 from ...scenarios.endpoints import Endpoint, Model
 from ...scenarios.errors import InputError, nearest
-from ..evaluation.scorecard import Scorecard
-from ..evaluation.statistics import Gain
+from ..evaluation.scorecard import Gain, Scorecard
 from ..prompt import Position, Prompt
 from ..record.results import Results, TargetResult
 from ..tasks.example import Example
@@ -100,7 +99,14 @@ def _known(option: str, name: str | None, names: Sequence[str]) -> None:
         raise InputError(f"--{option} {name}: no such {option} in these results; {nearest(name, names)}")
 
 
-OPEN = {"numeric": "float", "multiple_choice": "str", "text": "str", "judged": "str"}
+OPEN = {
+    "numeric": "float",
+    "multiple_choice": "str",
+    "text": "str",
+    "judged": "str",
+    "labels": "str",
+    "extraction": "str",
+}
 """The type of the answer, by kind, where the answers are not the same for every row."""
 
 

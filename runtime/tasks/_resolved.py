@@ -2,30 +2,34 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 import msgspec
 
-from ...scenarios.errors import InputError
-from ...scenarios.tasks import Fields, Kind
+from ...scenarios.errors import InputError, nearest
+from ...scenarios.tasks import Fields, Kind, names_file
 from ...scenarios.tasks import Task as TaskSettings
 from .collect import Labels, Recipe
-from .data import Shape, Values
-from .mapping import Drop, Mapper, Raw, at, by_fields, required
+from .data import Shape, Values, whole
+from .mapping import ANSWERS, QUESTIONS, Drop, Mapper, Raw, at, by_fields, has, required
 from .presets import Preset, find_preset
+from .template import variables
 
 _TASKS: Mapping[str, str] = {
     "multiple_choice": "Choose the option that answers the question.",
     "classification": "Give each text its label.",
+    "labels": "Give each text all labels that apply.",
     "yes_no": "Answer each question with yes or no.",
     "yes_no_maybe": "Answer each question with yes, no or maybe.",
     "numeric": "Answer each question with a number.",
     "text": "Answer each question in a few words.",
+    "extraction": "Find the fields in each text.",
     "judged": "Answer each question in free text.",
 }
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """What is asked of a task's rows, all defaults resolved."""
+    """A task's settings, all defaults resolved."""
 
     name: str
     kind: Kind
@@ -36,6 +40,8 @@ class Settings(msgspec.Struct, frozen=True):
     fields: Fields
     template: str | None
     preset: Preset | None
+    credit: str | None = None
+    skip: bool = False
 
     @property
     def shape(self) -> Shape:
@@ -43,7 +49,40 @@ class Settings(msgspec.Struct, frozen=True):
 
     def recipe(self, prefix: str = "") -> Recipe:
         """How this task's rows become examples."""
-        return Recipe(self.name, self._mapper, self.kind, self.labels, prefix)
+        return Recipe(
+            self.name, self._mapper, self._variables, self.kind, self.labels, prefix, skip=self.skip
+        )
+
+    def _variables(self, first: Values) -> tuple[str, ...]:
+        """The fields of the rows that the prompt shows.
+
+        Other names in braces are sent as they are. Raises InputError where one of them is nearly the name of
+        a field, and for the field with the answer.
+        """
+        names = sorted(variables(self.prompt))
+        found = tuple(name for name in names if has(first, name))
+        for name in (name for name in names if name not in found):
+            hint = nearest(name, first, cutoff=0.75)
+            if hint.startswith("did you mean"):
+                raise InputError(f"tasks.{self.name}.prompt: {{{name}}} is no field of the rows; {hint}")
+        answers = self.fields.answer or self._usual_answer(first)
+        for name in found:
+            if name in ([answers] if isinstance(answers, str) else answers):
+                raise InputError(
+                    f"tasks.{self.name}.prompt: {{{name}}} holds the answer and must not be shown"
+                )
+        return found
+
+    def _usual_answer(self, first: Values) -> list[str]:
+        return [] if self.preset else [name for name in ANSWERS if name in first][:1]
+
+    def _shown(self, first: Values) -> str | None:
+        """The template of the question: the task's, else the prompt's fields where none is the question."""
+        if self.template is not None or self.fields.question is not None:
+            return self.template
+        if any(name in first for name in QUESTIONS):
+            return None
+        return "\n".join(f"{{{name}}}" for name in self._variables(first)) or None
 
     def _mapper(self, first: Values) -> Mapper:
         if self.preset is not None:
@@ -51,15 +90,15 @@ class Settings(msgspec.Struct, frozen=True):
                 self.preset.read if self.fields.id is None else partial(_with_id, self.preset, self.fields.id)
             )
         try:
-            return by_fields(self.fields, self.template, self.kind, first)
+            return by_fields(self.fields, self._shown(first), self.kind, first)
         except InputError as error:
             raise InputError(f"tasks.{self.name}.{error}") from None
 
 
 def settle(name: str, spec: TaskSettings, seed_prompt: str) -> Settings:
-    """The settings in force: what the task says, else its preset, else a default for its kind.
+    """The settings in force: the task's own, else its preset's, else a default for its kind.
 
-    Raises InputError: an unknown preset, or fields and a template beside one.
+    Raises InputError: an unknown preset, fields and a template beside one, a prompt file that cannot be read.
     """
     preset = _preset(name, spec)
     kind = spec.kind or (preset.kind if preset else None)
@@ -69,13 +108,25 @@ def settle(name: str, spec: TaskSettings, seed_prompt: str) -> Settings:
         name=name,
         kind=kind,
         description=spec.description or (preset.description if preset else _TASKS[kind]),
-        prompt=spec.prompt or (preset.prompt if preset else seed_prompt),
+        prompt=_prompt(spec.prompt) or (preset.prompt if preset else _prompt(seed_prompt)),
         labels=spec.labels or (same.labels or None if same else None),
         synonyms=spec.synonyms or (same.synonyms if same and not spec.labels else {}),
         fields=spec.fields,
         template=spec.template,
         preset=preset,
+        credit=spec.credit,
+        skip=spec.on_bad_row == "skip",
     )
+
+
+def _prompt(text: str | None) -> str:
+    """A prompt, read from its file where it is the path of one."""
+    if text is None or not names_file(text):
+        return text or ""
+    found = whole(Path(text.strip()).expanduser()).strip()
+    if not found:
+        raise InputError(f"{text}: the file of the prompt is empty")
+    return found
 
 
 def _preset(name: str, spec: TaskSettings) -> Preset | None:

@@ -1,4 +1,4 @@
-"""From a stream of rows to examples: gold answers read, bad rows reported, the rest sampled."""
+"""From a stream of rows to examples: gold answers read, bad rows reported or skipped, the rest sampled."""
 
 import random
 import re
@@ -11,9 +11,9 @@ import msgspec
 from ...scenarios.errors import InputError
 from ...scenarios.tasks import Kind
 from .answers.numeric import canonical
-from .data import Bad, Item, Values, sample
+from .data import Bad, ClassIndex, Item, Values, sample
 from .example import LETTERS, Example
-from .mapping import Drop, Mapper, Raw, Unfit, required, text
+from .mapping import Drop, Mapper, Raw, Unfit, at, required, text
 
 Labels = Sequence[str] | Mapping[str, str] | None
 """The labels in order, or from the data's values to labels; None where they are the data's own values."""
@@ -37,7 +37,11 @@ def read_gold(raw: Raw, kind: Kind, labels: Labels) -> tuple[str, tuple[str, ...
         case "multiple_choice":
             return _letter(raw, labels), ()
         case "classification":
-            return _label(_value(raw.answer), labels), ()
+            return _class(raw.answer, labels), ()
+        case "labels":
+            return _label_set(raw.answer, labels), ()
+        case "extraction":
+            return _fields(raw.answer), ()
         case "yes_no" | "yes_no_maybe":
             return _yes_no(_value(raw.answer), labels, maybe=kind == "yes_no_maybe"), ()
         case "numeric":
@@ -101,6 +105,49 @@ def _label(value: str, labels: Labels) -> str:
     raise Unfit(f"label {value!r} is not among the labels ({shown}); add it, or map it with `labels`")
 
 
+def _class(answer: object, labels: Labels) -> str:
+    """The label of one row; a class of a Hugging Face set by its name, where labels do not name its index."""
+    if isinstance(answer, list | tuple):
+        several = cast("Sequence[object]", answer)
+        if len(several) != 1:
+            raise Unfit(
+                f"the answer is a list of {len(several)} labels; set kind: labels for several labels a row"
+            )
+        answer = several[0]
+    if isinstance(answer, ClassIndex) and (labels is None or not _names_index(labels, answer)):
+        return _label(answer.name, labels)
+    return _label(_value(answer), labels)
+
+
+def _names_index(labels: Sequence[str] | Mapping[str, str], index: int) -> bool:
+    return str(index) in labels if isinstance(labels, Mapping) else index < len(labels)
+
+
+def _label_set(answer: object, labels: Labels) -> str:
+    """The labels of one row with commas between them: from a list, or from a text that separates them."""
+    if isinstance(answer, str):
+        answer = [part for part in re.split("[,;|]", answer) if part.strip()]
+    if answer is None:
+        answer = []
+    if not isinstance(answer, list | tuple):
+        answer = [answer]
+    found = dict.fromkeys(_class(one, labels) for one in cast("Sequence[object]", answer))
+    found.pop("none", None)
+    for label in found:
+        if "," in label:
+            raise Unfit(f"label {label!r} holds a comma, which separates labels; map it with `labels`")
+    order = list(labels.values() if isinstance(labels, Mapping) else labels or sorted(found))
+    return ", ".join(sorted(found, key=order.index)) or "none"
+
+
+def _fields(answer: object) -> str:
+    """The fields to be found and their values as a JSON object of texts."""
+    if not isinstance(answer, Mapping) or not answer:
+        raise Unfit("the answer is no object of fields; name several with `fields.answer`")
+    values = cast("Values", answer)
+    return msgspec.json.encode({name: text(value, name) for name, value in values.items()}).decode()
+
+
 def _yes_no(value: str, labels: Labels, *, maybe: bool) -> str:
     allowed = ("yes", "no", "maybe") if maybe else ("yes", "no")
     if labels is not None:
@@ -140,13 +187,19 @@ class Placed(msgspec.Struct, frozen=True):
 
 
 class Recipe(msgspec.Struct, frozen=True):
-    """How rows become examples. `mapper` is made from the first row; ids are prefixed with `prefix`."""
+    """How rows become examples.
+
+    `mapper` and `variables` (the fields that the prompt shows) are found from the first row; ids are prefixed
+    with `prefix`. With `skip`, bad rows are left out and counted.
+    """
 
     name: str
     mapper: Callable[[Values], Mapper]
+    variables: Callable[[Values], Sequence[str]]
     kind: Kind
     labels: Labels
     prefix: str = ""
+    skip: bool = False
 
 
 def collect(
@@ -160,9 +213,10 @@ def collect(
 ) -> list[Placed]:
     """At most `limit` examples. Rows left out on purpose are counted in `dropped` by reason.
 
-    Raises InputError listing the first few bad rows with file and line, also for an id that stands twice.
+    Raises InputError listing the first few bad rows with file and line, also for an id that stands twice;
+    where the recipe skips bad rows they are counted in `dropped` too.
     """
-    problems = _Problems(recipe.name)
+    problems = _Problems(recipe.name, dropped if recipe.skip else None)
     kept = sample(_examples(items, recipe, dropped, problems), limit, shuffle=shuffle, random=random)
     seen: dict[str, str] = {}
     for placed in kept:
@@ -172,43 +226,55 @@ def collect(
                 placed.place, f"id {placed.example.id!r} stands already at {earlier}; ids must differ"
             )
     problems.report()
-    return kept
+    return [placed for placed in kept if seen[placed.example.id] is placed.place]
 
 
 def _examples(
     items: Iterable[Item], recipe: Recipe, dropped: Counter[str], problems: "_Problems"
 ) -> Iterator[Placed]:
     mapper: Mapper | None = None
+    shown: Sequence[str] = ()
     for number, item in enumerate(items, start=1):
         if isinstance(item, Bad):
             problems.add(item.place, item.problem)
             continue
-        mapper = mapper or recipe.mapper(item.values)
+        if mapper is None:
+            mapper, shown = recipe.mapper(item.values), recipe.variables(item.values)
         try:
             raw = mapper(item.values)
             if isinstance(raw, Drop):
                 dropped[raw.reason] += 1
             else:
-                yield Placed(_example(raw, recipe, number), item.place)
+                fields = tuple((name, text(at(item.values, name), name)) for name in shown)
+                yield Placed(_example(raw, recipe, number, fields), item.place)
         except Unfit as unfit:
             problems.add(item.place, str(unfit))
     problems.report()
 
 
-def _example(raw: Raw, recipe: Recipe, number: int) -> Example:
+def _example(raw: Raw, recipe: Recipe, number: int, fields: tuple[tuple[str, str], ...]) -> Example:
     gold, also = read_gold(raw, recipe.kind, recipe.labels)
     id = f"{recipe.prefix}{raw.id or number}"
-    return Example(id, raw.question, gold, raw.context, raw.choices, also)
+    return Example(id, raw.question, gold, raw.context, raw.choices, also, fields)
+
+
+SKIPPED = "bad row, e.g. "
+"""How the reason begins under which skipped rows are counted."""
 
 
 class _Problems:
-    """Bad rows of one task, until there are enough to report."""
+    """Bad rows of one task: counted where they are skipped, else kept until there are enough to report."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, skipped: Counter[str] | None) -> None:
         self._name = name
+        self._skipped = skipped
         self._found: list[str] = []
 
     def add(self, place: str, problem: str) -> None:
+        if self._skipped is not None:
+            reason = next((reason for reason in self._skipped if reason.startswith(SKIPPED)), None)
+            self._skipped[reason or f"{SKIPPED}{place}: {problem}"] += 1
+            return
         self._found.append(f"{place}: {problem}")
         if len(self._found) == MOST_PROBLEMS:
             self._found.append(f"(the first {MOST_PROBLEMS} bad rows; there may be more)")
@@ -217,4 +283,5 @@ class _Problems:
     def report(self) -> None:
         """Raise InputError if anything was found."""
         if self._found:
-            raise InputError("\n".join([f"tasks.{self._name}: bad rows in the data:", *self._found]))
+            head = f"tasks.{self._name}: bad rows in the data (on_bad_row: skip leaves them out):"
+            raise InputError("\n".join([head, *self._found]))

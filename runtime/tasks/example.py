@@ -10,8 +10,10 @@ class Example(msgspec.Struct, frozen=True, gc=False):
 
     `question` is shown to the model, `context` above it where there is one. `choices` are the option texts
     of a multiple-choice row, lettered A, B, … in order; empty elsewhere. `gold` is canonical: a letter
-    (multiple choice), a label (classification), yes/no/maybe, a decimal number as text, or a free text;
-    `also` lists further accepted free texts.
+    (multiple choice), a label (classification), labels with commas (several labels), yes/no/maybe, a decimal
+    number as text, a JSON object of texts (extraction), or a free text; `also` lists further accepted free
+    texts. `fields` are the (name, value) pairs that the task's prompt has variables for, empty where it has
+    none.
     """
 
     id: str
@@ -20,10 +22,11 @@ class Example(msgspec.Struct, frozen=True, gc=False):
     context: str = ""
     choices: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    fields: tuple[tuple[str, str], ...] = ()
 
     def asked(self) -> "Question":
         """The row without anything that tells the answer: what a target may see."""
-        return Question(self.id, self.question, self.context, self.choices)
+        return Question(self.id, self.question, self.context, self.choices, self.fields)
 
 
 class Question(msgspec.Struct, frozen=True, gc=False):
@@ -33,6 +36,7 @@ class Question(msgspec.Struct, frozen=True, gc=False):
     question: str
     context: str = ""
     choices: tuple[str, ...] = ()
+    fields: tuple[tuple[str, str], ...] = ()
 
 
 class Splits(msgspec.Struct, frozen=True, gc=False):

@@ -15,11 +15,14 @@ from ..randomness import generator
 from ._duplicates import near_overlap, refuse_overlap
 from ._resolved import Settings, settle
 from .answers import AnswerSpace, answer_space
+from .answers.formats import answer_format
+from .answers.several import NONE
 from .collect import Placed, collect
 from .data import Item, Shape, Values, given, read
 from .example import Example, Splits
 from .split import Shuffle, check_sizes, halves, parts, split_pool
 from .task import Task
+from .template import variables
 
 POOL = ""
 """The part of a task that is yet to be split."""
@@ -67,13 +70,13 @@ Counts = Mapping[str, Mapping[str, int]]
 
 
 def space_for(settings: Settings, rows: Sequence[Example]) -> AnswerSpace:
-    """The answer space of a task, for classification with the labels given, or else those of the rows.
+    """The answer space of a task, with the labels given, or else those of the rows.
 
     Raises InputError where labels or synonyms do not fit the kind or cannot be told apart.
     """
-    labels = _labels(settings, rows) if settings.kind == "classification" else ()
+    labels = _labels(settings, rows)
     try:
-        return answer_space(settings.kind, labels, settings.synonyms)
+        return answer_space(settings.kind, labels, settings.synonyms, credit=settings.credit)
     except InputError as error:
         raise InputError(f"tasks.{settings.name}.{error}") from None
 
@@ -103,11 +106,15 @@ def check_labels(settings: Settings, space: AnswerSpace, splits: Splits, counts:
 
 
 def _labels(settings: Settings, rows: Sequence[Example]) -> tuple[str, ...]:
+    if settings.kind == "extraction":
+        return tuple(msgspec.json.decode(rows[0].gold, type=dict[str, str]))
+    if settings.kind not in ("classification", "labels"):
+        return ()
     if isinstance(settings.labels, Mapping):
         return tuple(dict.fromkeys(settings.labels.values()))
     if settings.labels is not None:
         return tuple(settings.labels)
-    found = sorted({row.gold for row in rows})
+    found = sorted({label for row in rows for label in _gold_labels(settings.kind, row)})
     if not 2 <= len(found) <= MOST_LABELS:
         raise InputError(
             f"tasks.{settings.name}: the data holds {len(found)} different answers (e.g. {found[0][:40]!r}), "
@@ -116,8 +123,14 @@ def _labels(settings: Settings, rows: Sequence[Example]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _gold_labels(kind: Kind, row: Example) -> Sequence[str]:
+    if kind != "labels":
+        return [row.gold]
+    return [] if row.gold == NONE else row.gold.split(", ")
+
+
 Split = tuple[Splits, list[str]]
-"""The splits, and what there is to say about them."""
+"""The splits, and warnings about them."""
 
 
 class Pool:
@@ -258,10 +271,26 @@ def load_task(name: str, spec: TaskSettings, *, folder: Path, seed: int, seed_pr
     space = space_for(settings, rows)
     counts = label_counts(settings.kind, splits)
     check_labels(settings, space, splits, counts, spec.few_labels)
-    task = Task(name, settings.description, space, settings.prompt)
-    return LoadedTask(task, splits, dict(sorted(pool.dropped.items())), (*said, *_remarks(rows)), counts)
+    task = Task(
+        name,
+        settings.description,
+        space,
+        settings.prompt,
+        format=answer_format(spec.reply),
+        framed=spec.frame == "full",
+        variables=tuple(field for field, _ in rows[0].fields),
+    )
+    warnings = (*said, *_remarks(task, rows))
+    return LoadedTask(task, splits, dict(sorted(pool.dropped.items())), warnings, counts)
 
 
-def _remarks(rows: Sequence[Example]) -> list[str]:
+def _remarks(task: Task, rows: Sequence[Example]) -> list[str]:
+    said: list[str] = []
     twice = sum(len(set(row.choices)) < len(row.choices) for row in rows)
-    return [f"rows that offer the same choice twice: {twice}"] if twice else []
+    if twice:
+        said.append(f"rows that offer the same choice twice: {twice}")
+    literal = sorted(variables(task.original) - set(task.variables))
+    if literal:
+        names = ", ".join(f"{{{name}}}" for name in literal)
+        said.append(f"the prompt holds {names}, which is no field of the rows and is sent as it is")
+    return said

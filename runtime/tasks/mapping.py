@@ -1,8 +1,7 @@
 """From a row of data to its parts: field names, options, templates."""
 
 import math
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast
 
 import msgspec
@@ -10,6 +9,9 @@ import msgspec
 from ...scenarios.errors import InputError
 from ...scenarios.tasks import Fields, Kind
 from .data import Values
+from .template import fill, placeholders
+
+_LISTED = 20
 
 
 class Unfit(ValueError):
@@ -48,8 +50,15 @@ def at(values: Values, path: str) -> object:
     """
     found = _follow(values, path)
     if found is _MISSING:
-        raise Unfit(f"no field {path!r}; the row has {', '.join(values)}")
+        raise Unfit(f"no field {path!r}; the row has {listed(values)}")
     return found
+
+
+def listed(names: Iterable[str]) -> str:
+    """The names of fields for a message, at most twenty of them."""
+    every = list(names)
+    more = f" and {len(every) - _LISTED} more" if len(every) > _LISTED else ""
+    return f"{', '.join(every[:_LISTED])}{more}"
 
 
 def text(value: object, what: str) -> str:
@@ -61,7 +70,7 @@ def text(value: object, what: str) -> str:
         case None:
             return ""
         case str():
-            return _no_nan(value.strip(), what)
+            return _whole(_no_nan(value.strip(), what), what)
         case float() if math.isnan(value):
             raise Unfit(f"{what} is NaN")
         case bool() | int() | float():
@@ -86,6 +95,18 @@ _MISSING = object()
 def _no_nan(value: str, what: str) -> str:
     if value in {"nan", "NaN"}:
         raise Unfit(f"{what} is NaN")
+    return value
+
+
+def _whole(value: str, what: str) -> str:
+    """The text; Unfit where it holds half of a surrogate pair, which no program can send or save."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        half = value[error.start].encode("unicode_escape").decode()
+        raise Unfit(
+            f"{what} holds half a character ({half}): the text was cut inside it; repair or remove it"
+        ) from None
     return value
 
 
@@ -152,38 +173,6 @@ def _markers(items: Sequence[object]) -> tuple[str, ...]:
     return tuple(required(item, "a choice's label") for item in items)
 
 
-_PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
-
-
-def placeholders(template: str) -> list[str]:
-    """The fields a template shows, in order. Raises InputError for a stray or empty brace."""
-    fields: list[str] = []
-    for piece in _PIECE.finditer(template):
-        if piece[0] in {"{{", "}}"}:
-            continue
-        if piece[1] is None or not piece[1].strip():
-            raise InputError(
-                f"template {template!r}: {piece[0]!r} names no field; write {{{{ or }}}} for a brace"
-            )
-        fields.append(piece[1].strip())
-    return fields
-
-
-def fill(template: str, values: Values) -> str:
-    """The template with each `{field}` (a dotted path) replaced, `{{` and `}}` as braces."""
-
-    def replaced(piece: re.Match[str]) -> str:
-        if piece[1] is None:
-            return piece[0][0]
-        path = piece[1].strip()
-        return text(at(values, path), path)
-
-    filled = _PIECE.sub(replaced, template).strip()
-    if not filled:
-        raise Unfit("the templated question is empty")
-    return filled
-
-
 Mapper = Callable[[Values], Raw | Drop]
 """Finds the parts of a row; raises Unfit where it cannot."""
 
@@ -197,7 +186,7 @@ class FieldMapper(msgspec.Struct, frozen=True):
     """Maps rows by dotted paths; with a template the question comes from that."""
 
     question: str
-    answer: str | None
+    answer: str | tuple[str, ...] | None
     context: str | None = None
     choices: str | tuple[str, ...] | None = None
     id: str | None = None
@@ -208,16 +197,22 @@ class FieldMapper(msgspec.Struct, frozen=True):
         choices, markers = ((), ()) if self.choices is None else read_choices(values, self.choices)
         return Raw(
             question=self._question(values),
-            answer=None if self.answer is None else at(values, self.answer),
+            answer=self._answer(values),
             context="" if self.context is None else text(at(values, self.context), self.context),
             choices=choices,
             markers=markers,
             id="" if self.id is None else required(at(values, self.id), self.id),
         )
 
+    def _answer(self, values: Values) -> object:
+        if isinstance(self.answer, tuple):
+            return {path.rpartition(".")[2]: at(values, path) for path in self.answer}
+        return None if self.answer is None else at(values, self.answer)
+
     def _question(self, values: Values) -> str:
         if self.template is not None:
-            return fill(self.template, values)
+            shown = fill(self.template, lambda path: text(at(values, path), path))
+            return required(shown, "the filled template")
         return required(at(values, self.question), self.question)
 
 
@@ -229,10 +224,12 @@ def by_fields(fields: Fields, template: str | None, kind: Kind, first: Values) -
     """
     question = fields.question or ("" if template else _usual("question", QUESTIONS, first))
     answer = fields.answer or _answer(kind, first)
+    answer = tuple(answer) if isinstance(answer, list) else answer
     shown = placeholders(template) if template else [question, fields.context]
-    if answer is not None and answer in shown:
+    told = {*answer} & {*shown} if isinstance(answer, tuple) else {answer} & {*shown}
+    if answer is not None and told:
         where = "template" if template else "fields"
-        raise InputError(f"{where}: {answer!r} holds the answer and must not be shown in the question")
+        raise InputError(f"{where}: {told.pop()!r} holds the answer and must not be shown in the question")
     return FieldMapper(
         question=question,
         answer=answer,
@@ -260,7 +257,7 @@ def _usual(part: str, names: Sequence[str], first: Values) -> str:
     if len(found) == 1:
         return found[0]
     problem = f"both {' and '.join(found)} could be" if found else f"none of {', '.join(names)} is there for"
-    raise InputError(f"fields.{part}: {problem} the {part}; name one of the row's fields: {', '.join(first)}")
+    raise InputError(f"fields.{part}: {problem} the {part}; name one of the row's fields: {listed(first)}")
 
 
 def _one_of(names: Sequence[str], first: Values) -> str | None:

@@ -1,5 +1,6 @@
 """A task without its rows, its reading, and the messages a target model gets."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -7,9 +8,11 @@ import msgspec
 from ...prompts import render
 from ..llm.chat import Message
 from ..prompt import Prompt
+from .answers.formats import LINES, AnswerFormat
 from .answers.space import AnswerSpace
 from .answers.strict import asked
 from .example import Question
+from .template import Role, chat_turns, filled
 
 Read = Literal["generate", "likelihood"]
 ConfidenceSource = Literal["verbalised", "token_probability", "agreement", "top_k", "none"]
@@ -33,18 +36,40 @@ class Reading(msgspec.Struct, frozen=True):
 class Task(msgspec.Struct, frozen=True):
     """A task as agents know it; its rows travel in messages, never here.
 
-    `original` is the prompt text that people use today, the baseline of every comparison.
+    `original` is the prompt text that people use today, the baseline of every comparison. `format` is the
+    form of a reply. Without `framed` nothing is added to a prompt, neither the allowed answers nor the form.
+    `variables` are the row's fields that the prompt has places for; such a prompt shows the row itself.
     """
 
     name: str
     description: str
     answers: AnswerSpace
     original: str
+    format: AnswerFormat = LINES
+    framed: bool = True
+    variables: tuple[str, ...] = ()
 
     @property
     def closed(self) -> bool:
         """Whether the answers of a row can be listed: choices and labels, not numbers and free text."""
-        return self.answers.kind not in ("numeric", "text", "judged")
+        return self.answers.kind not in ("numeric", "text", "judged", "labels", "extraction")
+
+    @property
+    def placed(self) -> bool:
+        """Whether the position of a prompt makes a difference: it has neither variables nor turns."""
+        return not self.variables and not chat_turns(self.original)
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """The part of a row's messages that is the same under every prompt.
+
+    `row` is the row as it is shown, empty where the prompt has variables for it (`fields`); `form` are the
+    words that ask for the format of the answer, empty where the task adds none.
+    """
+
+    row: str
+    form: str
+    fields: tuple[tuple[str, str], ...] = ()
 
 
 def messages(task: Task, prompt: Prompt, question: Question, reading: Reading) -> tuple[Message, ...]:
@@ -53,24 +78,45 @@ def messages(task: Task, prompt: Prompt, question: Question, reading: Reading) -
     The user turn holds the row (context, question, options) and then the format the answer must have. The
     prompt stands in a system turn, before the row, or between row and format. What is the same for every row
     comes first wherever the position allows, so that a server's prefix cache can serve it.
+
+    A prompt with variables shows the row itself, with its fields in their places. A prompt with turns of its
+    own is sent as these turns; what is added goes to the end of its last user turn.
     """
     return turns(prompt, framed(task, question, reading))
 
 
-def framed(task: Task, question: Question, reading: Reading) -> tuple[str, str]:
-    """What every prompt shares of a row's messages: the row, and the format its answer must have."""
-    return shown(task, question), answer_format(task, question, reading)
+def framed(task: Task, question: Question, reading: Reading) -> Frame:
+    """The row, and the format its answer must have."""
+    form = answer_format(task, question, reading) if task.framed else ""
+    return Frame("" if task.variables else shown(task, question), form, question.fields)
 
 
-def turns(prompt: Prompt, frame: tuple[str, str]) -> tuple[Message, ...]:
+def turns(prompt: Prompt, frame: Frame) -> tuple[Message, ...]:
     """`messages` of a row that is framed already."""
-    row, form = frame
+    values, own = dict(frame.fields), chat_turns(prompt.text)
+    added = _joined(frame.row, frame.form)
+    if own:
+        return _own_turns(own, values, added)
+    if values:
+        return (Message("user", _joined(filled(prompt.text, values), added)),)
     if prompt.position == "system":
         system = [Message("system", prompt.text.strip())] if prompt.text.strip() else []
-        return (*system, Message("user", _joined(row, form)))
+        return (*system, *([Message("user", added)] if added else ()))
     if prompt.position == "before":
-        return (Message("user", _joined(prompt.text, row, form)),)
-    return (Message("user", _joined(row, prompt.text, form)),)
+        return (Message("user", _joined(prompt.text, frame.row, frame.form)),)
+    return (Message("user", _joined(frame.row, prompt.text, frame.form)),)
+
+
+def _own_turns(own: list[tuple[Role, str]], values: Mapping[str, str], added: str) -> tuple[Message, ...]:
+    """The turns of a prompt; values are filled in per turn, so that none can add a turn."""
+    texts = [(role, filled(text, values)) for role, text in own]
+    if added and (not texts or texts[-1][0] != "user"):
+        texts.append(("user", ""))
+    last = len(texts) - 1
+    return tuple(
+        Message(role, _joined(text, added if place == last else ""))
+        for place, (role, text) in enumerate(texts)
+    )
 
 
 def shown(task: Task, question: Question) -> str:
@@ -79,15 +125,13 @@ def shown(task: Task, question: Question) -> str:
 
 
 def answer_format(task: Task, question: Question, reading: Reading) -> str:
-    """What a reply must look like, in words: the strict format that IFR counts."""
+    """The words that ask for the format of a reply: the strict one that IFR counts."""
     if reading.read == "likelihood":
         return render("answer_word", options=_either(task.answers.allowed(question)))
     hint = task.answers.hint(question)
-    if reading.confidence == "verbalised":
-        return render("answer_confidence", hint=hint)
     if reading.confidence == "top_k":
         return _guesses(hint, asked(task.answers.allowed(question)))
-    return render("answer_only", hint=hint)
+    return task.format.request(hint, confidence=reading.confidence == "verbalised")
 
 
 def _either(names: tuple[str, ...]) -> str:

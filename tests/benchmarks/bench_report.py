@@ -22,9 +22,10 @@ import msgspec
 from playwright.sync_api import Browser, sync_playwright
 
 from transfer_prompting.runtime.bus import Event
+from transfer_prompting.runtime.evaluation.evaluate import evaluate
 from transfer_prompting.runtime.evaluation.objective import Objective
 from transfer_prompting.runtime.evaluation.outcomes import Graded, Outcomes
-from transfer_prompting.runtime.evaluation.scorecard import Chance, Scorecard, evaluate
+from transfer_prompting.runtime.evaluation.scorecard import Chance, Scorecard
 from transfer_prompting.runtime.evaluation.statistics import gains
 from transfer_prompting.runtime.messages import PromptScored, RunEnded, RunStarted, SearchStarted
 from transfer_prompting.runtime.prompt import Prompt

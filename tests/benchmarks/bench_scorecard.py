@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from transfer_prompting.runtime.evaluation.evaluate import evaluate
 from transfer_prompting.runtime.evaluation.objective import Objective
 from transfer_prompting.runtime.evaluation.outcomes import Graded, Outcomes
-from transfer_prompting.runtime.evaluation.scorecard import evaluate
 from transfer_prompting.runtime.evaluation.statistics import gains
 
 LABELS = "ABCD"

@@ -8,9 +8,9 @@ from typing import Literal
 
 import msgspec
 
-from ...evaluation.calibration import Bin, reliability, risk_coverage
+from ...evaluation.calibration import reliability, risk_coverage
 from ...evaluation.outcomes import Graded, Outcomes
-from ...evaluation.scorecard import Scorecard
+from ...evaluation.scorecard import Bin, Scorecard
 from ...record.responses import Asked, Given
 from ...record.results import Part, Results, TargetResult
 from ._story import Card, Prompts, Split, Story

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from ...evaluation.ratings import Preference, Reliability
-from ...evaluation.statistics import Gain
+from ...evaluation.scorecard import Gain
 from ...record.results import Results, TargetResult
 
 LABELS = {

@@ -6,8 +6,7 @@ from typing import cast
 
 import msgspec
 
-from ...evaluation.scorecard import Scorecard
-from ...evaluation.statistics import Gain
+from ...evaluation.scorecard import Gain, Scorecard
 from ...prompt import Prompt
 from ...record.results import Results, TargetResult
 from ._sections import Confidences, cells, lineage, rounded

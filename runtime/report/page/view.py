@@ -8,8 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from ...evaluation.calibration import Bin, Calibration
-from ...evaluation.statistics import Gain
+from ...evaluation.scorecard import Bin, Calibration, Gain
 from ...llm.budget.usage import UsageReport
 from ...search.candidates import Merits
 from ._words import Verdict

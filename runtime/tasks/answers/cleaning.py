@@ -1,51 +1,71 @@
-"""Preparing a reply for reading: wrappings, refusals, statements, names in running text."""
+"""Text of replies in the form in which it is read and compared.
+
+Readers get at most `LONGEST` characters in which no white space and no sign repeats without end, and their
+patterns bound every repetition that a failed match could run through again: reading takes time linear in the
+length of a reply.
+"""
 
 import re
 import unicodedata
-from collections.abc import Iterable
 from functools import lru_cache
 
-import msgspec
+from .reasoning import without_reasoning
 
-_TAG = re.compile(r"<(?P<end>/)?(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+__all__ = ["LONGEST", "folded", "plain", "shortened", "trimmed", "without_reasoning"]
+
+LONGEST = 6_000
+"""Characters of a reply that are read: its first and its last halves of so many."""
+
 _INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad]")
-_LATEX = re.compile(r"\\(?:text|mathrm|mathbf|textbf)\{([^{}]*)\}")
+_REPEATED = re.compile(r"([^\w\s])\1{4,}")
+_LATEX = re.compile(r"\\(?:text|mathrm|mathbf|textbf)\{([^{}]{0,2000})\}|\\([%$&#])")
+_FRACTION = re.compile(
+    r"(?P<whole>\d\s?)?\\[dt]?frac\s?(?:\{\s?(-?\d{1,9})\s?\}\s?\{\s?(\d{1,9})\s?\}|(\d)\s?(\d)(?!\d))"
+)
+_TIMES = re.compile(r"\\(?:times|cdot)\b")
+_POWER = re.compile(r"(?<=\d)\*\*(?=\d)")
+_PRODUCT = re.compile(r"(?<=\d)(?:\*| \* )(?=\d)")
+_VULGAR = re.compile("(\\d?)([\u00bc-\u00be\u2150-\u215e\u2189])")
+_SUPERSCRIPT = re.compile("(?<=\\d)([\u207a\u207b]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]{1,9})")
 _EMPHASIS = re.compile(r"\*+|`+|~~|(?<!\w)_+(?=\w)|(?<=\w)_+(?!\w)|__+")
-_NEXT_QUESTION = re.compile(r"^[ \t>#*]*(?:question|input|问题|题目)\s*\d*\s*:", re.IGNORECASE | re.MULTILINE)
-_TYPOGRAPHIC = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "−": "-", "–": "-", "—": "-", "⁄": "/"})
+_NEXT_QUESTION = re.compile(
+    r"^[ >#*]{0,8}(?:question|input|问题|题目)\s?\d{0,9}\s?:", re.IGNORECASE | re.MULTILINE
+)
+_TYPOGRAPHIC = str.maketrans(
+    {
+        **dict.fromkeys("‘’", "'"),
+        **dict.fromkeys("“”", '"'),
+        **dict.fromkeys("−–—\u2010", "-"),
+        "⁄": "/",
+        "\u066b": ".",
+        "\u066c": ",",
+    }
+)
 _WRAPPING = " \t\r\n\"'`*()[]{}<>.,;:!?。、「」『』【】《》·…-="
 
 
-def without_reasoning(text: str) -> str:
-    """The reply without reasoning blocks and surrounding space.
-
-    A block that was never closed runs to the end: what it holds is no answer. One that was opened in the
-    prompt, and so only ends here, starts at the beginning.
-    """
-    kept: list[str] = []
-    at, thinking = 0, False
-    for tag in _TAG.finditer(text):
-        if not tag["end"]:
-            if not thinking:
-                kept.append(text[at : tag.start()])
-            thinking = True
-            continue
-        if not thinking:
-            kept.clear()
-        at, thinking = tag.end(), False
-    return "".join(kept if thinking else [*kept, text[at:]]).strip()
-
-
+@lru_cache(maxsize=16)
 def plain(text: str) -> str:
     """The words of a reply: NFKC forms, straight quotes, no reasoning, emphasis or invisible characters.
 
-    A reply that answers and then goes on to put itself another question ends before that question.
+    White space becomes single spaces and line breaks, fractions and powers become `1/2` and `10^3`. Of a long
+    reply beginning and end are kept. A reply that answers and then goes on to put itself another question
+    ends before that question.
     """
-    text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", without_reasoning(text)))
-    text = _LATEX.sub(r"\1", text.translate(_TYPOGRAPHIC)).replace("{,}", ",")
-    text = _EMPHASIS.sub("", text).strip()
+    text = _INVISIBLE.sub("", shortened(without_reasoning(text)))
+    text = unicodedata.normalize("NFKC", _SUPERSCRIPT.sub(r"^\1", _VULGAR.sub(_written_out, text)))
+    text = _REPEATED.sub(r"\1\1\1\1", text[:LONGEST].translate(_TYPOGRAPHIC).translate(_DIGITS))
+    text = _spaced(_LATEX.sub(r"\1\2", text.replace("{,}", ",").replace("\\!", "").replace("\\,", " ")))
+    text = _TIMES.sub("×", _FRACTION.sub(_slashed, text))
+    text = _EMPHASIS.sub("", _PRODUCT.sub(" × ", _POWER.sub("^", text))).strip()
     following = _NEXT_QUESTION.search(text)
     return text[: following.start()].strip() if following and following.start() > 0 else text
+
+
+def shortened(text: str) -> str:
+    """The text, or its beginning and end on lines of their own where it is longer than `LONGEST`."""
+    half = LONGEST // 2
+    return text if len(text) <= LONGEST else f"{text[:half]}\n{text[-half:]}"
 
 
 def trimmed(text: str) -> str:
@@ -56,132 +76,33 @@ def trimmed(text: str) -> str:
 def folded(text: str) -> str:
     """What is compared: NFKC, no case, underscores and hyphens as spaces, single spaces."""
     text = unicodedata.normalize("NFKC", text).casefold()
-    return re.sub(r"[\s_\-]+", " ", text).strip()
+    return " ".join(text.translate(_JOINTS).split())
 
 
-_UNABLE = (
-    r"\b(?:i|we)(?:'m|\s+am|\s+are)?\s+(?:really\s+|very\s+|simply\s+)?"
-    r"(?:can't|cannot|can\s+not|could\s+not|couldn't|won't|will\s+not|unable\s+to|not\s+(?:able|allowed)\s+to"
-    r"|not\s+comfortable|do\s+not|don't|not\s+sure|decline|must\s+decline|refuse)\s*(?:to\s+)?"
-)
-_ACT = (
-    r"(?:help|assist|answer|provide|comply|fulfil|fulfill|determine|classify|decide|tell|do\s+that|choose|know"
-    r"|have\s+enough|give|offer|with\s+that|which|what|engage|make|predict|access|discuss)\b"
-)
-_DECLINES = re.compile(
-    rf"{_UNABLE}{_ACT}"
-    r"|\bas\s+an\s+(?:ai|artificial)\b"
-    r"|\b(?:insufficient|not\s+enough)\s+(?:information|context)\b"
-    r"|\bcan(?:not|'t)\s+be\s+(?:determined|answered|classified)\b"
-    r"|\bi\s+(?:must|have\s+to)\s+decline\b"
-    r"|无法(?:回答|确定|判断|提供|给出)|不能(?:回答|提供)|不知道|作为(?:一个)?(?:人工智能|AI)|抱歉,?\s*我(?:不能|无法)",
-    re.IGNORECASE,
-)
+_JOINTS = str.maketrans("_-", "  ")
+
+_DIGITS = {
+    point: str(digit)
+    for zero in (0x0660, 0x06F0, 0x0966, 0x09E6, 0x0E50)
+    for digit, point in enumerate(range(zero, zero + 10))
+}
+"""Arabic, Persian, Devanagari, Bengali and Thai digits; NFKC leaves them as they are."""
 
 
-def refuses(text: str) -> bool:
-    """Whether a reply (as `clean.plain` leaves it) says that it will not or cannot answer.
-
-    An apology alone is no refusal. A reply that states an answer all the same is read before this is asked.
-    """
-    return _DECLINES.search(text) is not None
+def _spaced(text: str) -> str:
+    """Lines with single spaces inside, at most one empty line between them."""
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    return "\n".join(line for i, line in enumerate(lines) if line or (i > 0 and lines[i - 1]))
 
 
-_END = r"(?=[.!?](?:\s|$)|[;。;\n]|$)"
-_ANSWER = r"(?:answer|choice|option|solution)"
-_SUBJECT = r"(?:label|sentiment|category|classification|class|topic|prediction|verdict|conclusion)"
-_IS = r"(?:\s+(?:is|was|would be|should be|must be|will be|has to be)\b\s*:?|\s*[:=])"
-_CONFIDENCE = re.compile(r"[\s,;(\-]*(?:\bconfidence\b|置信度|信心).*", re.IGNORECASE | re.DOTALL)
+def _written_out(match: re.Match[str]) -> str:
+    """`½` as `1/2`, `2½` as `2 1/2`."""
+    fraction = unicodedata.normalize("NFKC", match[2]).replace("⁄", "/")
+    return f"{match[1]} {fraction}" if match[1] else fraction
 
 
-class Statement(msgspec.Struct, frozen=True):
-    """What stands where the answer was announced, and the name of the rule that found it there."""
-
-    rule: str
-    text: str
-    start: int
-
-
-def _phrase(subject: str) -> re.Pattern[str]:
-    about = r"(?:\s+(?:here|(?:to|for|of|in)\s+(?:the|this|that)\s+\w+))?"
-    said = rf"(?P<said>\S[^\n]*?){_END}"
-    return re.compile(rf"(?<!wrong )(?<!incorrect )\b{subject}\b{about}{_IS}\s*{said}", re.IGNORECASE)
-
-
-_RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    (
-        "answer line",
-        re.compile(
-            r"^[ \t>#\-•]*(?:(?:the|my|your|final|correct|best|right)\s+){0,2}answer"
-            r"[ \t]*[:=][ \t]*\n?(?P<said>.+)$",
-            re.IGNORECASE | re.MULTILINE,
-        ),
-    ),
-    ("hashes", re.compile(r"####\s*(?P<said>[^\n]*\d[^\n]*)")),
-    ("boxed", re.compile(r"\\boxed\{(?P<said>[^{}]+)\}")),
-    ("tag", re.compile(r"<answer>(?P<said>[^<]+)(?:</answer>|$)", re.IGNORECASE)),
-    ("json", re.compile(r"[\"']answer[\"']\s*:\s*(?P<said>\"[^\"\n]*\"|'[^'\n]*'|[^,}\n]+)", re.IGNORECASE)),
-    ("phrase", _phrase(_ANSWER)),
-    (
-        "phrase",
-        re.compile(
-            r"\b(?:i(?:'d|\s+would|'ll|\s+will)?\s+(?:choose|chose|pick|select|go\s+(?:with|for)|answer|guess|say)"
-            r"|(?:classified|classify\s+(?:it|this|that|the\s+\w+)|labell?ed|categori[sz]ed)\s+as)\b:?\s*"
-            rf"(?P<said>\S[^\n]*?){_END}",
-            re.IGNORECASE,
-        ),
-    ),
-    (
-        "phrase",
-        re.compile(r"答案(?:应该|应当|应|选项)?(?:是|为|选|:)+\s*(?P<said>[^\n。;]+)"),
-    ),
-    (
-        "phrase",
-        re.compile(r"(?<![不别勿])(?:(?:应|故|我|应该)?选择?|属于|判断为|分类为)\s*:?\s*(?P<said>[^\n。;]+)"),
-    ),
-)
-"""In order of preference where two begin at the same place."""
-
-_WEAK = ("subject phrase", _phrase(_SUBJECT))
-
-
-def statements(text: str) -> list[Statement]:
-    """Every announcement of an answer in a reply as `clean.plain` leaves it, the most telling last.
-
-    Those that speak of an answer stand in order of place, after those that speak of a sentiment, topic or the
-    like. What follows about confidence on the same line is cut off; announcements of nothing are left out.
-    """
-    strong = [found for rule in reversed(_RULES) for found in _found(text, *rule)]
-    return _found(text, *_WEAK) + sorted(strong, key=lambda statement: statement.start)
-
-
-def _found(text: str, rule: str, pattern: re.Pattern[str]) -> list[Statement]:
-    said = ((match, _CONFIDENCE.sub("", match["said"]).strip()) for match in pattern.finditer(text))
-    return [Statement(rule, words, match.start("said")) for match, words in said if words]
-
-
-_UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
-_LETTER = rf"[^\W_{_UNSPACED}]"
-_NEVER = r"(?!)"
-
-
-def pattern(names: Iterable[str]) -> re.Pattern[str]:
-    """Finds any of the folded names as whole words, the longest where several begin together.
-
-    Case, and spaces against hyphens or underscores, make no difference. Between Chinese, Japanese or Korean
-    letters every place is a word boundary. Names of one character are left out: they are everywhere.
-    """
-    return _compiled(tuple(sorted({name for name in names if len(name) > 1}, key=lambda n: (-len(n), n))))
-
-
-@lru_cache(maxsize=256)
-def _compiled(names: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(map(_whole, names)) or _NEVER, re.IGNORECASE)
-
-
-def _whole(name: str) -> str:
-    body = r"[\s_\-]+".join(re.escape(part) for part in name.split(" "))
-    start = rf"(?<!{_LETTER})" if re.match(_LETTER, name[0]) else ""
-    end = rf"(?!{_LETTER})" if re.match(_LETTER, name[-1]) else ""
-    # "no" before a noun denies the noun and answers nothing.
-    return start + body + end + (r"(?!\s+\w)" if name == "no" else "")
+def _slashed(match: re.Match[str]) -> str:
+    """`\\frac{1}{2}` as `1/2`, `2\\frac{1}{2}` as `2 1/2`."""
+    over, under = match[2] or match[4], match[3] or match[5]
+    whole = f"{match['whole'].strip()} " if match["whole"] else ""
+    return f"{whole}{over}/{under}"

@@ -1,23 +1,30 @@
-"""Closed answer spaces: lenient reading, multiple choice, labels."""
+"""Closed answer spaces, multiple choice and labels: which answer a reply names."""
 
 import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from itertools import islice
 from typing import Protocol
 
 import msgspec
 
 from ..example import LETTERS, Example, Question
-from .cleaning import Statement, folded, pattern, plain, refuses, statements, trimmed
+from .cleaning import folded, plain, trimmed
 from .space import Recovered
+from .statements import Statement, refuses, statements
 from .strict import answer_of_lines
 
-_CLAUSE = re.compile(r"[,.:;!?]+(?:\s|$)|[。、]|\s-+\s|\s+(?:because|since|due to|as it)\b|\n", re.IGNORECASE)
+_CLAUSE = re.compile(
+    r"[,.:;!?]{1,4}(?:\s|$)|[。、]|\s-{1,4}\s|\s(?:because|since|due to|as it)\b|\n", re.IGNORECASE
+)
 _CONCLUSION = re.compile(
-    r"(?:^|[.!?。\n]\s*|[,;]\s*)(?:(?:so|thus|hence|therefore|overall|in conclusion|in summary|finally"
-    r"|ultimately|on balance)\b|因此|所以|综上(?:所述)?|总之)[,:]?\s*(?P<said>[^\n]+)$",
+    r"(?:^|[.!?。,;]\s?)(?:(?:so|thus|hence|therefore|overall|in conclusion|in summary|finally"
+    r"|ultimately|on balance)\b|因此|所以|综上(?:所述)?|总之)[,:]?\s?(?P<said>\S.*)",
     re.IGNORECASE,
 )
 _DENIED_BEFORE = re.compile(
-    r"(?:\b(?:not|never|neither|nor|cannot be|rather than|instead of|exclude|reject|eliminate|rule out)"
+    r"(?:\b(?:not|non|never|neither|nor|cannot be|rather than|instead of|exclude|reject|eliminate|rule out"
+    r"|hardly|barely|scarcely|far from|anything but)"
     r"|n't|不是|不选|并非|而非|排除|不)\s*"
     r"(?:(?:an?|the|be|as|option|choice|answer|necessarily|really|clearly|选项)\s+){0,3}[\"'(\[]*$"
     r"|\b(?:do not|don't|does not|doesn't|would not|wouldn't)\s+(?:think|believe|seem|look|appear|say|call)\b"
@@ -31,6 +38,10 @@ _DENIED_AFTER = re.compile(
 )
 _FEW_WORDS = 3
 _NEAR = 60
+"""Characters before and after a name in which it may be denied."""
+
+_MOST = 200
+"""Mentions and clauses that are looked at, from the start."""
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -49,9 +60,37 @@ class Names(Protocol):
         """The answer that the whole text names."""
         ...
 
-    def mentions(self, text: str) -> list[Named]:
+    def mentions(self, text: str) -> Iterable[Named]:
         """Every place where the text names an answer, in order."""
         ...
+
+
+_UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_WORD = rf"[^\W_{_UNSPACED}]"
+_NEVER = r"(?!)"
+
+
+def pattern(names: Iterable[str]) -> re.Pattern[str]:
+    """Finds any of the folded names as whole words, the longest where several begin together.
+
+    Case, and spaces against hyphens or underscores, make no difference. A part of a hyphenated word is no
+    word: "non-urgent" does not name `urgent`. Between Chinese, Japanese or Korean letters every place is a
+    word boundary. Names of one character are left out: they are everywhere.
+    """
+    return _compiled(tuple(sorted({name for name in names if len(name) > 1}, key=lambda n: (-len(n), n))))
+
+
+@lru_cache(maxsize=256)
+def _compiled(names: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(_whole, names)) or _NEVER, re.IGNORECASE)
+
+
+def _whole(name: str) -> str:
+    body = r"[\s_\-]{1,4}".join(re.escape(part) for part in name.split(" "))
+    start = rf"(?<!{_WORD})(?<!{_WORD}[-_])" if re.match(_WORD, name[0]) else ""
+    end = rf"(?!{_WORD}|[-_]{_WORD})" if re.match(_WORD, name[-1]) else ""
+    # "no" before a noun denies the noun and answers nothing.
+    return start + body + end + (r"(?!\s+\w)" if name == "no" else "")
 
 
 def recovered(text: str, names: Names) -> Recovered | None:
@@ -75,9 +114,16 @@ def recovered(text: str, names: Names) -> Recovered | None:
     return _from_ends(body, names) or _from_mentions(body, names)
 
 
-def affirmed(text: str, names: Names) -> list[Named]:
-    """The mentions that are not denied right before or after."""
-    return [named for named in names.mentions(text) if not denied(text, named.start, named.end)]
+def single(text: str, names: Names) -> Named | None:
+    """The only answer that a text names without denying it beside; None for none or several."""
+    found: Named | None = None
+    for named in islice(names.mentions(text), _MOST):
+        if denied(text, named.start, named.end):
+            continue
+        if found is not None and found.answer != named.answer:
+            return None
+        found = found or named
+    return found
 
 
 def denied(text: str, start: int, end: int) -> bool:
@@ -99,25 +145,25 @@ def _from_ends(body: str, names: Names) -> Recovered | None:
 
 
 def _from_mentions(body: str, names: Names) -> Recovered | None:
-    ending = _CONCLUSION.search(body)
-    if ending and (found := _only(affirmed(ending["said"], names))):
+    ending = _CONCLUSION.search(body.rpartition("\n")[2])
+    if ending and (found := single(ending["said"], names)):
         return _rule("conclusion", found)
-    found = _only(affirmed(body, names))
+    found = single(body, names)
     return _rule("mention", found) if found else None
 
 
 def _said(text: str, names: Names) -> Named | None:
     """The answer that an announcement comes down to."""
-    return names.exact(text) or _leading(text, names) or _only(affirmed(text, names))
+    return names.exact(text) or _leading(text, names) or single(text, names)
 
 
 def _leading(line: str, names: Names) -> Named | None:
     """The answer that is the first clause, unless another clause is a different answer."""
     clauses = [clause for clause in _CLAUSE.split(line) if clause and clause.strip()]
-    found = [names.exact(clause) for clause in clauses]
-    if not found or found[0] is None:
+    first = names.exact(clauses[0]) if clauses else None
+    if first is None:
         return None
-    return _only([named for named in found if named])
+    return _only([first, *(named for clause in clauses[1:_MOST] if (named := names.exact(clause)))])
 
 
 def _only(named: list[Named]) -> Named | None:
@@ -154,8 +200,8 @@ class Choice(msgspec.Struct, frozen=True):
     """One of a row's options, by its letter.
 
     Strict: the letter alone, upper or lower case. Lenient: also `(B)`, `B.`, `option B`, `B) its text`, the
-    option's number (`answer2`) or its text, wherever `closed.recovered` finds them;
-    the letter outranks the text.
+    option's number (`answer2`) or its text, wherever `recovered` finds them; the letter
+    outranks the text.
     """
 
     kind: str = "multiple_choice"
@@ -199,7 +245,7 @@ class _Options(msgspec.Struct, frozen=True):
             return None if further - {match[1].upper()} else self._letter(match[1])
         return by_text
 
-    def mentions(self, text: str) -> list[Named]:
+    def mentions(self, text: str) -> Iterable[Named]:
         """Letters that stand for options; where there are none, option texts."""
         return [named for match in _MENTION.finditer(text) if (named := self._mention(match))] or [
             *self._texts(text)
@@ -213,23 +259,26 @@ class _Options(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(named, start=match.start(), end=match.end()) if named else None
 
     def _texts(self, text: str) -> list[Named]:
-        places = {_same(option): place for place, option in reversed(list(enumerate(self.texts)))}
+        places = _places(self.texts)
         found = pattern(places).finditer(text)
         named = (self._at(places.get(folded(m[0]), 99), "option text", m.start(), m.end()) for m in found)
         return [one for one in named if one]
 
     def _by_text(self, text: str) -> Named | None:
-        wanted = _same(text)
-        for place, option in enumerate(self.texts):
-            if wanted and _same(option) == wanted:
-                return self._at(place, "option text")
-        return None
+        place = _places(self.texts).get(_same(text))
+        return None if place is None else self._at(place, "option text")
 
     def _letter(self, letter: str) -> Named | None:
         return self._at(LETTERS.index(letter.upper()))
 
     def _at(self, place: int, by: str = "", start: int = 0, end: int = 0) -> Named | None:
         return Named(LETTERS[place], start, end, by) if place < len(self.texts) else None
+
+
+@lru_cache(maxsize=1024)
+def _places(texts: tuple[str, ...]) -> Mapping[str, int]:
+    """The place of the first option of each text."""
+    return {name: place for place, option in reversed(list(enumerate(texts))) if (name := _same(option))}
 
 
 def _same(text: str) -> str:
@@ -246,7 +295,7 @@ YES_NO_SYNONYMS: dict[str, tuple[str, ...]] = {
 class Labels(msgspec.Struct, frozen=True):
     """One of a fixed set of labels. `synonyms` maps other names, as a reply may use them, to labels.
 
-    Strict: the label as it is, without regard to case. Lenient: see `closed.recovered`; synonyms count, and
+    Strict: the label as it is, without regard to case. Lenient: see `recovered`; synonyms count, and
     underscores, hyphens and full-width forms make no difference.
     """
 
@@ -280,25 +329,28 @@ class Labels(msgspec.Struct, frozen=True):
     def exact(self, text: str) -> Named | None:
         """The label or synonym that the text is, apart from quotes and punctuation around it."""
         name = folded(trimmed(text)) or folded(text)
-        for label in self.labels:
-            if name in (folded(label), folded(trimmed(label))):
-                return Named(label)
-        label = self._by_synonym().get(name)
-        return Named(label, by="synonym") if label else None
+        return self._names().get(name)
 
-    def mentions(self, text: str) -> list[Named]:
+    def mentions(self, text: str) -> Iterable[Named]:
         """Every label or synonym in the text, the longest where several begin together.
 
         Names of one character count only where they are the whole answer, and `no` not before a noun.
         """
-        own = {folded(label): Named(label) for label in self.labels}
-        other = {name: Named(label, by="synonym") for name, label in self._by_synonym().items()}
-        names = other | own
-        return [
+        names = self._names()
+        return (
             msgspec.structs.replace(names[name], start=match.start(), end=match.end())
             for match in pattern(names).finditer(text)
             if (name := folded(match[0])) in names
-        ]
+        )
 
-    def _by_synonym(self) -> dict[str, str]:
-        return {folded(name): label for name, label in self.synonyms.items()}
+    def _names(self) -> Mapping[str, Named]:
+        return _by_name(self.labels, tuple(self.synonyms.items()))
+
+
+@lru_cache(maxsize=256)
+def _by_name(labels: tuple[str, ...], synonyms: tuple[tuple[str, str], ...]) -> Mapping[str, Named]:
+    """What each folded name stands for; a label goes before a synonym, and before another label without the
+    punctuation around it."""
+    other = {folded(name): Named(label, by="synonym") for name, label in synonyms}
+    bare = {name: Named(label) for label in reversed(labels) if (name := folded(trimmed(label)))}
+    return other | bare | {folded(label): Named(label) for label in labels}

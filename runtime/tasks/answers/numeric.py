@@ -1,36 +1,82 @@
-"""Answers that are numbers."""
+"""Answers that are numbers, and the numbers that a text holds."""
 
 import re
+from collections.abc import Iterator
 from fractions import Fraction
 
 import msgspec
 
 from ..example import Example, Question
-from .cleaning import plain, refuses, statements
+from .cleaning import plain
 from .closed import denied, outside
 from .space import Recovered
+from .statements import refuses, statements
 from .strict import answer_of_lines
 
 _PLAIN = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|[+-]?\.\d+")
+
+_SCALES = {
+    "dozen": 12,
+    "hundred": 100,
+    "thousand": 1_000,
+    "k": 1_000,
+    "lakh": 100_000,
+    "million": 1_000_000,
+    "mio": 1_000_000,
+    "crore": 10_000_000,
+    "billion": 1_000_000_000,
+    "bn": 1_000_000_000,
+    "trillion": 1_000_000_000_000,
+    "万": 10_000,
+    "百万": 1_000_000,
+    "亿": 100_000_000,
+}
+"""What a word after a number multiplies it by; `k` only right behind it."""
+
+_WORDS = "|".join(sorted((word for word in _SCALES if word != "k"), key=len, reverse=True))
+_GROUPED = (
+    r"\d{1,3}(?:,\d{3}){1,50}(?:\.\d{1,150})?|\d{1,3}(?:\.\d{3}){1,50},\d{1,150}|\d{1,3}(?:\.\d{3}){2,50}"
+    r"|\d{1,3}(?:[ ']\d{3}){1,50}(?:[.,]\d{1,150})?"
+)
+_SIMPLE = r"\d{1,150}(?:[.,]\d{1,150})?|\.\d{1,150}"
 _NUMBER = re.compile(
-    r"(?<![A-Za-z\d.])(?<!\d,)(?P<sign>(?<![\w)])(?<![\d)]\s)[+-])?[$€£¥]?"
-    r"(?:(?:(?P<whole>\d{1,4})\s+)?(?P<over>\d{1,9})\s*/\s*(?P<under>\d{1,9})(?![\d/])"
-    r"|(?P<decimal>(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,150}(?!\d))(?:\.\d+)?(?:e[+-]?\d{1,2}(?!\w))?|\.\d+)(?!,\d))",
+    r"(?<![A-Za-z\d.^_])(?<!\d[,/:-])(?P<sign>(?<![\w)%])(?<![\d)%]\s)[+-])?[$€£¥]?"
+    r"(?:(?:(?P<whole>\d{1,9})\s)?(?P<over>\d{1,9})\s?/\s?(?P<under>\d{1,9})(?!\d|[.,/]\d|\s?/\s?\d)"
+    rf"|(?P<decimal>{_GROUPED}|{_SIMPLE})(?P<exponent>e[+-]?\d{{1,2}}(?!\w))?)"
+    r"(?P<power>(?P<ten>\s?[×x]\s?10)?\s?\^\s?[({]?(?P<index>-?\d{1,2})(?!\d)[)}]?)?"
+    rf"(?P<scale>(?:[\s-]?(?:{_WORDS})|k)(?![A-Za-z]))?",
     re.IGNORECASE | re.ASCII,
 )
-_CONFIDENCE = re.compile(r"(?:\bconfidence\b|置信度|信心)[^\n]*", re.IGNORECASE)
-_LONGEST = 300
+
+_GLUED = re.compile(r"\d|[.,:/-]\d|[MB](?![A-Za-z])|\s?\^|[十百千](?![克米瓦卡])", re.ASCII)
+"""Right behind a number: it is a part of something else, such as a range, a ratio, a version or `5M`."""
+
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
+    r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
+)
+_DATE = re.compile(
+    rf"\b{_MONTH}\.?\s\d{{1,2}}(?:st|nd|rd|th)?(?:,?\s\d{{4}})?\b"
+    rf"|\b\d{{1,2}}(?:st|nd|rd|th)?\s(?:of\s)?{_MONTH}\b(?:,?\s\d{{4}})?"
+    r"|\b\d{1,4}([-/.])\d{1,2}\1\d{1,4}\b|\b\d{1,2}:\d{2}(?::\d{2})?\b"
+    r"|\b\d{1,4}年(?:\d{1,2}月)?(?:\d{1,2}日)?",
+    re.IGNORECASE | re.ASCII,
+)
+_JOINT = re.compile(r"%?\s?(?:[-~,;&×x+*÷]|to|or|and|and/or)\s?[$€£¥]?", re.IGNORECASE)
+_LOOSE_DIGIT = re.compile(r"(?<![A-Za-z\d^])\d")
+_STATED = re.compile(r"(?:\bconfidence\b|置信度|信心)[^\n]*", re.IGNORECASE)
+_MOST = 200
 _DIGITS = 12
+_LARGEST_BASE = 1_000
 
 
 class Numeric(msgspec.Struct, frozen=True):
     """A number. Canonical is a plain decimal of at most 12 significant digits: `18`, `-0.75`, `1234.5`.
 
-    Strict: a decimal number, thousands commas allowed, nothing around it. Lenient: also units, currency and
-    percent signs (`50%` is 50), fractions (`3/4`, `2 1/2`), exponents, the result of an equation, a number
-    after `####` or in a box, and at last the last number of the reply; but none that is denied ("not 5"),
-    given as a confidence, or written with a decimal comma. Two numbers are equal when they differ by at most
-    `tolerance`, relative to the larger.
+    Strict: a decimal number, thousands commas allowed, nothing around it. Lenient: see `numbers`; also the
+    result of an equation, a number after `####` or in a box, and at last the last number of the reply; but
+    none that is denied ("not 5") or given as a confidence, and none of several given side by side ("3 or 4",
+    "3-5"). Two numbers are equal when they differ by at most `tolerance`, relative to the larger.
     """
 
     kind: str = "numeric"
@@ -66,20 +112,46 @@ class Numeric(msgspec.Struct, frozen=True):
         return abs(one - other) <= Fraction(self.tolerance) * max(abs(one), abs(other))
 
 
+class Number(msgspec.Struct, frozen=True):
+    """A number where it stands in a text."""
+
+    value: Fraction
+    start: int
+    end: int
+
+
+def numbers(text: str) -> Iterator[Number]:
+    """The numbers of a text as `cleaning.plain` leaves it, in order.
+
+    Read are signs, currency and percent signs (`50%` is 50), thousands commas and spaces, decimal points and
+    commas (`1.234,5`, `0,85`), fractions and mixed numbers (`3/4`, `2 1/2`), powers (`10^3`, `3.2 × 10^5`,
+    `1e3`) and scales (`1.5 million`, `20k`, `3万`). Dates, times, ranges, ratios and versions are no numbers.
+    """
+    text = _DATE.sub(lambda match: "\x00" * len(match[0]), text)
+    for match in _NUMBER.finditer(text):
+        value = None if _GLUED.match(text, match.end()) else _value(match)
+        if value is not None:
+            yield Number(value, match.start(), match.end())
+
+
 def canonical(text: str) -> str | None:
     """The only number in a text as a plain decimal, None when there is none or several."""
-    found = _numbers(plain(text))
-    return _decimal(found[0]) if len(found) == 1 else None
+    found = number_of(text)
+    return None if found is None else _decimal(found)
 
 
 def number_of(text: str) -> Fraction | None:
-    """The value of the only number in a text."""
-    found = _numbers(plain(text))
-    return found[0] if len(found) == 1 else None
+    """The value of the only number in a text; None where a part of it could be another number."""
+    text = plain(text)
+    found = list(numbers(text))
+    if len(found) != 1:
+        return None
+    rest = text[: found[0].start] + " " + text[found[0].end :]
+    return None if _LOOSE_DIGIT.search(rest) else found[0].value
 
 
 def _recovered(text: str) -> Recovered | None:
-    body = _CONFIDENCE.sub("", plain(text))
+    body = _STATED.sub("", plain(text))
     said = statements(body)
     for statement in reversed(said):
         if (found := _result(statement.text)) is not None:
@@ -87,37 +159,78 @@ def _recovered(text: str) -> Recovered | None:
     if refuses(body) or any(map(outside, said)):
         return None
     found = _affirmed(body)
-    if len(found) == 1:
-        return Recovered(_decimal(found[0]), "only number")
-    return Recovered(_decimal(found[-1]), "last number") if found else None
+    if not found or _side_by_side(body, found[-2:]):
+        return None
+    return Recovered(_decimal(found[-1].value), "only number" if len(found) == 1 else "last number")
 
 
 def _result(text: str) -> Fraction | None:
-    """The number an announcement comes down to: right of the last equals sign, else its first."""
-    found = _affirmed(text.rpartition("=")[2]) or _affirmed(text)
-    return found[0] if found else None
+    """The number an announcement comes down to: right of the last equals sign, else its first.
+
+    None where a second number stands beside it, as in "3 or 4".
+    """
+    right = text.rpartition("=")[2]
+    text = right if _affirmed(right) else text
+    found = _affirmed(text)
+    return None if not found or _side_by_side(text, found[:2]) else found[0].value
 
 
-def _affirmed(text: str) -> list[Fraction]:
-    return [
-        value
-        for match in _NUMBER.finditer(text)
-        if (value := _value(match)) is not None and not denied(text, match.start(), match.end())
-    ]
+def _side_by_side(text: str, found: list[Number]) -> bool:
+    """Whether two numbers are given together, as in "3 or 4"."""
+    return len(found) == 2 and _JOINT.fullmatch(text, found[0].end, found[1].start) is not None
 
 
-def _numbers(text: str) -> list[Fraction]:
-    return [value for match in _NUMBER.finditer(text) if (value := _value(match)) is not None]
+def _affirmed(text: str) -> list[Number]:
+    """The numbers that are not denied, the last `_MOST` of them."""
+    found = list(numbers(text))[-_MOST:]
+    return [number for number in found if not denied(text, number.start, number.end)]
 
 
 def _value(match: re.Match[str]) -> Fraction | None:
     if match["decimal"]:
-        value = Fraction(match["decimal"].replace(",", "")[:_LONGEST])
+        value = _from_decimal(match["decimal"])
     elif int(match["under"]) == 0:
         return None
     else:
         value = int(match["whole"] or 0) + Fraction(int(match["over"]), int(match["under"]))
+    if match["exponent"]:
+        value *= Fraction(10) ** int(match["exponent"][1:])
+    if match["power"]:
+        powered = _powered(value, int(match["index"]), ten=bool(match["ten"]))
+        if powered is None:
+            return None
+        value = powered
+    value *= _SCALES[match["scale"].strip(" -").lower()] if match["scale"] else 1
     return -value if (match["sign"] or "").startswith("-") else value
+
+
+def _from_decimal(text: str) -> Fraction:
+    """The value of digits and separators.
+
+    Where both comma and point occur the last one is the decimal sign. Several of one kind, and one comma
+    before three digits (`1,234`), group thousands; any other comma is a decimal comma.
+    """
+    digits = text.replace(" ", "").replace("'", "")
+    signs = [sign for sign in digits if sign in ",."]
+    if len(set(signs)) == 2:
+        decimal = signs[-1]
+    elif len(signs) == 1:
+        whole, _, part = digits.partition(signs[0])
+        groups = signs[0] == "," and len(part) == 3 and 1 <= len(whole) <= 3 and whole != "0"
+        decimal = "" if groups else signs[0]
+    else:
+        decimal = ""
+    whole, _, part = digits.rpartition(decimal) if decimal else (digits, "", "")
+    return Fraction(f"{whole.replace(',', '').replace('.', '') or '0'}.{part or '0'}")
+
+
+def _powered(value: Fraction, index: int, *, ten: bool) -> Fraction | None:
+    """`3.2 × 10^5` where `ten`, else `2^10`; None where that is no plausible number."""
+    if ten:
+        return value * Fraction(10) ** index
+    if value == 0 or value > _LARGEST_BASE or value.denominator > _LARGEST_BASE:
+        return None
+    return value**index
 
 
 def _decimal(value: Fraction) -> str:

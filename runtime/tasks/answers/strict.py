@@ -5,12 +5,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from .cleaning import plain, without_reasoning
+from .cleaning import plain
+from .reasoning import without_reasoning
 
-_ANSWER = r"Answer:[ \t]+(?P<answer>\S(?:.*\S)?)"
-_CONFIDENCE = r"[ \t]*\r?\nConfidence:[ \t]+(?P<percent>\d{1,3})%"
-_ONE = re.compile(_ANSWER, re.DOTALL)
-_TWO = re.compile(_ANSWER + _CONFIDENCE, re.DOTALL)
+_PERCENT = re.compile(r"Confidence:[ \t]+(\d{1,3})%")
 
 
 class Lines(msgspec.Struct, frozen=True):
@@ -27,13 +25,20 @@ def strict_lines(text: str, *, confidence: bool) -> Lines | None:
     case-sensitive; the confidence is a whole number from 0 to 100. The answer itself may span lines: whether
     it is allowed is for the answer space to say, and closed ones refuse it.
     """
-    match = (_TWO if confidence else _ONE).fullmatch(without_reasoning(text))
-    if match is None:
+    body, percent = without_reasoning(text), None
+    if confidence:
+        body, _, last = body.rpartition("\n")
+        match = _PERCENT.fullmatch(last)
+        if match is None or int(match[1]) > 100:
+            return None
+        body, percent = body.removesuffix("\r").rstrip(" \t"), int(match[1])
+    label, colon, answer = body.partition(":")
+    if label != "Answer" or not colon or answer[:1] not in (" ", "\t"):
         return None
-    if not confidence:
-        return Lines(match["answer"])
-    percent = int(match["percent"])
-    return Lines(match["answer"], percent / 100) if percent <= 100 else None
+    answer = answer.lstrip(" \t")
+    if not answer or answer != answer.strip():
+        return None
+    return Lines(answer, None if percent is None else percent / 100)
 
 
 def answer_of_lines(text: str) -> str | None:
@@ -46,8 +51,8 @@ MOST = 3
 """Guesses asked for where so many answers are allowed."""
 
 _PAIR = re.compile(
-    r"^\W*G(?:uess\s*)?(?P<rank>[1-9])\s*:\s*(?P<answer>.+?)\s*\n"
-    r"\W*P(?:robability\s*)?(?P=rank)\s*:\s*(?P<percent>\d{1,3}(?:\.\d+)?)\s*%",
+    r"^\W{0,8}G(?:uess\s?)?(?P<rank>[1-9])\s?:\s?(?P<answer>\S.{0,300}?)\s{0,2}\n"
+    r"\W{0,8}P(?:robability\s?)?(?P=rank)\s?:\s?(?P<percent>\d{1,3}(?:\.\d{1,6})?)\s?%",
     re.IGNORECASE | re.MULTILINE,
 )
 

@@ -1,4 +1,4 @@
-"""Free text: short answers held against accepted ones, and long ones that only a judge rates."""
+"""Free text: short answers compared with accepted ones, and long ones that only a judge rates."""
 
 import re
 from collections import Counter
@@ -6,11 +6,15 @@ from collections import Counter
 import msgspec
 
 from ..example import Example, Question
-from .cleaning import folded, plain, refuses, statements, trimmed, without_reasoning
+from .cleaning import folded, plain, trimmed
+from .reasoning import without_reasoning
 from .space import Recovered
+from .statements import refuses, statements
 from .strict import answer_of_lines
 
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+")
+_ANSWER = re.compile(r"answer\s?[:\uff1a]", re.IGNORECASE)
+_CONFIDENCE = re.compile(r"[ \t]{0,9}confidence\s?[:\uff1a]", re.IGNORECASE)
 _ARTICLES = frozenset(("a", "an", "the"))
 
 
@@ -18,10 +22,11 @@ class Text(msgspec.Struct, frozen=True):
     """A few words. Strict: one line. Lenient: what is announced as the answer, else the reply's first line.
 
     Credit is the best over the accepted answers: 1 for the same words without case, punctuation and articles
-    (as SQuAD normalises, arXiv 1606.05250), else the F1 of the shared tokens; Chinese, Japanese and Korean
-    letters are tokens of their own.
+    (as SQuAD normalises, arXiv 1606.05250), else the F1 of the shared tokens, or without `partial` 0;
+    Chinese, Japanese and Korean letters are tokens of their own.
     """
 
+    partial: bool = True
     kind: str = "text"
 
     def allowed(self, question: Question) -> tuple[str, ...]:
@@ -42,7 +47,8 @@ class Text(msgspec.Struct, frozen=True):
         return Recovered(answer, "answer line") if answer else _recovered(text)
 
     def credit(self, answer: str, example: Example) -> float:
-        return max(token_f1(answer, gold) for gold in (example.gold, *example.also))
+        best = max(token_f1(answer, gold) for gold in (example.gold, *example.also))
+        return best if self.partial else float(best == 1)
 
 
 def token_f1(answer: str, gold: str) -> float:
@@ -70,10 +76,6 @@ def _recovered(text: str) -> Recovered | None:
     return Recovered(trimmed(lines[0]), "whole" if len(lines) == 1 else "first line")
 
 
-_ANSWER = re.compile(r"\A\s*answer\s*[:\uff1a]\s*", re.IGNORECASE)
-_CONFIDENCE = re.compile(r"\n\s*confidence\s*[:\uff1a][^\n]*\s*\Z", re.IGNORECASE)
-
-
 class Judged(msgspec.Struct, frozen=True):
     """Anything but an empty reply. Strict: what stands after `Answer:`, over as many lines as it takes.
 
@@ -98,8 +100,16 @@ class Judged(msgspec.Struct, frozen=True):
         kept = answer_of_lines(text)
         if kept is not None:
             return Recovered(kept, "answer line")
-        body = _CONFIDENCE.sub("", _ANSWER.sub("", without_reasoning(text))).strip()
+        body = _bare(without_reasoning(text))
         return Recovered(body, "whole") if body else None
 
     def credit(self, answer: str, example: Example) -> float:
         return 0.0
+
+
+def _bare(text: str) -> str:
+    """The text without a word `Answer:` before it and a line `Confidence: …` after it."""
+    lead = _ANSWER.match(text)
+    text = text[lead.end() :].strip() if lead else text
+    body, _, last = text.rpartition("\n")
+    return body.rstrip() if body and _CONFIDENCE.match(last) else text

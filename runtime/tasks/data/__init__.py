@@ -1,6 +1,18 @@
 """Readers: from files, globs, Hugging Face sets and code to rows, one at a time and with their place."""
 
-from .rows import Bad, Item, Row, Shape, Values, given, sample
+from .rows import Bad, ClassIndex, Item, Row, Shape, Values, given, sample, whole
 from .source import expand, read
 
-__all__ = ["Bad", "Item", "Row", "Shape", "Values", "expand", "given", "read", "sample"]
+__all__ = [
+    "Bad",
+    "ClassIndex",
+    "Item",
+    "Row",
+    "Shape",
+    "Values",
+    "expand",
+    "given",
+    "read",
+    "sample",
+    "whole",
+]

@@ -1,9 +1,12 @@
-"""Readers of files: CSV and TSV, JSON, JSON Lines, plain text, Parquet."""
+"""Readers of files: CSV and TSV, Excel, JSON, JSON Lines, plain text, Parquet."""
 
 import csv
 import json
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, time
 from importlib import import_module
+from itertools import chain, islice
 from pathlib import Path
 from typing import NoReturn, cast
 
@@ -12,30 +15,54 @@ import msgspec
 from ....scenarios.errors import InputError
 from .rows import Bad, Item, Row, Shape, Values, as_row, lines, whole
 
+_SEPARATORS = ",;\t|"
+_FIELD_LIMIT = 2**31 - 1
+"""Characters of one field; the csv module's own limit of 131,072 is less than a long document has."""
 
-def read_delimited(path: Path, delimiter: str, shape: Shape) -> Iterator[Item]:
+
+def read_delimited(path: Path, delimiter: str | None, shape: Shape) -> Iterator[Item]:
     """The rows of a delimited file (RFC 4180 quoting); every value is a text. Holds one row in memory.
 
-    The first row names the fields; where `shape.names` is given and holds none of them, the file has no
-    header and its fields are "0", "1", … A row with more or fewer fields than the first is a bad row.
+    Without a `delimiter` the first lines tell it: comma, semicolon, tab or bar. The first row names the
+    fields; where `shape.names` is given and holds none of them, the file has no header and its fields are
+    "0", "1", … A first field without a name is an index that pandas wrote, and is left out, as are empty
+    rows and empty fields behind the last name. A row with more or fewer fields than the first is a bad row.
     """
-    records = _records(path, delimiter, shape)
+    text = lines(path, shape.encoding)
+    head = list(islice(text, 2))
+    if head and head[0].lower().startswith("sep=") and len(head[0].strip()) == 5:
+        delimiter, head = head[0][4], ["\n", *head[1:]]
+    delimiter = delimiter or _delimiter(head)
+    records = _records(path, delimiter, chain(head, text))
     first = next(records, None)
     if first is None:
         return
-    _, names = first
+    line, names = first
     if shape.names and not shape.names & {name.strip() for name in names}:
-        names = [str(i) for i in range(len(names))]
-        yield _row(path, first, names)
+        header = [str(i) for i in range(len(names))]
+        yield _row(path, first, header)
     else:
-        names = _header(path, names)
+        header = _header(path, line, names)
     for record in records:
-        yield _row(path, record, names)
+        yield _row(path, record, header)
 
 
-def _records(path: Path, delimiter: str, shape: Shape) -> Iterator[tuple[int, list[str]]]:
-    """Each record with the line it starts on; blank lines are no records."""
-    reader = csv.reader(lines(path, shape.encoding), delimiter=delimiter, strict=True)
+def _delimiter(head: Sequence[str]) -> str:
+    """The separator that splits the first line, and the second into as many fields; a comma if in doubt."""
+    counts = {
+        sign: [len(record) for line in head for record in csv.reader([line], delimiter=sign)]
+        for sign in _SEPARATORS
+    }
+    splitting = [sign for sign in _SEPARATORS if counts[sign] and counts[sign][0] > 1]
+    even = [sign for sign in splitting if len(set(counts[sign])) == 1]
+    return next(iter([*even, *splitting]), ",")
+
+
+def _records(path: Path, delimiter: str, text: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    """Each record with the line it starts on; empty lines, and lines of empty fields, are no records."""
+    if csv.field_size_limit() < _FIELD_LIMIT:
+        csv.field_size_limit(_FIELD_LIMIT)
+    reader = csv.reader(text, delimiter=delimiter, strict=True)
     start = 1
     while True:
         try:
@@ -45,35 +72,87 @@ def _records(path: Path, delimiter: str, shape: Shape) -> Iterator[tuple[int, li
             raise InputError(f"{path}:{start}: not valid {_format(delimiter)} ({error}){hint}") from None
         if record is None:
             return
-        if record:
+        if any(field and not field.isspace() for field in record):
             yield start, record
         start = reader.line_num + 1
 
 
-def _header(path: Path, names: list[str]) -> list[str]:
+INDEX = ""
+"""The name of a column that pandas wrote as its index; it is no field."""
+
+
+def _header(path: Path, line: int, names: Sequence[str]) -> list[str]:
+    """The names of the fields, the first one perhaps `INDEX`."""
     names = [name.strip() for name in names]
-    if "" in names:
-        raise InputError(f"{path}:1: field {names.index('') + 1} of the header has no name")
+    while names and not names[-1]:
+        names.pop()
+    if "" in names[1:]:
+        raise InputError(f"{path}:{line}: field {names.index('', 1) + 1} of the header has no name")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InputError(f"{path}:1: the header names {', '.join(twice)} more than once")
+        raise InputError(f"{path}:{line}: the header names {', '.join(twice)} more than once")
     return names
 
 
-def _row(path: Path, record: tuple[int, list[str]], names: list[str]) -> Item:
+def _row(path: Path, record: tuple[int, list[str]], names: Sequence[str]) -> Item:
     line, values = record
-    place = f"{path}:{line}"
-    if len(values) != len(names):
+    return _fields(f"{path}:{line}", values, names)
+
+
+def _fields(place: str, values: Sequence[object], names: Sequence[str]) -> Item:
+    """A row of a table whose header holds these names."""
+    beyond = values[len(names) :]
+    if len(values) < len(names) or any(value is not None and str(value).strip() for value in beyond):
         return Bad(
             place,
             f"{len(values)} fields where the first row has {len(names)}; "
             "a field that holds the delimiter must be quoted",
         )
-    return Row(dict(zip(names, values, strict=True)), place)
+    named = zip(names, values, strict=False)
+    return Row({name: value for name, value in named if name != INDEX}, place)
 
 
 def _format(delimiter: str) -> str:
     return "TSV" if delimiter == "\t" else "CSV"
+
+
+def read_excel(path: Path) -> Iterator[Item]:
+    """The rows of the first sheet of an `.xlsx` file, its first row that is not empty being the header.
+
+    InputError where openpyxl is missing or the file cannot be read.
+    """
+    try:
+        openpyxl = import_module("openpyxl")
+    except ImportError:
+        raise InputError(
+            f"{path}: reading Excel files needs openpyxl: pip install 'transfer-prompting[excel]'"
+        ) from None
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        zipfile.BadZipFile,
+        openpyxl.utils.exceptions.InvalidFileException,
+    ) as e:
+        raise InputError(f"{path}: cannot be read as an Excel file: {e}") from None
+    try:
+        header: list[str] | None = None
+        for number, values in enumerate(book.worksheets[0].iter_rows(values_only=True), start=1):
+            if all(value is None or str(value).isspace() for value in values):
+                continue
+            if header is None:
+                header = _header(path, number, ["" if value is None else str(value) for value in values])
+            else:
+                yield _fields(f"{path}:{number}", [_cell(value) for value in values], header)
+    finally:
+        book.close()
+
+
+def _cell(value: object) -> object:
+    """A date or time of a cell as ISO text; anything else as it is."""
+    return value.isoformat() if isinstance(value, date | time) else value
 
 
 KEY = "_key"
@@ -83,8 +162,9 @@ KEY = "_key"
 def read_json(path: Path) -> Iterator[Item]:
     """The rows of a JSON file, one decoded at a time; the text itself is held in memory.
 
-    Accepted are a list, an object with exactly one list of rows among its values (`{"examples": […]}`), and
-    an object whose values are all rows; those get their key as the field `_key`.
+    Accepted are a list, an object with exactly one list of rows among its values (`{"examples": […]}`), an
+    object of columns (as `to_json` of pandas writes it, or one list a column), and an object whose values are
+    all rows; those get their key as the field `_key`.
     """
     scan = _Scan(path)
     start = scan.skip(0)
@@ -103,6 +183,11 @@ def read_json(path: Path) -> Iterator[Item]:
 def _of_object(scan: "_Scan", start: int) -> Iterator[Item]:
     members = list(scan.members(start))
     scan.expect_end()
+    columns = _columns({key: value for _, key, value in members})
+    if columns is not None:
+        for number, values in enumerate(zip(*columns.values(), strict=True), start=1):
+            yield Row(dict(zip(columns, values, strict=True)), f"{scan.path}, row {number}")
+        return
     lists = [
         at for at, _, value in members if isinstance(value, list) and _holds_rows(cast("list[object]", value))
     ]
@@ -116,6 +201,28 @@ def _of_object(scan: "_Scan", start: int) -> Iterator[Item]:
         raise InputError(
             f"{scan.path}: no single list of rows in this object (keys: {keys}); give a JSON list"
         )
+
+
+def _columns(members: Mapping[str, object]) -> Mapping[str, Sequence[object]] | None:
+    """The columns of a table by name, where an object holds these; None where it holds something else."""
+    found = list(members.values())
+    if len(found) < 2:
+        return None
+    if set(members) == {"columns", "index", "data"} and all(isinstance(value, list) for value in found):
+        rows = cast("list[list[object]]", members["data"])
+        names = cast("list[object]", members["columns"])
+        return {str(name): [row[i] for row in rows] for i, name in enumerate(names)}
+    if all(isinstance(value, list) for value in found):
+        lists = cast("list[list[object]]", found)
+        scalars = all(not isinstance(one, dict | list) for column in lists[:1] for one in column)
+        return dict(zip(members, lists, strict=True)) if scalars and len(set(map(len, lists))) == 1 else None
+    if not all(isinstance(value, dict) for value in found):
+        return None
+    tables = cast("list[dict[str, object]]", found)
+    numbered = [str(i) for i in range(len(tables[0]))]
+    if not numbered or any(list(table) != numbered for table in tables):
+        return None
+    return {name: list(table.values()) for name, table in zip(members, tables, strict=True)}
 
 
 def _holds_rows(values: list[object]) -> bool:
@@ -157,7 +264,7 @@ class _Scan:
             return self._decoder.raw_decode(self.text, at)
         except json.JSONDecodeError as error:
             raise self._broken(error.pos, error.msg) from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self._broken(at, str(error)) from None
 
     def rows(self, at: int) -> Iterator[Item]:
@@ -215,12 +322,12 @@ def read_jsonl(path: Path) -> Iterator[Item]:
 def _json_row(line: str, place: str) -> Item:
     try:
         return as_row(msgspec.json.decode(line), place)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         return Bad(place, broken(line, str(error)))
 
 
 def broken(text: str, error: str) -> str:
-    """What to say of text that is not JSON."""
+    """The problem of text that is not JSON, in words."""
     hint = (
         "NaN and Infinity are not JSON" if "NaN" in text or "Infinity" in text else "expected one JSON object"
     )

@@ -1,11 +1,13 @@
 """Rows as readers yield them, seeded samples of a stream, and decoded text lines."""
 
 import codecs
+import gzip
 import random
+import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import IO, TypeVar, cast
 
 import msgspec
 
@@ -32,8 +34,19 @@ class Bad(msgspec.Struct, frozen=True):
 Item = Row | Bad
 
 
+class ClassIndex(int):
+    """An index of a class, as Hugging Face sets hold labels, with the name of the class."""
+
+    name: str
+
+    def __new__(cls, index: int, name: str) -> "ClassIndex":
+        found = super().__new__(cls, index)
+        found.name = name
+        return found
+
+
 class Shape(msgspec.Struct, frozen=True):
-    """What a data set's original files need to be known of, beside their extension.
+    """The form of a data set's original files, as far as their extension does not tell it.
 
     `names` are field names of its header: a delimited file whose first row holds none of them has no header.
     `block` lines of a `.txt` file make one row. `encoding` is tried where a line is not UTF-8.
@@ -86,18 +99,23 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 def lines(path: Path, encoding: str | None = None) -> Generator[str]:
     """The lines of a UTF-8 file with their line ends; a byte order mark at the start is not part of the text.
 
-    Only one line is held in memory. `encoding` is tried for lines that are not UTF-8. Raises InputError with
-    line and byte when a line cannot be decoded, or when the file cannot be opened.
+    A file ending in `.gz` is decompressed. Only one line is held in memory. `encoding` is tried for lines
+    that are not UTF-8. Raises InputError with line and byte when a line cannot be decoded, or when the file
+    cannot be read.
     """
     offset = 0
     try:
-        with path.open("rb") as file:
+        with _opened(path) as file:
             for number, raw in enumerate(file, start=1):
                 line = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
                 yield _decoded(line, path, number, offset + len(raw) - len(line), encoding)
                 offset += len(raw)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _opened(path: Path) -> IO[bytes]:
+    return cast("IO[bytes]", gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
 def whole(path: Path) -> str:
@@ -116,5 +134,16 @@ def _decoded(line: bytes, path: Path, number: int, offset: int, encoding: str | 
         where = offset + error.start
         raise InputError(
             f"{path}:{number}: not UTF-8 text (byte 0x{line[error.start]:02x} at file offset {where}); "
-            "save the file as UTF-8"
+            f"save the file as UTF-8{_windows(line)}"
         ) from None
+
+
+def _windows(line: bytes) -> str:
+    """A hint where a line can be read as Windows-1252, in which Excel saves by default."""
+    try:
+        text = line.decode("cp1252")
+    except UnicodeDecodeError:
+        return ""
+    around = next(i for i, sign in enumerate(text) if not sign.isascii())
+    shown = text[max(0, around - 15) : around + 15].strip()
+    return f" (as Windows-1252 it reads {shown!r}; Excel: Save As, CSV UTF-8)"

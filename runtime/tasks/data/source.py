@@ -1,17 +1,16 @@
-"""From what a scenario calls its data to rows: files, globs, Hugging Face data sets."""
+"""From the data that a scenario names to rows: files, globs, Hugging Face data sets."""
 
 import glob
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import cast
 from urllib.parse import parse_qsl, urlsplit
 
-from ....scenarios.errors import InputError
-from .files import read_delimited, read_json, read_jsonl, read_parquet, read_plain
-from .rows import Item, Row, Shape, Values
+from ....scenarios.errors import InputError, nearest
+from .files import read_delimited, read_excel, read_json, read_jsonl, read_parquet, read_plain
+from .rows import ClassIndex, Item, Row, Shape, Values
 
 SCHEME = "hf://"
 _OPTIONS = ("config", "split", "revision")
@@ -35,8 +34,8 @@ def read_hub(address: str) -> Iterator[Item]:
         data = datasets.load_dataset(
             name, options.get("config"), split=options.get("split"), revision=options.get("revision")
         )
-    except (OSError, ValueError, RuntimeError, LookupError) as error:
-        raise InputError(f"{address}: cannot be loaded: {error}") from None
+    except Exception as error:  # noqa: BLE001 - the library, and the code of a set, raise anything
+        raise InputError(f"{address}: cannot be loaded: {_cause(error)}") from None
     return _rows(data, address, f"{address.partition('?')[0]}?split=NAME")
 
 
@@ -45,8 +44,8 @@ def read_saved(folder: Path) -> Iterator[Item]:
     datasets = _datasets(str(folder))
     try:
         data = datasets.load_from_disk(str(folder))
-    except (OSError, ValueError, RuntimeError, LookupError) as error:
-        raise InputError(f"{folder}: cannot be loaded: {error}") from None
+    except Exception as error:  # noqa: BLE001 - as in `read_hub`
+        raise InputError(f"{folder}: cannot be loaded: {_cause(error)}") from None
     return _rows(data, str(folder), f"{folder}/NAME")
 
 
@@ -78,13 +77,45 @@ def _rows(data: object, what: str, named: str) -> Iterator[Item]:
         if len(splits) != 1:
             raise InputError(f"{what}: holds the splits {', '.join(splits)}; name one: {named}")
         data = next(iter(splits.values()))
-    return (
-        Row(values, f"{what}, row {number}")
-        for number, values in enumerate(cast("Iterable[Values]", data), start=1)
-    )
+    return _read_rows(data, what)
 
 
-EXTENSIONS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt")
+def _read_rows(data: object, what: str) -> Iterator[Item]:
+    features = cast("Mapping[str, object]", getattr(data, "features", None) or {})
+    classes = {name: names for name, feature in features.items() if (names := _class_names(feature))}
+    rows = enumerate(cast("Iterable[Values]", data), start=1)
+    while True:
+        try:
+            number, values = next(rows, (0, {}))
+        except Exception as error:  # noqa: BLE001 - decoding a row runs the library's code
+            raise InputError(f"{what}: a row cannot be read: {_cause(error)}") from None
+        if not number:
+            return
+        named = {name: _named(values[name], names) for name, names in classes.items() if name in values}
+        yield Row({**values, **named}, f"{what}, row {number}")
+
+
+def _class_names(feature: object) -> Sequence[str]:
+    """The names of a feature that is a class label, or a list of them; () for any other."""
+    return getattr(feature, "names", None) or getattr(getattr(feature, "feature", None), "names", None) or ()
+
+
+def _named(value: object, names: Sequence[str]) -> object:
+    """Indices of classes with their names; -1, which marks an unlabelled row, stays as it is."""
+    if isinstance(value, list):
+        return [_named(one, names) for one in cast("list[object]", value)]
+    return ClassIndex(value, names[value]) if isinstance(value, int) and 0 <= value < len(names) else value
+
+
+def _cause(error: BaseException) -> str:
+    """The error that an error came from, on one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+EXTENSIONS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".txt", ".xlsx", ".parquet")
+"""All but the last two also with `.gz` behind them."""
 
 
 def read(data: str | Sequence[str], folder: Path, shape: Shape | None = None) -> Iterator[Item]:
@@ -129,19 +160,22 @@ def _read_path(path: Path, shape: Shape) -> Iterator[Item]:
         if is_saved(path):
             return read_saved(path)
         raise InputError(f"{path}: a folder; give its files as a pattern, e.g. {path}/*.jsonl")
-    match path.suffix.lower():
+    zipped = path.suffix.lower() == ".gz"
+    match (path.with_suffix("") if zipped else path).suffix.lower():
         case ".jsonl" | ".ndjson":
             return read_jsonl(path)
         case ".json":
             return read_json(path)
         case ".csv":
-            return read_delimited(path, ",", shape)
+            return read_delimited(path, None, shape)
         case ".tsv":
             return read_delimited(path, "\t", shape)
-        case ".parquet":
-            return read_parquet(path)
         case ".txt":
             return read_plain(path, shape)
+        case ".xlsx" if not zipped:
+            return read_excel(path)
+        case ".parquet" if not zipped:
+            return read_parquet(path)
         case other:
             known = ", ".join(EXTENSIONS)
             raise InputError(f"{path}: unknown extension {other!r}; known are {known}, and hf:// addresses")
@@ -150,5 +184,5 @@ def _read_path(path: Path, shape: Shape) -> Iterator[Item]:
 def _nearest(path: Path) -> str:
     if not path.parent.is_dir():
         return f" (there is no folder {path.parent})"
-    close = get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    beside = (entry.name for entry in path.parent.iterdir())
+    return f"; {nearest(path.name, beside, all_are='the folder holds')}"

@@ -12,7 +12,7 @@ from transfer_prompting.runtime.evaluation.calibration import (
     risk_coverage,
     scaled,
 )
-from transfer_prompting.runtime.evaluation.metrics import points
+from transfer_prompting.runtime.evaluation.evaluate import points
 from transfer_prompting.runtime.evaluation.outcomes import Graded, Outcomes
 
 from support.graded import graded, responses

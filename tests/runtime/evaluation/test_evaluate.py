@@ -8,11 +8,12 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 
+from transfer_prompting.runtime.evaluation.evaluate import evaluate
 from transfer_prompting.runtime.evaluation.metrics import METRICS
 from transfer_prompting.runtime.evaluation.objective import Objective
 from transfer_prompting.runtime.evaluation.outcomes import Failed, Graded, Outcomes
 from transfer_prompting.runtime.evaluation.own_metrics import load, measure
-from transfer_prompting.runtime.evaluation.scorecard import Chance, Scorecard, chance, evaluate
+from transfer_prompting.runtime.evaluation.scorecard import Chance, Scorecard, chance
 from transfer_prompting.runtime.tasks.answers.space import Recovered
 from transfer_prompting.runtime.tasks.example import Example, Question
 from transfer_prompting.scenarios.errors import InputError

@@ -3,9 +3,9 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from transfer_prompting.runtime.evaluation.evaluate import evaluate
 from transfer_prompting.runtime.evaluation.objective import Objective
 from transfer_prompting.runtime.evaluation.outcomes import Graded, Outcomes
-from transfer_prompting.runtime.evaluation.scorecard import evaluate
 
 from support.graded import graded
 

@@ -8,7 +8,8 @@ from scipy.stats import binomtest
 from scipy.stats import bootstrap as scipy_bootstrap
 
 from transfer_prompting.runtime.evaluation._resampling import bca, counts, leave_outs, wilson
-from transfer_prompting.runtime.evaluation.metrics import METRICS, points, shown
+from transfer_prompting.runtime.evaluation.evaluate import points
+from transfer_prompting.runtime.evaluation.metrics import METRICS, shown
 from transfer_prompting.runtime.evaluation.objective import Objective
 from transfer_prompting.runtime.evaluation.outcomes import Graded, Outcomes
 from transfer_prompting.runtime.evaluation.statistics import bootstrap

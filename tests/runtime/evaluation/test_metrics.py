@@ -17,8 +17,8 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from transfer_prompting.runtime.evaluation._measures import SAFE
-from transfer_prompting.runtime.evaluation.metrics import METRICS, points, reported, shown
+from transfer_prompting.runtime.evaluation.evaluate import points
+from transfer_prompting.runtime.evaluation.metrics import METRICS, SAFE, shown
 from transfer_prompting.runtime.evaluation.outcomes import Failed, Graded, Outcomes
 
 from support.graded import drawn, graded, responses
@@ -151,17 +151,6 @@ def test_class_metrics_agree_with_scikit_learn(rows: list[Graded]):
         f1 = f1_score(gold, answers, labels=labels, average="macro", zero_division=0)  # pyright: ignore[reportArgumentType] (scikit-learn says str only)
     assert values["balanced_accuracy"] == pytest.approx(balanced)
     assert values["macro_f1"] == pytest.approx(f1)
-
-
-@given(responses())
-@settings(deadline=None, max_examples=40)
-def test_reported_metrics_are_scikit_learns_and_equal_the_fast_ones(rows: list[Graded]):
-    outcomes = Outcomes.of(rows)
-    fast, told = points(outcomes), reported(outcomes)
-    assert fast.keys() == told.keys()
-    for name, value in told.items():
-        assert (value is None) == (fast[name] is None)
-        assert value is None or value == pytest.approx(fast[name])
 
 
 @given(responses())

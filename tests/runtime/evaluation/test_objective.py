@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transfer_prompting.runtime.evaluation.metrics import METRICS, Values, points
+from transfer_prompting.runtime.evaluation.evaluate import points
+from transfer_prompting.runtime.evaluation.metrics import METRICS, Values
 from transfer_prompting.runtime.evaluation.objective import Objective, named
 from transfer_prompting.runtime.evaluation.outcomes import Graded, Outcomes
 from transfer_prompting.scenarios.errors import InputError
@@ -101,7 +102,7 @@ def test_a_metric_of_ones_own_enters_as_it_is():
 @pytest.mark.parametrize(
     ("given_weights", "message"),
     [
-        ({"acuracy": 1.0}, r"scorer\.objective: acuracy: no such metric, did you mean accuracy"),
+        ({"acuracy": 1.0}, r"scorer\.objective: acuracy: no such metric; did you mean 'accuracy'"),
         ({"output_tokens": 1.0}, "output_tokens: no such metric"),
         ({"judged.": 1.0}, "judged.: no such metric"),
         ({"accuracy": -1.0}, "accuracy: a weight is a number of at least 0"),
@@ -116,7 +117,7 @@ def test_weights_that_make_no_sense_are_refused(given_weights: dict[str, float],
 
 
 def test_an_unknown_threshold_is_refused_with_the_nearest_known():
-    with pytest.raises(InputError, match=r"scorer\.require: irf: no such metric, did you mean ifr"):
+    with pytest.raises(InputError, match=r"scorer\.require: irf: no such metric; did you mean 'ifr'"):
         Objective(require={"irf": 0.9})
 
 

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, kstest
 
-from transfer_prompting.runtime.evaluation._measures import Binning
 from transfer_prompting.runtime.evaluation._resampling import holm, mcnemar, permutation
-from transfer_prompting.runtime.evaluation.metrics import METRICS
+from transfer_prompting.runtime.evaluation.evaluate import evaluate
+from transfer_prompting.runtime.evaluation.metrics import METRICS, Binning
 from transfer_prompting.runtime.evaluation.objective import Objective
 from transfer_prompting.runtime.evaluation.outcomes import Failed, Graded, Outcomes
-from transfer_prompting.runtime.evaluation.scorecard import evaluate
-from transfer_prompting.runtime.evaluation.statistics import Gain, corrected, gains
+from transfer_prompting.runtime.evaluation.scorecard import Gain
+from transfer_prompting.runtime.evaluation.statistics import corrected, gains
 
 from support.graded import drawn, graded, responses
 

@@ -6,9 +6,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from transfer_prompting.runtime.evaluation.evaluate import evaluate
 from transfer_prompting.runtime.evaluation.objective import Objective
 from transfer_prompting.runtime.evaluation.outcomes import Failed, Graded, Outcomes
-from transfer_prompting.runtime.evaluation.scorecard import evaluate
 from transfer_prompting.runtime.search.race import Racer, beaten, standings
 
 from support.graded import drawn

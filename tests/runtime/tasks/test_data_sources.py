@@ -6,6 +6,7 @@ import sys
 import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import datasets
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transfer_prompting.runtime.tasks.data import Row, expand, read, sample
+from transfer_prompting.runtime.tasks.data import ClassIndex, Row, expand, read, sample
 from transfer_prompting.scenarios.errors import InputError
 
 
@@ -47,7 +48,7 @@ def test_a_file_whose_name_looks_like_a_pattern_is_still_a_file(tmp_path: Path):
         ("revews.jsonl", "revews.jsonl: no such data file; did you mean 'reviews.jsonl'?"),
         ("none/reviews.jsonl", "none)"),
         ("*.csv", "*.csv: no file matches this pattern"),
-        ("reviews.xlsx", "unknown extension '.xlsx'; known are .jsonl"),
+        ("reviews.docx", "unknown extension '.docx'; known are .jsonl"),
         ("folder", "a folder; give its files as a pattern"),
         ("hf://", "expected hf://org/name?config=…&split=…"),
         ("hf://a/b/c", "expected hf://org/name?config=…&split=…"),
@@ -56,7 +57,7 @@ def test_a_file_whose_name_looks_like_a_pattern_is_still_a_file(tmp_path: Path):
 )
 def test_a_wrong_source_is_refused_with_what_to_do(tmp_path: Path, data: str, said: str):
     written(tmp_path / "reviews.jsonl", "1")
-    (tmp_path / "reviews.xlsx").write_bytes(b"")
+    (tmp_path / "reviews.docx").write_bytes(b"")
     (tmp_path / "folder").mkdir()
     with pytest.raises(InputError) as caught:
         texts(data, tmp_path)
@@ -147,3 +148,44 @@ def test_a_limited_read_of_a_large_file_holds_only_the_limit_in_memory(tmp_path:
         tracemalloc.stop()
     assert len(drawn) == 50
     assert peak < 2_000_000
+
+
+def test_the_first_sheet_of_an_excel_file_is_read_with_its_types(tmp_path: Path):
+    openpyxl = pytest.importorskip("openpyxl", reason="openpyxl is not installed")
+    book = openpyxl.Workbook()
+    for row in (["text", "label", "since"], ["a", 1, date(2024, 5, 1)], [None, None, None], ["b", 2.5, None]):
+        book.active.append(row)
+    book.save(tmp_path / "rows.xlsx")
+    found = [item for item in read("rows.xlsx", tmp_path) if isinstance(item, Row)]
+    assert [dict(row.values) for row in found] == [
+        {"text": "a", "label": 1, "since": "2024-05-01T00:00:00"},
+        {"text": "b", "label": 2.5, "since": None},
+    ]
+    assert found[1].place == f"{tmp_path / 'rows.xlsx'}:4"
+    (tmp_path / "broken.xlsx").write_bytes(b"no workbook")
+    with pytest.raises(InputError, match=r"broken\.xlsx: cannot be read as an Excel file"):
+        texts("broken.xlsx", tmp_path)
+
+
+def test_classes_of_a_hugging_face_set_keep_their_names(tmp_path: Path):
+    label = datasets.ClassLabel(names=["routine", "urgent"])
+    features = datasets.Features({"text": datasets.Value("string"), "label": label, "tags": [label]})
+    rows = {"text": ["a", "b"], "label": [1, -1], "tags": [[0, 1], []]}
+    datasets.Dataset.from_dict(rows, features=features).save_to_disk(str(tmp_path / "set"))
+    first, second = (item.values for item in read("set", tmp_path) if isinstance(item, Row))
+    assert isinstance(first["label"], ClassIndex)
+    assert (first["label"], first["label"].name) == (1, "urgent")
+    assert second["label"] == -1
+    assert [one.name for one in first["tags"]] == ["routine", "urgent"]  # pyright: ignore[reportGeneralTypeIssues, reportAttributeAccessIssue]
+
+
+def test_a_hugging_face_set_that_cannot_be_built_is_refused_with_the_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    (folder / "a.jsonl").write_text('{"text": "a"}\n', encoding="utf-8")
+    (folder / "b.jsonl").write_text('{"other": [1]}\n', encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"hf://broken\?split=train: cannot be loaded: "):
+        texts("hf://broken?split=train", tmp_path)

@@ -1,5 +1,6 @@
 """Reading JSON Lines, JSON, CSV, TSV and text files: what is accepted, and what a bad file is told."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def refused(folder: Path, name: str, content: str | bytes, shape: Shape | None =
 
 JSONL = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS)
 CSV = 'text,label\n"Grün, 日本",good\n"She said ""no""",bad\n'
+SEMICOLONS = 'text;label\n"Grün, 日本";good\n"She said ""no""";bad\n'
 TSV = 'text\tlabel\nGrün, 日本\tgood\n"She said ""no"""\tbad\n'
 
 
@@ -161,3 +163,67 @@ def test_an_older_encoding_is_tried_only_for_lines_that_are_not_utf8(tmp_path: P
     content = "Grün@a\n".encode() + "Grün@b\n".encode("latin-1")
     found = items(tmp_path, "a.txt", content, Shape(encoding="latin-1"))
     assert values(found) == [{"line": "Grün@a"}, {"line": "Grün@b"}]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        CSV.replace('"Grün, 日本",', '"Grün, 日本";')
+        .replace("text,", "text;")
+        .replace('""no""",', '""no""";'),
+        "sep=;\n" + CSV.replace('日本",', '日本";').replace("text,", "text;").replace('no""",', 'no""";'),
+        TSV,
+        CSV.replace("text,", ",text,").replace('"Grün', '0,"Grün').replace('"She', '1,"She'),
+        CSV.replace("\n", "\n,\n") + " , \n\n",
+        CSV.replace("label", "label,,").replace("good", "good,,").replace(",bad", ",bad,, "),
+    ],
+    ids=["semicolons", "a line sep=", "tabs", "an index of pandas", "empty rows", "empty fields behind"],
+)
+def test_a_table_is_read_as_programs_write_it(tmp_path: Path, content: str):
+    assert values(items(tmp_path, "rows.csv", content)) == ROWS
+
+
+def test_a_field_may_be_as_long_as_a_book(tmp_path: Path):
+    (found,) = values(items(tmp_path, "rows.csv", "text,label\n" + "x" * 300_000 + ",good\n"))
+    assert found == {"text": "x" * 300_000, "label": "good"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.csv.gz", CSV), ("a.jsonl.gz", JSONL), ("a.json.gz", json.dumps(ROWS))]
+)
+def test_compressed_files_are_read_like_others(tmp_path: Path, name: str, content: str):
+    assert values(items(tmp_path, name, gzip.compress(content.encode()))) == ROWS
+
+
+def test_a_damaged_compressed_file_is_refused_by_name(tmp_path: Path):
+    assert refused(tmp_path, "a.csv.gz", b"text,label\n").startswith("a.csv.gz: cannot be read")
+    assert refused(tmp_path, "b.csv.gz", gzip.compress(CSV.encode())[:-12]).startswith(
+        "b.csv.gz: cannot be read"
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"text": {"0": "a", "1": "b"}, "label": {"0": "x", "1": "y"}},
+        {"text": ["a", "b"], "label": ["x", "y"]},
+        {"columns": ["text", "label"], "index": [0, 1], "data": [["a", "x"], ["b", "y"]]},
+    ],
+    ids=["pandas", "lists", "pandas split"],
+)
+def test_a_json_file_by_columns_gives_rows(tmp_path: Path, content: object):
+    assert values(items(tmp_path, "a.json", json.dumps(content))) == [
+        {"text": "a", "label": "x"},
+        {"text": "b", "label": "y"},
+    ]
+
+
+def test_json_too_deep_to_read_is_refused_in_words(tmp_path: Path):
+    assert "a.json:1: not valid JSON" in refused(tmp_path, "a.json", "[" * 200_000)
+    (found,) = items(tmp_path, "a.jsonl", "[" * 200_000)
+    assert isinstance(found, Bad)
+
+
+def test_a_windows_encoding_is_recognised(tmp_path: Path):
+    said = refused(tmp_path, "a.csv", "text,label\nCafé à la carte,good\n".encode("cp1252"))
+    assert "save the file as UTF-8 (as Windows-1252 it reads 'Café à la carte" in said

@@ -118,7 +118,7 @@ def test_a_bad_row_is_refused_with_file_and_line(tmp_path: Path, case: str):
     lines = [json.dumps(row) for row in rows(20)]
     written(tmp_path / "rows.jsonl", "\n".join([*lines[:2], line, *lines[2:]]))
     message = refused(tmp_path, labels=["bad", "good"])
-    assert message.startswith("tasks.reviews: bad rows in the data:\n")
+    assert message.startswith("tasks.reviews: bad rows in the data (on_bad_row: skip leaves them out):\n")
     assert said in message
 
 
@@ -166,7 +166,7 @@ def test_an_empty_file_is_refused(tmp_path: Path):
         ({"fields": {"question": "txt"}}, "rows.jsonl:1: no field 'txt'; the row has text, label"),
         ({"fields": {"question": "label"}}, "tasks.reviews.fields: 'label' holds the answer"),
         ({"kind": "multiple_choice"}, "tasks.reviews.fields.choices: none of choices, options is there"),
-        ({"preset": "sst-2"}, "tasks.reviews.preset: no preset 'sst-2'; did you mean sst2?"),
+        ({"preset": "sst-2"}, "tasks.reviews.preset: no preset 'sst-2'; did you mean 'sst2'?"),
         (
             {"preset": "sst2", "template": "{text}"},
             "tasks.reviews.template: the preset sst2 maps the rows; remove template",
@@ -300,3 +300,31 @@ def test_a_bad_row_given_in_code_is_named_by_its_index(tmp_path: Path):
     assert "\nrows.test[5]: " in refused(
         tmp_path, data=None, rows={"train": rows(9, 9), "test": bad}, labels=["bad", "good"]
     )
+
+
+def test_bad_rows_are_skipped_and_counted_where_the_task_says_so(tmp_path: Path):
+    blank = [{"text": "Unlabelled.", "label": ""}, {"text": "", "label": "good"}]
+    written(tmp_path / "rows.jsonl", [*rows(30), *blank])
+    found = loaded(tmp_path, on_bad_row="skip")
+    assert sum(len(part) for part in (found.splits.train, found.splits.validation, found.splits.test)) == 30
+    ((reason, count),) = found.dropped.items()
+    assert count == 2
+    assert reason.startswith("bad row, e.g. ")
+    assert "rows.jsonl:31: the answer is empty" in reason
+
+
+def test_rows_with_several_labels_are_loaded_as_sets(tmp_path: Path):
+    several = [{"text": f"Row {i}", "label": [["b", "a"], ["a"], []][i % 3]} for i in range(30)]
+    written(tmp_path / "rows.jsonl", several)
+    found = loaded(tmp_path, kind="labels")
+    assert found.task.answers.hint(found.splits.train[0].asked()).startswith("all that apply of: a, b")
+    assert {row.gold for row in found.splits.train} == {"a, b", "a", "none"}
+
+
+def test_fields_to_be_extracted_are_named_in_the_task(tmp_path: Path):
+    facts = [{"text": f"Ada {i} owes {i}", "name": f"Ada {i}", "sum": i} for i in range(30)]
+    written(tmp_path / "rows.jsonl", facts)
+    found = loaded(tmp_path, kind="extraction", fields={"answer": ["name", "sum"]})
+    row = found.splits.train[0]
+    number = row.question.rpartition(" ")[2]
+    assert row.gold == f'{{"name":"Ada {number}","sum":"{number}"}}'

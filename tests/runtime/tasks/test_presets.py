@@ -195,7 +195,7 @@ def test_the_sets_of_the_documented_list_have_presets():
 
 
 def test_an_unknown_preset_names_the_nearest():
-    with pytest.raises(InputError, match="no preset 'logic_qa'; did you mean logiqa"):
+    with pytest.raises(InputError, match="no preset 'logic_qa'; did you mean 'logiqa'"):
         find_preset("logic_qa")
 
 

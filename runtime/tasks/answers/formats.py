@@ -1,0 +1,182 @@
+"""Answer formats: how the answer is asked for, and where in a reply it stands.
+
+A format is added here: a class that meets `AnswerFormat`, and an entry of `FORMATS`.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from ....prompts import render
+from ....scenarios.errors import InputError
+from ....scenarios.tasks import Format
+from .cleaning import shortened
+from .objects import as_text, json_objects, value_at, whole_object
+from .reasoning import without_reasoning
+from .strict import Lines, strict_lines
+
+
+class AnswerFormat(Protocol):
+    """The contract of a reply: what IFR counts, and where a lenient reader looks first."""
+
+    @property
+    def name(self) -> str:
+        """The scenario's name of this format."""
+        ...
+
+    @property
+    def states_confidence(self) -> bool:
+        """Whether a reply in this format can hold a confidence."""
+        ...
+
+    def request(self, hint: str, *, confidence: bool) -> str:
+        """The words that ask for an answer in this format; `hint` says what may be answered."""
+        ...
+
+    def strict(self, text: str, *, confidence: bool) -> Lines | None:
+        """The answer of a reply that keeps the format exactly, None of any other.
+
+        With `confidence` a reply without one does not keep it.
+        """
+        ...
+
+    def lenient(self, text: str) -> Lines | None:
+        """The answer where the format has it, whatever stands around; None where it is not found."""
+        ...
+
+
+class TwoLines(msgspec.Struct, frozen=True):
+    """`Answer: …` and, where asked for, `Confidence: NN%` below it; the default."""
+
+    name: str = "lines"
+    states_confidence: bool = True
+
+    def request(self, hint: str, *, confidence: bool) -> str:
+        return render("answer_confidence" if confidence else "answer_only", hint=hint)
+
+    def strict(self, text: str, *, confidence: bool) -> Lines | None:
+        return strict_lines(text, confidence=confidence)
+
+    def lenient(self, text: str) -> Lines | None:
+        return None  # announcements of an answer are read by the answer space
+
+
+class Json(msgspec.Struct, frozen=True):
+    """A JSON object and nothing else, with the answer (and the confidence) at a dotted path."""
+
+    answer: str = "answer"
+    confidence: str = "confidence"
+    name: str = "json"
+    states_confidence: bool = True
+
+    def request(self, hint: str, *, confidence: bool) -> str:
+        form = _nested({self.answer: "the answer"} | ({self.confidence: "NN%"} if confidence else {}))
+        return render("answer_json", hint=hint, form=form, sure=_SURE if confidence else "")
+
+    def strict(self, text: str, *, confidence: bool) -> Lines | None:
+        found = whole_object(without_reasoning(text))
+        lines = None if found is None else self._read(found)
+        return None if lines is None or (confidence and lines.confidence is None) else lines
+
+    def lenient(self, text: str) -> Lines | None:
+        read = [lines for found in json_objects(without_reasoning(text)) if (lines := self._read(found))]
+        return read[-1] if read else None
+
+    def _read(self, found: Mapping[str, object]) -> Lines | None:
+        answer = as_text(value_at(found, self.answer))
+        return None if answer is None else Lines(answer, share(value_at(found, self.confidence)))
+
+
+class Regex(msgspec.Struct, frozen=True):
+    """A pattern of the user's own: its group `answer`, else its first group, else all it matches."""
+
+    pattern: str
+    name: str = "regex"
+    states_confidence: bool = False
+
+    def request(self, hint: str, *, confidence: bool) -> str:
+        return ""  # the prompt itself says what the reply must look like
+
+    def strict(self, text: str, *, confidence: bool) -> Lines | None:
+        match = re.fullmatch(self.pattern, shortened(without_reasoning(text)))
+        return None if match is None or confidence else self._read(match)
+
+    def lenient(self, text: str) -> Lines | None:
+        match = re.search(self.pattern, shortened(without_reasoning(text)))
+        return None if match is None else self._read(match)
+
+    def _read(self, match: re.Match[str]) -> Lines | None:
+        groups = match.groupdict()
+        found = groups.get("answer") or (match[1] if match.re.groups and "answer" not in groups else None)
+        found = match[0] if not match.re.groups else found
+        return Lines(found.strip()) if found and found.strip() else None
+
+
+class Raw(msgspec.Struct, frozen=True):
+    """The whole reply is the answer."""
+
+    name: str = "raw"
+    states_confidence: bool = False
+
+    def request(self, hint: str, *, confidence: bool) -> str:
+        return render("answer_raw", hint=hint)
+
+    def strict(self, text: str, *, confidence: bool) -> Lines | None:
+        answer = without_reasoning(text)
+        return Lines(answer) if answer and not confidence else None
+
+    def lenient(self, text: str) -> Lines | None:
+        return None
+
+
+FORMATS: Mapping[str, Callable[[Format], AnswerFormat]] = {
+    "lines": lambda _: TwoLines(),
+    "json": lambda given: Json(given.answer, given.confidence),
+    "regex": lambda given: Regex(_compiled(given.pattern)),
+    "raw": lambda _: Raw(),
+}
+"""By the scenario's name, how a format is made from its settings."""
+
+LINES = TwoLines()
+
+_SURE = ", where NN is how sure you are, from 0 to 100"
+
+
+def answer_format(given: Format) -> AnswerFormat:
+    """The format that a task's settings name. Raises InputError for a pattern that cannot be compiled."""
+    return FORMATS[given.kind](given)
+
+
+def share(value: object) -> float | None:
+    """A confidence in [0, 1] from a JSON value: `0.9`, `90`, `"90%"`; None where it is none."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s{0,3}(\d{1,3}(?:\.\d{1,9})?)\s{0,3}(%?)\s{0,3}", value)
+        if match is None:
+            return None
+        value = float(match[1]) / (100 if match[2] else 1)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    found = value / 100 if value > 1 else float(value)
+    return found if 0 <= found <= 1 else None
+
+
+def _compiled(pattern: str | None) -> str:
+    try:
+        re.compile(pattern or "")
+    except re.error as error:
+        raise InputError(f"format.pattern: {pattern!r} is no regular expression: {error}") from None
+    return pattern or ""
+
+
+def _nested(paths: Mapping[str, str]) -> str:
+    """A JSON object with a text at each dotted path."""
+    found: dict[str, object] = {}
+    for path, text in paths.items():
+        *outer, last = path.split(".")
+        inner = found
+        for name in outer:
+            inner = inner.setdefault(name, {})  # pyright: ignore[reportAssignmentType] (only objects are set)
+        inner[last] = text
+    return msgspec.json.encode(found).decode()
