@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from scipy.stats import spearmanr
-
 from ...runtime.record.results import Likeness, Offer
 from ...runtime.search.siblings import correlation, expected, offers
 from .search import Search
@@ -30,11 +28,13 @@ class Exchange:
         searches = self._searches
         found = [search.evidence() for search in searches]
         correlated = correlation(found)
-        prompts = {prompt.id: prompt for search in searches for prompt in search.prompts}
+        prompts = {
+            id: prompt for search in searches for id, prompt in zip(search.ids, search.prompts, strict=True)
+        }
         for i, search in enumerate(searches):
-            for prompt in search.prompts:
-                search.expect(prompt.id, expected(prompt.id, i, found, correlated))
-            known = frozenset(prompt.id for prompt in search.prompts)
+            for id in search.ids:
+                search.expect(id, expected(id, i, found, correlated))
+            known = frozenset(search.ids)
             for key in offers(i, found, known, correlated):
                 sources = [other.plan.scope for j, other in enumerate(searches) if j != i and key in found[j]]
                 search.offer(prompts[str(key)], sources, lean=expected(key, i, found, correlated))
@@ -62,6 +62,10 @@ def offers_made(searches: Sequence[Search]) -> tuple[Offer, ...]:
 
 def likeness(searches: Sequence[Search]) -> tuple[Likeness, ...]:
     """The rank correlation (Spearman 1904) of the prompts that each two searches have both scored."""
+    if len(searches) < 2:
+        return ()
+    from scipy.stats import spearmanr  # takes a second to load, and only runs of several targets need it
+
     values = [search.estimates() for search in searches]
     found: list[Likeness] = []
     for i, one in enumerate(searches):

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -30,8 +31,8 @@ NOTE_EVERY = 8
 class RequestBuilder:
     """Makes each request of what is known at that moment; only train rows are ever shown.
 
-    `prompts` are the prompts of the race by number; `train` marks the race's rows that the reference LLM may
-    see.
+    `prompts` are the prompts of the race by id, in the order of their numbers; `train` marks the rows of the
+    race that the reference LLM may see.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class RequestBuilder:
         evaluator: Evaluator,
         tasks: Mapping[str, Task],
         race: Race,
-        prompts: list[Prompt],
+        prompts: Mapping[str, Prompt],
         train: Sequence[bool],
     ) -> None:
         self.notes: tuple[str, ...] = ()
@@ -49,6 +50,8 @@ class RequestBuilder:
         self._tasks = tasks
         self._race = race
         self._prompts = prompts
+        self._ids: list[str] = []
+        self._numbers: dict[str, int] = {}
         self._train = np.asarray(train, dtype=bool)
         self._rows = {task: {row.id: row for row in evaluator.rows(task, "train")} for task in plan.tasks}
         self._failures: dict[str, tuple[Failure, ...]] = {}
@@ -104,19 +107,28 @@ class RequestBuilder:
         )
 
     def _scored(self, number: int, values: np.ndarray, wins: float) -> ScoredPrompt:
-        prompt = self._prompts[number]
+        prompt = self._prompt(number)
         parent = self._parent(prompt)
         return ScoredPrompt(
             prompt,
             round(100 * float(values[number])),
             wins=wins,
-            failures=self._failures.get(prompt.id, ()),
+            failures=self._failures.get(self._ids[number], ()),
             before=None if parent is None else round(100 * float(values[parent])),
         )
 
+    def _prompt(self, number: int) -> Prompt:
+        self._learn_ids()
+        return self._prompts[self._ids[number]]
+
+    def _learn_ids(self) -> None:
+        for id in islice(self._prompts, len(self._ids), None):
+            self._numbers[id] = len(self._ids)
+            self._ids.append(id)
+
     def _parent(self, prompt: Prompt) -> int | None:
-        ids = {known.id: number for number, known in enumerate(self._prompts)}
-        parent = ids.get(prompt.parents[0]) if prompt.parents else None
+        self._learn_ids()
+        parent = self._numbers.get(prompt.parents[0]) if prompt.parents else None
         return parent if parent is not None and self._race.answered[parent].any() else None
 
     def _wins(self, shown: Sequence[int]) -> dict[int, float]:
@@ -139,7 +151,7 @@ class RequestBuilder:
     def _records(self, ranking: Sequence[int], values: np.ndarray) -> tuple[tuple[str, OperatorRecord], ...]:
         tries, wins = Counter[str](), Counter[str]()
         for number in ranking:
-            prompt = self._prompts[number]
+            prompt = self._prompt(number)
             parent = self._parent(prompt)
             if parent is not None:
                 tries[prompt.origin] += 1

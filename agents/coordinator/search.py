@@ -116,10 +116,14 @@ class Search:
         )
         self.race = Race(len(self._places))
         self.prompts: list[Prompt] = []
+        self.ids: list[str] = []
+        self._by_id: dict[str, Prompt] = {}
+        self._numbers: dict[str, int] = {}
         self._evaluations: dict[int, Evaluation] = {}
+        self._choices: list[Choice] | None = None
         train = {task: {row.id for row in evaluator.rows(task, "train")} for task in plan.tasks}
         seen = [all(row.id in train[task] for task, row in place.items()) for place in self._places]
-        self._requests = RequestBuilder(plan, evaluator, tasks, self.race, self.prompts, seen)
+        self._requests = RequestBuilder(plan, evaluator, tasks, self.race, self._by_id, seen)
         self._requests.notes = tuple(notes)
         self._admission = Admission(_leakage(plan.tasks, evaluator))
         self._row = counts.rows(plan, 1)
@@ -131,6 +135,7 @@ class Search:
         self._rows_answered = 0
         for prompt in self._admission.unseen(seeds):
             self._add(prompt)
+            self.race.add()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -274,6 +279,7 @@ class Search:
             evaluation.rated,
         )
         before = self._evaluations.get(block.number)
+        self._choices = None
         self._evaluations[block.number] = merged = slim if before is None else before.merged(slim)
         self._handicap(block.number, merged)
         leader = self._lead()
@@ -294,6 +300,7 @@ class Search:
         self._barren = 0 if fresh else self._barren + 1
         for prompt in fresh:
             self._add(prompt)
+            self.race.add()
         return fresh, dict(sorted(refused.items()))
 
     def take_notes(self, notes: tuple[str, ...]) -> None:
@@ -327,17 +334,17 @@ class Search:
         if self.reason or not self._admission.unseen([prompt]):
             return False
         self.offered[prompt.id] = set(scopes)
-        self.prompts.append(prompt)
+        self._add(prompt)
         self.race.add(lean=lean or 0.0, offered=lean is not None)
         return True
 
     def expect(self, prompt_id: str, lean: float) -> None:
         """Other searches expect this much of a prompt of this one."""
-        self.race.expect(self._number(prompt_id), lean)
+        self.race.expect(self._numbers[prompt_id], lean)
 
     def evidence(self) -> dict[str, Evidence]:
         """What the answers say of each prompt, by id."""
-        return {self.prompts[number].id: one for number, one in self.race.evidence().items()}
+        return {self.ids[number]: one for number, one in self.race.evidence().items()}
 
     def stop(self, reason: str, *, exhausted: bool = False, failed: bool = False) -> None:
         """Take no further work."""
@@ -350,7 +357,7 @@ class Search:
     @property
     def leader(self) -> str:
         """The id of the prompt that would be chosen now."""
-        return "" if self._leader is None else self.prompts[self._leader].id
+        return "" if self._leader is None else self.ids[self._leader]
 
     def estimate(self, number: int) -> tuple[float | None, Scores]:
         """The estimated objective of a prompt and its scorecards; None where it must not be chosen."""
@@ -365,7 +372,7 @@ class Search:
 
     def standing(self, prompt_id: str) -> tuple[float | None, int]:
         """The estimated objective of a prompt and the rows it answered; (None, 0) where it was not tried."""
-        number = self._number(prompt_id)
+        number = self._numbers[prompt_id]
         if number not in self._evaluations:
             return None, 0
         return self.estimate(number)[0], int(self.race.answered[number].sum())
@@ -373,7 +380,7 @@ class Search:
     def estimates(self) -> dict[str, float]:
         """The expected row score of every prompt that answered any row, by id."""
         values = self.race.expected(fit=False)
-        return {self.prompts[number].id: float(values[number]) for number in self._evaluations}
+        return {self.ids[number]: float(values[number]) for number in self._evaluations}
 
     def passes_rung(self, rows: int, fresh: int) -> bool:
         """Whether the latest `fresh` of so many answered rows brought a prompt to a rung."""
@@ -381,6 +388,11 @@ class Search:
 
     def choices(self) -> list[Choice]:
         """The prompts that may be chosen: those that meet every required bound first, then the best."""
+        if self._choices is None:
+            self._choices = self._ranked_choices()
+        return self._choices
+
+    def _ranked_choices(self) -> list[Choice]:
         found: list[tuple[int, Choice]] = []
         for number, evaluation in self._evaluations.items():
             value, scores = self.estimate(number)
@@ -424,17 +436,17 @@ class Search:
         prompt = self.prompts[number]
         if prompt.origin != "exemplify":
             return None
-        parent = next((i for i, other in enumerate(self.prompts) if other.id == prompt.parents[0]), None)
+        parent = self._numbers.get(prompt.parents[0])
         if parent is None or parent not in self._evaluations:
             return None
         return None if self.race.clearly_better(number, parent) else parent
 
-    def _number(self, prompt_id: str) -> int:
-        return next(i for i, prompt in enumerate(self.prompts) if prompt.id == prompt_id)
-
     def _add(self, prompt: Prompt) -> None:
+        id = prompt.id
+        self._numbers[id] = len(self.prompts)
+        self._by_id[id] = prompt
         self.prompts.append(prompt)
-        self.race.add()
+        self.ids.append(id)
 
     def _row_scores(self, block: Block, evaluation: Evaluation) -> list[float]:
         judging, objective = self._evaluator.judging, self._evaluator.objective
