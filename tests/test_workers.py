@@ -242,6 +242,7 @@ async def test_sigterm_lets_a_worker_finish_its_calls(tmp_path: Path, nats: Nats
                 assert await old.ends() == 0, old.said
                 await running.ended.wait()
         assert repeated(server) == 0
+    assert running.results is not None
     assert running.results.usage.retries == 0
 
 

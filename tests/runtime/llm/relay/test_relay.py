@@ -95,9 +95,9 @@ async def test_an_error_of_the_endpoint_arrives_as_itself(
 async def test_a_call_waits_for_a_worker_that_comes_late(nats: NatsProcess):
     async with chat_server(lambda body: "late") as server:
         one = scenario(server)
+        answers: list[str] = []
         with soon():
             async with relayed(one, bus(nats.url)) as models, anyio.create_task_group() as tasks:
-                answers: list[str] = []
 
                 async def ask() -> None:
                     answers.append((await models.client("small", "target").chat(asking("a"))).text)
