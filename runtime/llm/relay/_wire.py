@@ -20,15 +20,8 @@ from nats.micro.service import ServiceConfig
 from ....scenarios.endpoints import Bus
 from ....scenarios.errors import InputError
 from ....scenarios.scenario import Scenario
-from ...errors import (
-    CallFailed,
-    ContextTooLong,
-    EndpointError,
-    RateLimited,
-    Rejected,
-    ServerFault,
-    Unreachable,
-)
+from ... import errors
+from ...errors import CallFailed, EndpointError, QuotaExhausted
 from ..chat import ChatRequest, ChatResponse
 from ..http._refusals import RateSheet
 from ..ledger._rows import endpoint_identity
@@ -40,15 +33,8 @@ WORKER, RUN = "tprompt-worker", "tprompt-run"
 
 _KINDS: dict[str, type[CallFailed | EndpointError]] = {
     kind.__name__: kind
-    for kind in (
-        CallFailed,
-        RateLimited,
-        ServerFault,
-        Unreachable,
-        Rejected,
-        ContextTooLong,
-        EndpointError,
-    )
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, CallFailed | EndpointError)
 }
 
 
@@ -78,23 +64,36 @@ class Failure(msgspec.Struct, frozen=True, array_like=True, tag="failed", gc=Fal
     message: str
     retry_after: float | None = None
     status: int | None = None
+    attempts: int = 1
     limits: RateSheet | None = None
 
     @classmethod
     def of(cls, error: Exception, limits: RateSheet | None) -> "Failure":
-        """An error of a client, as the nearest class that crosses; a defect is an EndpointError."""
+        """An error of a client, as the nearest class in `errors`; a defect is an EndpointError."""
         if isinstance(error, CallFailed):
-            kind = next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _KINDS)
-            return cls(kind, str(error), error.retry_after, error.status, limits)
-        text = str(error) if isinstance(error, EndpointError) else f"{type(error).__name__}: {error}"
-        return cls("EndpointError", f"{text} (worker on {gethostname()})", limits=limits)
+            return cls(
+                _kind(error), str(error), error.retry_after, error.status, error.attempts, limits=limits
+            )
+        where = f" (worker on {gethostname()})"
+        if isinstance(error, EndpointError):
+            wait = error.retry_after if isinstance(error, QuotaExhausted) else None
+            return cls(_kind(error), f"{error}{where}", wait, limits=limits)
+        return cls("EndpointError", f"{type(error).__name__}: {error}{where}", limits=limits)
 
     def error(self) -> CallFailed | EndpointError:
         """The error again."""
         kind = _KINDS.get(self.kind, CallFailed)
         if issubclass(kind, CallFailed):
-            return kind(self.message, retry_after=self.retry_after, status=self.status)
+            return kind(
+                self.message, retry_after=self.retry_after, status=self.status, attempts=self.attempts
+            )
+        if issubclass(kind, QuotaExhausted):
+            return kind(self.message, retry_after=self.retry_after)
         return kind(self.message)
+
+
+def _kind(error: Exception) -> str:
+    return next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _KINDS)
 
 
 Reply = Working | Sent | Failure

@@ -19,7 +19,7 @@ from ....scenarios.endpoints import Bus
 from ....scenarios.scenario import Scenario
 from ...errors import BusError, EndpointError, Rejected, ServerFault, Unreachable
 from ..chat import ChatClient, ChatRequest, ChatResponse
-from ..http.aiohttp_client import OnLimits
+from ..http._refusals import OnLimits
 from ..stack import Relays, used_models
 from ._connection import NatsConnection, NatsServer
 from ._wire import (

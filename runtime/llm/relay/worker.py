@@ -120,7 +120,14 @@ class RelayWorker:
             settings = scenario.endpoints[endpoint]
             limits: dict[str, RateSheet] = {}
             connection = await opened.enter_async_context(
-                connected(endpoint, settings, folder=scenario.folder, on_limits=limits.__setitem__)
+                connected(
+                    endpoint,
+                    settings,
+                    folder=scenario.folder,
+                    models=scenario.models.values(),
+                    on_limits=limits.__setitem__,
+                    on_notice=self._notice,
+                )
             )
             for name in self._names:
                 served = Served.of(scenario, name)
@@ -129,6 +136,9 @@ class RelayWorker:
                         served, connection.client, limits, outgoing, at_once=settings.limits.concurrency
                     )
         return list(services.values())
+
+    def _notice(self, model: str, sentence: str) -> None:
+        self._say(f"{model}: {sentence}")
 
 
 class _Service:

@@ -9,10 +9,12 @@ import anyio
 import msgspec
 import pytest
 
+from transfer_prompting.runtime import errors
 from transfer_prompting.runtime.errors import (
     CallFailed,
     ContextTooLong,
     EndpointError,
+    QuotaExhausted,
     RateLimited,
     Rejected,
 )
@@ -75,6 +77,7 @@ async def test_limits_in_headers_reach_the_runs_limiter(nats: NatsProcess):
         (Fault(400, "maximum context length is 5"), ContextTooLong, "maximum context"),
         (Fault(429, "slow down", headers={"Retry-After": "400"}), RateLimited, "slow down"),
         (Fault(401, "who are you"), EndpointError, r"who are you.*\(worker on "),
+        (Fault(402, "no credit left"), QuotaExhausted, r"no credit left.*\(worker on "),
     ],
 )
 async def test_an_error_of_the_endpoint_arrives_as_itself(
@@ -251,21 +254,45 @@ async def test_a_worker_that_stops_finishes_what_it_has_and_takes_no_more(nats: 
     assert server.count == 1
 
 
+CALL_ERRORS = [
+    kind
+    for kind in map(errors.__dict__.get, errors.__all__)
+    if isinstance(kind, type) and issubclass(kind, (CallFailed, EndpointError))
+]
+
+
+@pytest.mark.parametrize("kind", CALL_ERRORS)
+def test_every_error_of_a_call_crosses_with_what_it_states(kind: type[CallFailed | EndpointError]):
+    error = kind("why")
+    vars(error).update({name: 7.0 for name in ("retry_after", "status", "attempts") if hasattr(error, name)})
+    again = _wire.Failure.of(error, None).error()
+    assert type(again) is kind
+    assert str(again).startswith("why")
+    assert vars(again) == vars(error)
+
+
+def test_a_defect_of_a_worker_is_an_error_of_its_endpoint():
+    again = _wire.Failure.of(KeyError("missing"), None).error()
+    assert type(again) is EndpointError
+    assert "KeyError: 'missing' (worker on " in str(again)
+
+
 CROSSES = {
     "Send": "request: ChatRequest, inbox: str, heartbeat: Annotated[float, Meta(ge=0.05, le=60)]",
-    "ChatRequest": "model: str, messages: tuple[Message, ...], max_tokens: int, temperature: float, "
-    "top_p: float | None, top_logprobs: int, seed: int | None, json_object: bool, sample: int",
+    "ChatRequest": "model: str, messages: tuple[Message, ...], max_tokens: int, "
+    "temperature: float | None, top_p: float | None, top_logprobs: int, seed: int | None, json_object: bool, "
+    "extra_body: str, sample: int",
     "Message": "role: Literal['system', 'user', 'assistant'], content: str",
     "Working": "",
     "Sent": "response: ChatResponse, limits: RateSheet | None",
     "ChatResponse": "text: str, finish_reason: str | None, tokens: tuple[TokenChoice, ...], usage: Usage, "
-    "seconds: float, attempts: int, replayed: bool",
+    "seconds: float, attempts: int, uncounted: Usage, replayed: bool",
     "TokenChoice": "token: str, logprob: float, top: tuple[TokenLogprob, ...]",
     "TokenLogprob": "token: str, logprob: float",
     "Usage": "prompt_tokens: int, completion_tokens: int",
     "RateSheet": "requests: Quota, tokens: Quota",
     "Quota": "limit: float | None, remaining: float | None, reset: float | None",
-    "Failure": "kind: str, message: str, retry_after: float | None, status: int | None, "
+    "Failure": "kind: str, message: str, retry_after: float | None, status: int | None, attempts: int, "
     "limits: RateSheet | None",
     "Metadata": "host: str, protocol: str, package: str, endpoint: str, model: str",
 }
