@@ -9,11 +9,12 @@ from transfer_prompting.scenarios import InputError, load
 from transfer_prompting.scenarios.scenario import variants
 
 from support.runs import scenario_data, write_scenario
+from support.workers import STAGES
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return write_scenario(tmp_path, scenario_data("http://127.0.0.1:9/v1"))
+    return write_scenario(tmp_path, scenario_data("http://127.0.0.1:9/v1", stages=STAGES))
 
 
 def test_an_address_alone_is_a_bus(path: Path):
