@@ -1,5 +1,7 @@
 """The calls in flight, rates and pauses that one endpoint and model allow at this moment."""
 
+from collections import deque
+
 from ....scenarios.endpoints import Limits
 from ..chat import Clock
 from ..http._refusals import RateSheet
@@ -41,6 +43,9 @@ class Window:
 # A declared limit is used to this share: clocks and networks are not even, and a rejection costs more.
 _SHARE = 0.985
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+# Calls that keep to a known rate are refused at random now and then. Only where so large a share of the
+# latest is refused, the rate itself is too high.
+_RECENT, _FEW, _NOISE = 40, 20, 0.4
 _NEVER = float("-inf")
 
 
@@ -65,6 +70,7 @@ class Allowance:
         self.paused_until = _NEVER
         self._stated: tuple[float | None, float | None] = (None, None)
         self._silent_pauses = 0
+        self._outcomes: deque[bool] = deque(maxlen=_RECENT)
         # Whether anything but the number of calls in flight limits.
         self.timed = paced
         self._seconds = 0.0
@@ -105,18 +111,32 @@ class Allowance:
         """A call that is still in flight was answered, in `seconds`."""
         self._silent_pauses = 0
         self._seconds = seconds
+        self._outcomes.append(False)
         self.learned.served()
         self.window.served(self.in_flight)
 
     def refused(self, epoch: int, retry_after: float | None) -> float:
-        """A call that is still in flight was refused as one too many; returns the seconds of the pause."""
+        """A call that is still in flight was refused as one too many; returns the seconds of the pause.
+
+        A refusal among many calls that are served at a declared or stated rate is not about the rate: it
+        pauses nobody but its own call, which waits before its retry.
+        """
         now = self._clock.now()
+        self._outcomes.append(True)
+        if self._at_random():
+            return retry_after or 0.0
         self.timed = True
         if epoch == self.epoch:
             self._begin_episode(now, dated=retry_after is not None)
         if retry_after is not None:
             self.paused_until = max(self.paused_until, now + retry_after)
         return self.paused_until - now
+
+    def _at_random(self) -> bool:
+        """True where the rate is known and was never too high, and few of the latest calls were refused."""
+        if self.requests is None or self.learned.pace is not None or len(self._outcomes) < _FEW:
+            return False
+        return sum(self._outcomes) < _NOISE * len(self._outcomes)
 
     def overloaded(self, epoch: int) -> None:
         """A call that is still in flight failed by overload, without a Retry-After."""
@@ -138,7 +158,9 @@ class Allowance:
     def _begin_episode(self, now: float, *, dated: bool) -> None:
         self.epoch += 1
         burst = self.in_flight / self._seconds if self._seconds else float(self.in_flight)
-        if self.requests is not None and self.requests.per_second < burst:
+        if self.requests is not None and len(self._outcomes) < _FEW:
+            pass  # too early to say that a known rate is too high: the pause will do
+        elif self.requests is not None and self.requests.per_second < burst:
             self.learned.refused(now, self.requests.per_second, paced=True)
         else:
             self.learned.refused(now, burst, paced=False)
