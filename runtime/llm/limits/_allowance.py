@@ -52,7 +52,7 @@ _NEVER = float("-inf")
 class Refusals:
     """Tells refusals at random from those of a limit, by what was served between episodes.
 
-    A token bucket is empty at each refusal, so that between two of them just as much is served as it fills by:
+    A token bucket is empty at each refusal, so that between two of them as much is served as it fills by:
     equal rates. An interval that served few calls at a rate far below another one's contradicts that.
     """
 
@@ -171,8 +171,8 @@ class Allowance:
         return self.paused_until - now
 
     def _at_random(self) -> bool:
-        """True where few of the latest calls were refused, and not for the rate: it is known and was never too
-        high, or refusals do not depend on it."""
+        """True where few of the latest calls were refused, and not for the rate: it is known and was never
+        too high, or refusals do not depend on it."""
         few = len(self._outcomes) >= _FEW and sum(self._outcomes) < _NOISE * len(self._outcomes)
         if self._random:
             if not few:
