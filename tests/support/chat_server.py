@@ -113,7 +113,8 @@ class ChatServer:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = msgspec.json.decode(await request.read(), type=Body)
-        self.requests.append(Seen(request.path, dict(request.headers), body, monotonic(), dict(request.query)))
+        seen = Seen(request.path, dict(request.headers), body, monotonic(), dict(request.query))
+        self.requests.append(seen)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:

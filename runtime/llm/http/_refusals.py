@@ -273,7 +273,7 @@ def _error(
     words = _cut(said.message)
     if _used_up(status, said, wait):
         when = "" if not wait else f"; it asks to come back in {_spell(wait)}"
-        text = f"{endpoint} has no quota left for this key (status {status}): {words}{when}"
+        text = f"{endpoint} has no quota left for this key (status {status}): {words.rstrip('.')}{when}"
         return QuotaExhausted(text, retry_after=wait)
     if status in (400, 403) and _FILTERED.search(said.text):
         return ContentFiltered(f"{endpoint} answered {status}: {words}", status=status)

@@ -1,5 +1,7 @@
 """The calls in flight, rates and pauses that one endpoint and model allow at this moment."""
 
+from collections import deque
+
 from ....scenarios.endpoints import Limits
 from ..chat import Clock
 from ..http._refusals import RateSheet
@@ -41,7 +43,45 @@ class Window:
 # A declared limit is used to this share: clocks and networks are not even, and a rejection costs more.
 _SHARE = 0.985
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+# Calls that keep to a known rate are refused at random now and then. Only where so large a share of the
+# latest is refused, the rate itself is too high.
+_RECENT, _FEW, _NOISE = 40, 20, 0.4
 _NEVER = float("-inf")
+
+
+class Refusals:
+    """Tells refusals at random from those of a limit, by what was served between episodes.
+
+    A token bucket is empty at each refusal, so that between two of them as much is served as it fills by:
+    equal rates. An interval that served few calls at a rate far below another one's contradicts that.
+    """
+
+    def __init__(self) -> None:
+        self._served = 0
+        self._last: tuple[float, int] | None = None
+        self._intervals: deque[tuple[int, float]] = deque(maxlen=12)
+
+    def served(self) -> None:
+        """A call was served."""
+        self._served += 1
+
+    def episode(self, now: float) -> None:
+        """An episode begins."""
+        if self._last is not None:
+            at, served = self._last
+            self._intervals.append((self._served - served, max(now - at, 1e-3)))
+        self._last = (now, self._served)
+
+    def clear(self) -> None:
+        """Forget the episodes."""
+        self._intervals.clear()
+        self._last = None
+
+    def random(self) -> bool:
+        """True where the latest episodes cannot all go back to one limit."""
+        most = max(((served - 3) / seconds for served, seconds in self._intervals), default=0.0)
+        odd = [(served + 1) / seconds < 0.4 * most and served <= 8 for served, seconds in self._intervals]
+        return sum(odd) >= 2
 
 
 class Allowance:
@@ -65,6 +105,9 @@ class Allowance:
         self.paused_until = _NEVER
         self._stated: tuple[float | None, float | None] = (None, None)
         self._silent_pauses = 0
+        self._refusals = Refusals()
+        self._random = False
+        self._outcomes: deque[bool] = deque(maxlen=_RECENT)
         # Whether anything but the number of calls in flight limits.
         self.timed = paced
         self._seconds = 0.0
@@ -105,18 +148,38 @@ class Allowance:
         """A call that is still in flight was answered, in `seconds`."""
         self._silent_pauses = 0
         self._seconds = seconds
+        self._outcomes.append(False)
+        self._refusals.served()
         self.learned.served()
         self.window.served(self.in_flight)
 
     def refused(self, epoch: int, retry_after: float | None) -> float:
-        """A call that is still in flight was refused as one too many; returns the seconds of the pause."""
+        """A call that is still in flight was refused as one too many; returns the seconds of the pause.
+
+        A refusal among many calls that are served at a declared or stated rate is not about the rate: it
+        pauses nobody but its own call, which waits before its retry.
+        """
         now = self._clock.now()
+        self._outcomes.append(True)
+        if self._at_random():
+            return retry_after or 0.0
         self.timed = True
         if epoch == self.epoch:
             self._begin_episode(now, dated=retry_after is not None)
         if retry_after is not None:
             self.paused_until = max(self.paused_until, now + retry_after)
         return self.paused_until - now
+
+    def _at_random(self) -> bool:
+        """True where few of the latest calls were refused, and not for the rate: it is known and was never
+        too high, or refusals do not depend on it."""
+        few = len(self._outcomes) >= _FEW and sum(self._outcomes) < _NOISE * len(self._outcomes)
+        if self._random:
+            if not few:
+                self._random = False
+                self._refusals.clear()
+            return few
+        return few and self.requests is not None and self.learned.pace is None
 
     def overloaded(self, epoch: int) -> None:
         """A call that is still in flight failed by overload, without a Retry-After."""
@@ -137,8 +200,16 @@ class Allowance:
 
     def _begin_episode(self, now: float, *, dated: bool) -> None:
         self.epoch += 1
+        self._refusals.episode(now)
+        if dated and self._refusals.random():
+            self._random, self.learned = True, LearnedRate()
+            self._outcomes.clear()
+            self._outcomes.extend([False] * _FEW)
+            return
         burst = self.in_flight / self._seconds if self._seconds else float(self.in_flight)
-        if self.requests is not None and self.requests.per_second < burst:
+        if self.requests is not None and len(self._outcomes) < _FEW:
+            pass  # too early to say that a known rate is too high: the pause will do
+        elif self.requests is not None and self.requests.per_second < burst:
             self.learned.refused(now, self.requests.per_second, paced=True)
         else:
             self.learned.refused(now, burst, paced=False)

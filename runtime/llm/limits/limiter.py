@@ -37,7 +37,8 @@ class Limiter:
     Declared limits are kept by spacing calls evenly. Undeclared ones are taken from `x-ratelimit-*` headers
     (`stated`) or learned from refusals: a refusal pauses everything until the endpoint's Retry-After, and
     sets a pace (see `LearnedRate`); an overload without a Retry-After shrinks the number in flight. Calls
-    wait in the order of arrival. When the endpoint asks for a pause of more than `patience` seconds, calls
+    wait in the order of arrival. Refusals at random, which do not depend on the rate, pause only their own
+    calls (see `Refusals`). When the endpoint asks for a pause of more than `patience` seconds, calls
     that wait get RateLimited at once.
     """
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from transfer_prompting.runtime.concurrency import Raised, settle
+from transfer_prompting.runtime.concurrency import settle
 from transfer_prompting.runtime.errors import BudgetReached, CallFailed, EndpointError
 from transfer_prompting.runtime.llm.budget.budget import Budget
 from transfer_prompting.runtime.llm.chat import ChatClient, ChatRequest, Message
@@ -63,8 +63,8 @@ async def ask_many(client: ChatClient, numbers: range, at_once: int) -> tuple[in
     ends = await settle(
         [asked(number) for number in numbers], client.chat, limit=at_once, catch=(CallFailed, BudgetReached)
     )
-    refused = sum(isinstance(end, Raised) and isinstance(end.error, BudgetReached) for end in ends)
-    failed = sum(isinstance(end, Raised) for end in ends) - refused
+    refused = sum(isinstance(end, BudgetReached) for end in ends)
+    failed = sum(isinstance(end, Exception) for end in ends) - refused
     return len(ends) - refused - failed, refused, failed
 
 

@@ -1,10 +1,13 @@
 """Calls are kept within what an endpoint allows, declared, stated or learned."""
 
+import random
+
 import anyio
 import pytest
 
+from transfer_prompting.runtime.errors import RateLimited
 from transfer_prompting.runtime.llm._call import Sender
-from transfer_prompting.runtime.llm.chat import Usage
+from transfer_prompting.runtime.llm.chat import ChatRequest, ChatResponse, Usage
 from transfer_prompting.runtime.llm.http._refusals import Quota, RateSheet
 from transfer_prompting.runtime.llm.http.aiohttp_client import AiohttpClient
 from transfer_prompting.runtime.llm.limits.limiter import LimitedClient, Limiter, Limiters
@@ -139,3 +142,51 @@ async def test_over_http_a_refused_client_comes_back_no_earlier_than_asked_and_l
     later = [seen.at for seen in server.requests if seen.at > first + 0.5]
     assert later
     assert min(later) >= first + 1
+
+
+class NoisyServer:
+    """Refuses one call in ten at random, whatever the rate, and asks to wait for a second."""
+
+    def __init__(self, share: float = 0.1, seed: int = 7) -> None:
+        self.share = share
+        self.served = 0
+        self._random = random.Random(seed)
+
+    async def chat(self, request: ChatRequest) -> ChatResponse:
+        await anyio.sleep(0.05)
+        if self._random.random() < self.share:
+            raise RateLimited("try again", retry_after=1, status=429)
+        self.served += 1
+        return ChatResponse(text="ok", usage=Usage(10, 5), seconds=0.05)
+
+
+def test_refusals_at_random_do_not_undercut_a_declared_rate():
+    server = NoisyServer()
+    load = Load(server, limiter(rpm=6000)).run(30, workers=128)
+    assert load.failed == 0
+    # Within the declared rate: one call in ten is sent again.
+    assert server.served >= 0.8 * 3000 * 0.9
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_refusals_at_random_do_not_look_like_a_limit_that_has_to_be_learned(seed: int):
+    """Plain retries at this concurrency serve some 400 calls a second."""
+    server = NoisyServer(seed=seed)
+    load = Load(server, limiter()).run(60, workers=64)
+    assert load.failed == 0
+    assert server.served >= 0.5 * 60 * 400
+
+
+def test_a_server_that_refuses_most_calls_is_not_taken_for_a_noisy_one():
+    server = NoisyServer(0.8)
+    load = Load(server, limiter())
+    load.run(60, workers=64)
+    assert load.limits.now().rejections < 60 * 10
+
+
+def test_a_declared_rate_that_is_too_high_is_found_out():
+    server = LimitedServer(per_minute=600, burst=10)
+    load = Load(server, limiter(rpm=6000)).run(120, workers=128)
+    assert load.failed == 0
+    assert server.served >= 0.8 * 1200
+    assert len(server.rejected) < 0.25 * server.served
