@@ -1,99 +1,225 @@
-"""Building the agents of a team: the host's parts, the endpoints' abilities, one agent per role."""
+"""Assembly of a team: its checks, its agents and all they stand on."""
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anyio
+import anyio.to_thread
+import msgspec
+from anyio.abc import TaskGroup
+
 from ..runtime.bus import Bus
+from ..runtime.concurrency import ungrouped
 from ..runtime.errors import EndpointError
+from ..runtime.evaluation.objective import Objective
+from ..runtime.evaluation.own_metrics import OwnMetric
+from ..runtime.llm.budget.budget import Budget
 from ..runtime.llm.chat import ChatClient
-from ..runtime.llm.connection import Client
-from ..runtime.llm.probes import probe_logprobs, unreachable
-from ..runtime.llm.stack import Models
+from ..runtime.llm.ledger.ledger import open_ledger
+from ..runtime.llm.probes import probe_json_object, probe_logprobs, unreachable
+from ..runtime.llm.stack import Models, check_endpoints, open_models, used_endpoints
+from ..runtime.record.history import Record, open_history, refuse_another_run, save
+from ..runtime.record.responses import open_responses
+from ..runtime.tasks.load import LoadedTask
 from ..runtime.tasks.task import Task
+from ..runtime.telemetry import Telemetry
 from ..scenarios import Scenario
-from ..scenarios.errors import InputError
-from .application import ApplicationClient, TargetFunction
-from .coordinator.plan import hosted
-from .loading import probed
-from .reference.agent import Writing
+from ..scenarios.scenario import variants
+from .coordinator.agent import Coordinator
+from .coordinator.estimate import Estimate, estimate, row_characters
+from .coordinator.evaluator import Evaluator
+from .coordinator.plan import CallCounts, check_budget, hosted, target_plans
+from .events import Following, log_events, open_log
+from .judge.agent import Judge
+from .judge.rubrics import Judging
+from .loading import foreseen, load_tasks, probed, resolve
+from .parts import Parts
+from .reference.agent import Reference, Writing
 from .reference.operators import known
-from .scorer import Readings
-from .target import Sampling, Target
+from .reference.strategies import Strategy
+from .scorer import Readings, Scorer
+from .target import ApplicationTarget, Sampling, Target
 
 if TYPE_CHECKING:
     from ..runtime.llm.relay import Relay
 
+DEFAULT_OPERATORS = ("improve", "exemplify")
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """Chat clients by endpoint, functions by target model, and the target models that the team need not host
-    because `Answer` is served for them on the bus."""
 
-    clients: Mapping[str, Client]
-    targets: Mapping[str, TargetFunction]
-    served: Collection[str]
+class Checked(msgspec.Struct, frozen=True):
+    """A scenario found valid: its tasks with their rows, how each is read before any call, what is judged."""
 
-    def check(self, scenario: Scenario) -> None:
-        """Raises InputError when the parts do not fit the scenario, or one that it needs is missing."""
-        _known(scenario, "targets", self.targets)
-        _known(scenario, "served", self.served)
-        if twice := sorted(set(self.targets) & set(self.served)):
-            raise InputError(f"targets: {', '.join(twice)}: served on the bus already")
-        for name in self.targets:
-            self._check_target(scenario, name)
-        for name in sorted({*hosted(scenario)} - {*self.targets, *self.served}):
-            endpoint = scenario.models[name].endpoint
-            if scenario.endpoints[endpoint].host is not None and endpoint not in self.clients:
-                raise InputError(
-                    f"endpoints.{endpoint}.host: nothing answers for model {name!r}; the application hands "
-                    "over a function for it (targets) or a client for the endpoint (clients), or serves it "
-                    "on the bus (served)"
+    loaded: dict[str, LoadedTask]
+    readings: Readings
+    judging: Judging
+    objective: Objective
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        return {name: loaded.task for name, loaded in self.loaded.items()}
+
+
+def check(scenario: Scenario, strategy: Strategy, parts: Parts, metrics: Mapping[str, OwnMetric]) -> Checked:
+    """Check everything that can be wrong before a call is made: data, objective, judge, metrics of one's own,
+    operators, keys, model files, readings, variants, and a budget that is too small. Raises InputError."""
+    variants(scenario, scenario.folder)
+    objective = Objective.of(scenario.scorer)
+    judging = Judging.of(scenario.scorer, objective, metrics, folder=scenario.folder)
+    _writing(scenario)
+    parts.check(scenario)
+    check_endpoints(scenario, parts.clients_for(scenario), parts.served)
+    loaded = load_tasks(scenario)
+    tasks = {name: task.task for name, task in loaded.items()}
+    judging.check(tasks)
+    readings = foreseen(scenario, tasks, hosted(scenario), parts.targets)
+    plans = target_plans(scenario, strategy)
+    check_budget(scenario, strategy, CallCounts(loaded, readings, judging), plans)
+    return Checked(loaded, readings, judging, objective)
+
+
+def estimated(scenario: Scenario, strategy: Strategy, checked: Checked) -> Estimate:
+    """What the budget of a valid scenario buys; no call is made."""
+    return estimate(scenario, strategy, checked.loaded, checked.readings, checked.judging)
+
+
+class Assembly(msgspec.Struct, frozen=True):
+    """A team that is ready: its models, and its Coordinator with every other agent serving."""
+
+    models: Models
+    coordinator: Coordinator
+
+
+class Assembler(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a team is made from; `open` makes it, and leaves nothing behind."""
+
+    scenario: Scenario
+    strategy: Strategy
+    parts: Parts
+    metrics: Mapping[str, OwnMetric]
+    bus: Bus
+    bus_scope: AbstractAsyncContextManager[object]
+    relay: "Relay | None"
+    following: Following
+    out: Path | None
+    telemetry: Telemetry | None
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator[Assembly]:
+        """The agents, serving until the scope ends. Raises InputError and EndpointError."""
+        scenario, out = self.scenario, self.out
+        checked = await anyio.to_thread.run_sync(check, scenario, self.strategy, self.parts, self.metrics)
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+            refuse_another_run(scenario, out)
+        budget = Budget(scenario.budget)
+        notices: list[str] = []
+        with ExitStack() as files:
+            if out is not None:
+                self.following.call(log_events(files.enter_context(open_log(out / "log.jsonl"))))
+            async with (
+                ungrouped(),
+                open_ledger(out / "ledger.sqlite" if out else None) as ledger,
+                open_models(
+                    scenario,
+                    ledger=ledger,
+                    budget=budget,
+                    clients=self.parts.clients_for(scenario),
+                    served=self.parts.served,
+                    relays=self.relay.relays if self.relay else None,
+                    wrap=None if self.telemetry is None else self.telemetry.model,
+                    on_notice=lambda model, text: notices.append(f"model {model}: {text}"),
+                ) as models,
+                self.relay or nullcontext(),
+                self.bus_scope,
+                self.following.of(self.bus),
+                anyio.create_task_group() as tasks,
+            ):
+                history = files.enter_context(open_history(out / "history.jsonl" if out else None))
+                responses = files.enter_context(open_responses(out / "responses.jsonl" if out else None))
+                if out is not None:
+                    save(scenario, out / "scenario.yaml")
+                lost = await self._lost(checked.judging)
+                able = await _logprobs(scenario, self.parts, models, lost)
+                readings = resolve(scenario, checked.tasks, able, self.parts.targets)
+                await self._start(tasks, checked, readings, models)
+                record = Record(history, self.bus)
+                evaluator = Evaluator(
+                    self.bus,
+                    record,
+                    splits={name: task.splits for name, task in checked.loaded.items()},
+                    objective=checked.objective,
+                    max_failed=scenario.scorer.max_failed,
+                    seed=scenario.seed,
+                    judging=checked.judging,
                 )
+                for model, reason in lost.items():
+                    await evaluator.lose(model, reason)
+                coordinator = Coordinator(
+                    scenario,
+                    bus=self.bus,
+                    record=record,
+                    evaluator=evaluator,
+                    responses=responses,
+                    tasks=checked.tasks,
+                    objective=checked.objective,
+                    budget=budget,
+                    counts=CallCounts(checked.loaded, readings, checked.judging),
+                    strategy=self.strategy,
+                    row_characters=row_characters(scenario, checked.loaded, readings),
+                    notices=notices,
+                )
+                yield Assembly(models, coordinator)
+                tasks.cancel_scope.cancel()
 
-    def clients_for(self, scenario: Scenario) -> dict[str, Client]:
-        """The clients by endpoint, those that ask the application's functions among them."""
-        functions: dict[str, dict[str, TargetFunction]] = defaultdict(dict)
-        for name, function in self.targets.items():
-            model = scenario.models[name]
-            functions[model.endpoint][model.model] = function
-        own = {
-            name: ApplicationClient(name, answer, timeout=scenario.endpoints[name].timeout)
-            for name, answer in functions.items()
-        }
-        return {**self.clients, **own}
+    async def _lost(self, judging: Judging) -> dict[str, str]:
+        scenario, parts = self.scenario, self.parts
+        given = parts.clients_for(scenario)
+        ours = [name for name in used_endpoints(scenario, parts.served) if name not in given]
+        missing = await self.relay.missing() if self.relay else {}
+        return await _lost_targets(scenario, ours, missing, judges=judging.rates)
 
-    def _check_target(self, scenario: Scenario, name: str) -> None:
-        model = scenario.models[name]
-        if scenario.endpoints[model.endpoint].host is None:
-            raise InputError(
-                f"targets: {name}: a function needs an endpoint of its own; write "
-                f"endpoints.{model.endpoint} as {{host: NAME}}, where NAME says what answers"
+    async def _start(self, tasks: TaskGroup, checked: Checked, readings: Readings, models: Models) -> None:
+        scenario, bus = self.scenario, self.bus
+        if checked.judging.rates:
+            await self._start_judge(tasks, checked.judging, models)
+        scorer = Scorer(bus, tasks=checked.tasks, readings=readings, judging=checked.judging)
+        for name in hosted(scenario):
+            workers = _requests_at_once(scenario, name)
+            await scorer.start(tasks, model=name, workers=workers)
+            if name in self.parts.served:
+                continue
+            target = _target(
+                bus,
+                scenario,
+                name,
+                client=models.client(name, "target"),
+                tasks=checked.tasks,
+                readings=readings,
+                kind=ApplicationTarget if name in self.parts.targets else Target,
             )
-        if model.endpoint in self.clients:
-            raise InputError(f"targets: {name}: a client for its endpoint {model.endpoint} is there already")
-        for other in self.targets:
-            twin = scenario.models[other]
-            if other != name and (twin.endpoint, twin.model) == (model.endpoint, model.model):
-                raise InputError(f"targets: {name} and {other} are one model of one endpoint")
-        for key, writer in (("reference", scenario.reference.model), ("scorer", scenario.scorer.model)):
-            if writer is not None and scenario.models[writer].endpoint == model.endpoint:
-                raise InputError(
-                    f"{key}.model: {writer!r} has the endpoint {model.endpoint}; a function answers there, "
-                    "and only a model can write"
-                )
-
-
-def _known(scenario: Scenario, what: str, names: Iterable[str]) -> None:
-    if strangers := sorted(set(names) - {*hosted(scenario)}):
-        raise InputError(
-            f"{what}: {', '.join(strangers)}: no target of the scenario; it has "
-            f"{', '.join(sorted(hosted(scenario)))}"
+            await target.start(tasks, workers=workers)
+        reference = Reference(
+            bus,
+            client=models.client(scenario.reference.model, "reference"),
+            writing=_writing(scenario),
+            strategy=self.strategy,
         )
+        await reference.start(tasks)
+
+    async def _start_judge(self, tasks: TaskGroup, judging: Judging, models: Models) -> None:
+        name = self.scenario.scorer.model
+        assert name is not None, "the schema asks for scorer.model where anything is judged"
+        client, asked = models.client(name, "scorer"), _sampling(self.scenario, name)
+        able = self.scenario.endpoint_of(name).json_object
+        if able is None:
+            able = await probe_json_object(client, asked.model)
+        judge = Judge(self.bus, client=client, sampling=asked, judging=judging, json_object=able)
+        await judge.start(tasks, workers=_requests_at_once(self.scenario, name))
 
 
-async def lost_targets(
+async def _lost_targets(
     scenario: Scenario, endpoints: Iterable[str], missing: Mapping[str, str], *, judges: bool
 ) -> dict[str, str]:
     """The target models whose endpoint, one of these, accepts no connection, or that are `missing`, with the
@@ -125,7 +251,7 @@ async def lost_targets(
     return lost
 
 
-async def logprobs(
+async def _logprobs(
     scenario: Scenario, parts: Parts, models: Models, lost: Mapping[str, str]
 ) -> dict[str, bool]:
     """Whether each target model returns log-probabilities: as the scenario says, else tried once. Functions
@@ -146,7 +272,7 @@ async def _able(scenario: Scenario, parts: Parts, model: str, models: Models) ->
 DEFAULT_OPERATORS = ("improve", "exemplify")
 
 
-def target_agent(
+def _target(
     bus: Bus,
     scenario: Scenario,
     name: str,
@@ -154,26 +280,26 @@ def target_agent(
     client: ChatClient,
     tasks: Mapping[str, Task],
     readings: Readings,
-    kind: type[Target] = Target,
+    kind: type[Target],
 ) -> Target:
     """The Target of the model `name`, as the scenario wants it called."""
     return kind(
         bus,
         name=name,
         client=client,
-        sampling=sampling(scenario, name),
+        sampling=_sampling(scenario, name),
         tasks=tasks,
         readings={task: reading for (task, other), reading in readings.items() if other == name},
     )
 
 
-def sampling(scenario: Scenario, name: str) -> Sampling:
+def _sampling(scenario: Scenario, name: str) -> Sampling:
     """How the model `name` is called to answer, or to judge."""
     model = scenario.models[name]
     return Sampling(model.model, model.temperature or 0.0, model.top_p, model.max_tokens)
 
 
-def writing(scenario: Scenario) -> Writing:
+def _writing(scenario: Scenario) -> Writing:
     """How the reference LLM is called. Raises InputError for an operator that does not exist."""
     settings = scenario.reference
     model = scenario.models[settings.model]
@@ -194,7 +320,7 @@ def writing(scenario: Scenario) -> Writing:
     )
 
 
-def batches_at_once(scenario: Scenario, model: str) -> int:
+def _requests_at_once(scenario: Scenario, model: str) -> int:
     """Requests in hand at once; how many calls are sent at once is for the endpoint's limits to say."""
     return 2 * scenario.endpoint_of(model).limits.concurrency
 

@@ -14,7 +14,12 @@ from ..scenarios.endpoints import Confidence
 from ..scenarios.errors import InputError, nearest
 
 
-def prepared(scenario: Scenario, name: str) -> LoadedTask:
+def load_tasks(scenario: Scenario) -> dict[str, LoadedTask]:
+    """The tasks of a scenario with their rows; InputError when data is missing or wrong."""
+    return {name: load_one(scenario, name) for name in scenario.tasks}
+
+
+def load_one(scenario: Scenario, name: str) -> LoadedTask:
     """A task with its rows, and a warning where its labels cannot be told apart by one token.
 
     Raises InputError when data is missing or wrong.
@@ -145,7 +150,7 @@ def peeks(scenario: Scenario, task: str | None = None, rows: int = 3) -> list[Pe
     if task is not None and task not in scenario.tasks:
         raise InputError(f"{scenario.name}: no task {task!r}; {nearest(task, scenario.tasks)}")
     model = scenario.targets[0]
-    loaded = {name: prepared(scenario, name) for name in ([task] if task else scenario.tasks)}
+    loaded = {name: load_one(scenario, name) for name in ([task] if task else scenario.tasks)}
     readings = foreseen(scenario, {name: one.task for name, one in loaded.items()}, [model])
     assumed = probed(scenario, model)
     return [peek(one, model, readings[name, model], rows, assumed=assumed) for name, one in loaded.items()]

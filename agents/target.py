@@ -8,7 +8,7 @@ from anyio.abc import TaskGroup
 
 from ..runtime.bus import Bus
 from ..runtime.concurrency import run_all
-from ..runtime.errors import BudgetReached, CallFailed, ContextTooLong, EndpointError
+from ..runtime.errors import BudgetReached, CallFailed, ContentFiltered, ContextTooLong, EndpointError
 from ..runtime.evaluation.outcomes import Failed, Reply
 from ..runtime.llm.chat import ChatClient, ChatRequest, ChatResponse, Message
 from ..runtime.messages import Answer, Answered, BatchAnswered, CallCost
@@ -88,6 +88,9 @@ class Target:
             ]
         except ContextTooLong as error:
             return Reply(example=question.id, text="", too_long=True), CallCost(error.attempts)
+        except ContentFiltered as error:
+            refused = Reply(example=question.id, text="", finish_reason="content_filter")
+            return refused, CallCost(error.attempts)
         except CallFailed as error:
             return Failed(question.id, str(error)), CallCost(error.attempts)
         return _reply(question.id, first, further)

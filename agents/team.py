@@ -1,8 +1,7 @@
 """A team: the bus, the agents and all they stand on, for one scenario."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, nullcontext
-from functools import cached_property
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar, overload
@@ -11,50 +10,24 @@ from uuid import uuid4
 import anyio
 import anyio.to_thread
 import msgspec
-from anyio.abc import TaskGroup
 from structlog.typing import FilteringBoundLogger
 
 from ..runtime.bus import Bus, Event, Header, InProcessBus, headed
-from ..runtime.concurrency import ungrouped
-from ..runtime.evaluation.objective import Objective
 from ..runtime.evaluation.own_metrics import OwnMetric
-from ..runtime.llm.budget.budget import Budget
 from ..runtime.llm.connection import Client
-from ..runtime.llm.ledger.ledger import open_ledger
-from ..runtime.llm.probes import probe_json_object
-from ..runtime.llm.stack import Models, SpendingNow, check_endpoints, open_models, used_endpoints
-from ..runtime.record.history import Record, open_history, refuse_another_run, save
-from ..runtime.record.responses import open_responses
+from ..runtime.llm.stack import SpendingNow
 from ..runtime.record.results import Results, Status, write
 from ..runtime.report.page import write_page
 from ..runtime.tasks.load import LoadedTask
-from ..runtime.tasks.task import Task
 from ..runtime.telemetry import Telemetry
 from ..scenarios import Scenario
-from ..scenarios.scenario import variants
 from .application import TargetFunction
-from .assembly import (
-    Parts,
-    batches_at_once,
-    logprobs,
-    lost_targets,
-    relay_of,
-    sampling,
-    target_agent,
-    writing,
-)
+from .assembly import Assembler, Assembly, Checked, check, estimated, relay_of
 from .coordinator.agent import Coordinator
-from .coordinator.estimate import Estimate, estimate, row_characters
-from .coordinator.evaluator import Evaluator
-from .coordinator.plan import CallCounts, check_budget, hosted, target_plans
-from .events import Following, log_events, open_log
-from .judge.agent import Judge
-from .judge.rubrics import Judging
-from .loading import foreseen, prepared, resolve
-from .reference.agent import Reference
+from .coordinator.estimate import Estimate
+from .events import Following, log_events
+from .parts import Parts
 from .reference.strategies import STRATEGIES, Strategy
-from .scorer import Readings, Scorer
-from .target import ApplicationTarget, Target
 
 LAST_WORD_SECONDS = 5.0
 """How long the bus may take to tell that a run has ended."""
@@ -120,50 +93,26 @@ class Team:
         self._metrics = dict(metrics or {})
         self._strategy = strategy or STRATEGIES[scenario.strategy]
         self._context: AbstractAsyncContextManager[None] | None = None
-        self._coordinator: Coordinator | None = None
-        self._models: Models | None = None
+        self._assembly: Assembly | None = None
         self._running: anyio.CancelScope | None = None
         self._begun = False
         self._ended = anyio.Event()
         self._started = 0.0
 
     def check(self) -> dict[str, LoadedTask]:
-        """Everything that can be wrong before a call is made: data, objective, judge, metrics of one's own,
-        operators, keys, model files, how answers are read, keys and values of variants.
+        """Check everything that can be wrong before a call is made: data, objective, judge, metrics of one's
+        own, operators, keys, model files, how answers are read, variants, and a budget that is too small.
 
         Returns the tasks as loaded. Raises InputError.
         """
-        loaded, _ = self._checked()
-        return loaded
-
-    def _checked(self) -> tuple[dict[str, LoadedTask], Readings]:
-        variants(self.scenario, self.scenario.folder)
-        judging = self._judging
-        writing(self.scenario)
-        self._parts.check(self.scenario)
-        check_endpoints(self.scenario, self._parts.clients_for(self.scenario), self._parts.served)
-        loaded = self.prepared()
-        judging.check({name: task.task for name, task in loaded.items()})
-        readings = self.readings(loaded)
-        plans = target_plans(self.scenario, self._strategy)
-        check_budget(self.scenario, self._strategy, CallCounts(loaded, readings, judging), plans)
-        return loaded, readings
+        return self._checked().loaded
 
     def estimate(self) -> Estimate:
-        """What the run would take; no call is made. Raises InputError as `check` does."""
-        loaded, readings = self._checked()
-        return estimate(self.scenario, self._strategy, loaded, readings, self._judging)
+        """What the budget buys; no call is made. Raises InputError as `check` does."""
+        return estimated(self.scenario, self._strategy, self._checked())
 
-    def readings(self, loaded: Mapping[str, LoadedTask]) -> Readings:
-        """How each task is read from each model, before any call: what endpoints can do is taken from the
-        scenario, and log-probabilities are assumed where it says nothing. Raises InputError where they are
-        needed and the scenario denies them."""
-        tasks = {name: task.task for name, task in loaded.items()}
-        return foreseen(self.scenario, tasks, hosted(self.scenario), self._parts.targets)
-
-    def prepared(self) -> dict[str, LoadedTask]:
-        """The tasks of the scenario with their rows; InputError when data is missing or wrong."""
-        return {name: prepared(self.scenario, name) for name in self.scenario.tasks}
+    def _checked(self) -> Checked:
+        return check(self.scenario, self._strategy, self._parts, self._metrics)
 
     async def run(self) -> Results:
         """Both stages and the test; with an output folder also writes `results.json` and `report.html` there.
@@ -171,14 +120,14 @@ class Team:
         A run that is stopped returns what it has. One that is cancelled or fails writes what it has before
         the error goes on. A team runs once.
         """
-        if self._coordinator is None or self._begun:
+        if self._assembly is None or self._begun:
             raise RuntimeError("enter the team (async with) before running it; a team runs once")
         self._begun = True
         if self._telemetry is None:
             with headed(Header(0, run=self.run_id)):
-                return await self._run(self._coordinator)
+                return await self._run(self._assembly.coordinator)
         with self._telemetry.run(self.scenario.name, self.run_id) as ended:
-            results = await self._run(self._coordinator)
+            results = await self._run(self._assembly.coordinator)
             ended(results.status)
         return results
 
@@ -228,23 +177,22 @@ class Team:
         no run is going on.
         """
         if self._running is not None:
-            assert self._models is not None
+            assert self._assembly is not None
             with anyio.move_on_after(patience):
-                await self._models.drain()
+                await self._assembly.models.drain()
             self._running.cancel()
 
     def now(self) -> SpendingNow:
         """What is spent and what limits hold at this moment, for displays; only inside the context."""
-        assert self._models is not None, "enter the team (async with) first"
-        return self._models.now()
+        assert self._assembly is not None, "enter the team (async with) first"
+        return self._assembly.models.now()
 
     def _results(self, status: Status) -> Results:
-        assert self._coordinator is not None
-        assert self._models is not None
+        assert self._assembly is not None
         usage = msgspec.structs.replace(
-            self._models.usage(), seconds=round(anyio.current_time() - self._started, 3)
+            self._assembly.models.usage(), seconds=round(anyio.current_time() - self._started, 3)
         )
-        results = msgspec.structs.replace(self._coordinator.results(status), usage=usage)
+        results = msgspec.structs.replace(self._assembly.coordinator.results(status), usage=usage)
         if self._out is not None:
             write(results, self._out / "results.json")
         return results
@@ -262,131 +210,21 @@ class Team:
 
     @asynccontextmanager
     async def _assembled(self) -> AsyncGenerator[None]:
-        scenario, out = self.scenario, self._out
         self._started = anyio.current_time()
-        loaded = self.check()
-        objective, judging = Objective.of(scenario.scorer), self._judging
-        if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
-            refuse_another_run(scenario, out)
-        budget = Budget(scenario.budget)
-        with ExitStack() as files:
-            if out is not None:
-                self._following.call(log_events(files.enter_context(open_log(out / "log.jsonl"))))
-            async with (
-                ungrouped(),
-                open_ledger(out / "ledger.sqlite" if out else None) as ledger,
-                open_models(
-                    scenario,
-                    ledger=ledger,
-                    budget=budget,
-                    clients=self._parts.clients_for(scenario),
-                    served=self._parts.served,
-                    relays=self._relay.relays if self._relay else None,
-                    wrap=None if self._telemetry is None else self._telemetry.model,
-                ) as models,
-                self._relay or nullcontext(),
-                self._bus_scope,
-                self._following.of(self.bus),
-                anyio.create_task_group() as tasks,
-            ):
-                self._models = models
-                history = files.enter_context(open_history(out / "history.jsonl" if out else None))
-                responses = files.enter_context(open_responses(out / "responses.jsonl" if out else None))
-                if out is not None:
-                    save(scenario, out / "scenario.yaml")
-                known = {name: task.task for name, task in loaded.items()}
-                lost = await self._lost()
-                able = await logprobs(scenario, self._parts, models, lost)
-                readings = resolve(scenario, known, able, self._parts.targets)
-                await self._start(tasks, known, readings, models)
-                splits = {name: task.splits for name, task in loaded.items()}
-                record = Record(history, self.bus)
-                evaluator = Evaluator(
-                    self.bus,
-                    record,
-                    splits=splits,
-                    objective=objective,
-                    max_failed=scenario.scorer.max_failed,
-                    seed=scenario.seed,
-                    judging=judging,
-                )
-                for model, reason in lost.items():
-                    await evaluator.lose(model, reason)
-                self._coordinator = Coordinator(
-                    scenario,
-                    bus=self.bus,
-                    record=record,
-                    evaluator=evaluator,
-                    responses=responses,
-                    tasks=known,
-                    objective=objective,
-                    budget=budget,
-                    counts=CallCounts(loaded, readings, judging),
-                    strategy=self._strategy,
-                    row_characters=row_characters(scenario, loaded, readings),
-                )
-                async with self._until_ended():
-                    yield
-                tasks.cancel_scope.cancel()
-
-    @asynccontextmanager
-    async def _until_ended(self) -> AsyncGenerator[None]:
-        """A run that goes on when this scope is left, in a task outside it, is ended first."""
-        yield
-        if self._running is not None:
-            self._running.cancel()
-            await self._ended.wait()
-
-    async def _lost(self) -> dict[str, str]:
-        scenario, parts = self.scenario, self._parts
-        given = parts.clients_for(scenario)
-        ours = [name for name in used_endpoints(scenario, parts.served) if name not in given]
-        missing = await self._relay.missing() if self._relay else {}
-        return await lost_targets(scenario, ours, missing, judges=self._judging.rates)
-
-    async def _start(
-        self, tasks: TaskGroup, known: Mapping[str, Task], readings: Readings, models: Models
-    ) -> None:
-        judging = self._judging
-        if judging.rates:
-            await self._start_judge(tasks, judging, models)
-        scorer = Scorer(self.bus, tasks=known, readings=readings, judging=judging)
-        for name in hosted(self.scenario):
-            workers = batches_at_once(self.scenario, name)
-            await scorer.start(tasks, model=name, workers=workers)
-            if name in self._parts.served:
-                continue
-            target = target_agent(
-                self.bus,
-                self.scenario,
-                name,
-                client=models.client(name, "target"),
-                tasks=known,
-                readings=readings,
-                kind=ApplicationTarget if name in self._parts.targets else Target,
-            )
-            await target.start(tasks, workers=workers)
-        writer = self.scenario.reference.model
-        reference = Reference(
-            self.bus,
-            client=models.client(writer, "reference"),
-            writing=writing(self.scenario),
+        assembler = Assembler(
+            scenario=self.scenario,
             strategy=self._strategy,
+            parts=self._parts,
+            metrics=self._metrics,
+            bus=self.bus,
+            bus_scope=self._bus_scope,
+            relay=self._relay,
+            following=self._following,
+            out=self._out,
+            telemetry=self._telemetry,
         )
-        await reference.start(tasks)
-
-    async def _start_judge(self, tasks: TaskGroup, judging: Judging, models: Models) -> None:
-        name = self.scenario.scorer.model
-        assert name is not None, "the schema asks for scorer.model where anything is judged"
-        client, asked = models.client(name, "scorer"), sampling(self.scenario, name)
-        able = self.scenario.endpoint_of(name).json_object
-        if able is None:
-            able = await probe_json_object(client, asked.model)
-        judge = Judge(self.bus, client=client, sampling=asked, judging=judging, json_object=able)
-        await judge.start(tasks, workers=batches_at_once(self.scenario, name))
-
-    @cached_property
-    def _judging(self) -> Judging:
-        scorer = self.scenario.scorer
-        return Judging.of(scorer, Objective.of(scorer), self._metrics, folder=self.scenario.folder)
+        async with assembler.open() as self._assembly:
+            yield
+            if self._running is not None:  # a run that goes on in a task outside this scope ends first
+                self._running.cancel()
+                await self._ended.wait()

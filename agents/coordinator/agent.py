@@ -56,6 +56,7 @@ class Coordinator:
         counts: CallCounts,
         strategy: Strategy,
         row_characters: Mapping[str, float],
+        notices: Sequence[str] = (),
     ) -> None:
         self._scenario = scenario
         self._record = record
@@ -80,6 +81,7 @@ class Coordinator:
         self._transfer: list[Transfer] = []
         self._problems: list[str] = []
         self._exhausted = False
+        self._notices = notices
 
     async def run(self) -> Results:
         """Both stages and the test. A run that loses a target, or its budget, returns what it has."""
@@ -123,7 +125,7 @@ class Coordinator:
             searches=tuple(_summary(search) for search in searches),
             offers=offers_made(targets),
             likeness=likeness(targets),
-            problems=(*lost, *unrated, *self._problems),
+            problems=(*lost, *unrated, *self._problems, *self._evaluator.failures, *self._notices),
             strategy=self._strategy.name,
         )
 

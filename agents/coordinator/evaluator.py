@@ -1,5 +1,6 @@
 """Evaluation of prompts over every task and model of a search, all pairs asked for at once."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
@@ -7,10 +8,10 @@ import msgspec
 
 from ...runtime.bus import Bus
 from ...runtime.concurrency import settle
-from ...runtime.errors import UNUSABLE, BudgetReached
+from ...runtime.errors import UNUSABLE, BudgetReached, QuotaExhausted
 from ...runtime.evaluation.evaluate import evaluate
 from ...runtime.evaluation.objective import Objective
-from ...runtime.evaluation.outcomes import Outcomes
+from ...runtime.evaluation.outcomes import Failed, Outcomes
 from ...runtime.evaluation.ratings import Preference, Rated, Reliability, preference
 from ...runtime.evaluation.scorecard import Scorecard
 from ...runtime.messages import CompareResponses, JudgePrompt, ProblemMet, Score, Scored
@@ -19,6 +20,9 @@ from ...runtime.record.history import Record
 from ...runtime.search.candidates import Pair, Scores, feasible, mean_objective
 from ...runtime.tasks.example import Example, Splits
 from ..judge.rubrics import Judging
+
+REASON_CHARACTERS = 200
+"""Of a failed call's reason, so much tells causes apart."""
 
 Split = Literal["train", "validation", "test"]
 
@@ -74,6 +78,7 @@ class Evaluator:
         self._splits = splits
         self._seed = seed
         self._judged = {task: self.judging.drawn(task, rows, seed) for task, rows in splits.items()}
+        self._failures: Counter[tuple[str, str]] = Counter()
         self._word_ratings: dict[str, Rated] = {}
         self._unmeasured: frozenset[str] = frozenset()
 
@@ -149,12 +154,15 @@ class Evaluator:
         for pair, end in zip(pairs, ends, strict=True):
             if isinstance(end, BudgetReached):
                 exhausted = end
+            elif isinstance(end, QuotaExhausted):
+                exhausted = BudgetReached(str(end))
             elif isinstance(end, Exception):
                 await self.lose(pair[1], str(end))
             else:
                 scored[pair] = end
         if exhausted is not None:
-            raise exhausted
+            raise exhausted from exhausted.__cause__
+        self._count_failures(scored)
         evaluation = Evaluation(prompt, scored, await self._rating_of(prompt, final))
         await self._check_ratings(evaluation)
         return evaluation
@@ -195,6 +203,20 @@ class Evaluator:
         if model not in self.lost:
             self.lost[model] = reason
             await self._record(ProblemMet(scope=model, problem=f"target {model} is lost: {reason}"))
+
+    @property
+    def failures(self) -> list[str]:
+        """Failed calls grouped by model and cause, the most frequent first."""
+        return [
+            f"{count} call{'s' if count > 1 else ''} of {model} failed: {reason}"
+            for (model, reason), count in self._failures.most_common()
+        ]
+
+    def _count_failures(self, scored: Mapping[Pair, Scored]) -> None:
+        for (_, model), one in scored.items():
+            for response in one.responses:
+                if isinstance(response, Failed):
+                    self._failures[model, response.reason[:REASON_CHARACTERS]] += 1
 
     async def _rating_of(self, prompt: Prompt, final: bool) -> Rated | None:
         """The ratings of the prompt itself, asked for until they are usable; None where none are wanted."""

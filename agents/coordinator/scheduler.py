@@ -17,7 +17,7 @@ from anyio.abc import TaskGroup
 
 from ...runtime.bus import Bus
 from ...runtime.concurrency import ungrouped
-from ...runtime.errors import BudgetReached, CallFailed, EndpointError
+from ...runtime.errors import BudgetReached, CallFailed, EndpointError, QuotaExhausted
 from ...runtime.messages import (
     CandidatesProposed,
     NotesTaken,
@@ -174,6 +174,8 @@ class Scheduler:
     async def _do(self, job: Job) -> None:
         try:
             result = await self._result(job)
+        except QuotaExhausted as error:
+            result = BudgetReached(str(error))
         except (BudgetReached, CallFailed, EndpointError) as error:
             result = error
         self._results[job.number] = result

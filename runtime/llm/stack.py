@@ -156,7 +156,9 @@ class Models:
             admit=self._budget.admit_another,
         )
         hedge = connection.endpoint.hedge
-        if hedge or (hedge is None and connection.remote and relay is None):
+        if not self._scenario.deterministic and (
+            hedge or (hedge is None and connection.remote and relay is None)
+        ):
             retrying = HedgingClient(retrying, limited, limiter, admit=self._budget.admit_another)
         return LedgeredClient(
             retrying,

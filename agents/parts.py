@@ -1,0 +1,78 @@
+"""Parts of a team that the application which runs it brings: clients, functions, served targets."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+
+import msgspec
+
+from ..runtime.llm.connection import Client
+from ..scenarios import Scenario
+from ..scenarios.errors import InputError
+from .application import ApplicationClient, TargetFunction
+from .coordinator.plan import hosted
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """Chat clients by endpoint, functions by target model, and the target models that the team need not host
+    because `Answer` is served for them on the bus."""
+
+    clients: Mapping[str, Client]
+    targets: Mapping[str, TargetFunction]
+    served: Collection[str]
+
+    def check(self, scenario: Scenario) -> None:
+        """Raises InputError when the parts do not fit the scenario, or one that it needs is missing."""
+        _known(scenario, "targets", self.targets)
+        _known(scenario, "served", self.served)
+        if twice := sorted(set(self.targets) & set(self.served)):
+            raise InputError(f"targets: {', '.join(twice)}: served on the bus already")
+        for name in self.targets:
+            self._check_target(scenario, name)
+        for name in sorted({*hosted(scenario)} - {*self.targets, *self.served}):
+            endpoint = scenario.models[name].endpoint
+            if scenario.endpoints[endpoint].host is not None and endpoint not in self.clients:
+                raise InputError(
+                    f"endpoints.{endpoint}.host: nothing answers for model {name!r}; the application hands "
+                    "over a function for it (targets) or a client for the endpoint (clients), or serves it "
+                    "on the bus (served)"
+                )
+
+    def clients_for(self, scenario: Scenario) -> dict[str, Client]:
+        """The clients by endpoint, those that ask the application's functions among them."""
+        functions: dict[str, dict[str, TargetFunction]] = defaultdict(dict)
+        for name, function in self.targets.items():
+            model = scenario.models[name]
+            functions[model.endpoint][model.model] = function
+        own = {
+            name: ApplicationClient(name, answer, timeout=scenario.endpoints[name].timeout)
+            for name, answer in functions.items()
+        }
+        return {**self.clients, **own}
+
+    def _check_target(self, scenario: Scenario, name: str) -> None:
+        model = scenario.models[name]
+        if scenario.endpoints[model.endpoint].host is None:
+            raise InputError(
+                f"targets: {name}: a function needs an endpoint of its own; write "
+                f"endpoints.{model.endpoint} as {{host: NAME}}, where NAME says what answers"
+            )
+        if model.endpoint in self.clients:
+            raise InputError(f"targets: {name}: a client for its endpoint {model.endpoint} is there already")
+        for other in self.targets:
+            twin = scenario.models[other]
+            if other != name and (twin.endpoint, twin.model) == (model.endpoint, model.model):
+                raise InputError(f"targets: {name} and {other} are one model of one endpoint")
+        for key, writer in (("reference", scenario.reference.model), ("scorer", scenario.scorer.model)):
+            if writer is not None and scenario.models[writer].endpoint == model.endpoint:
+                raise InputError(
+                    f"{key}.model: {writer!r} has the endpoint {model.endpoint}; a function answers there, "
+                    "and only a model can write"
+                )
+
+
+def _known(scenario: Scenario, what: str, names: Iterable[str]) -> None:
+    if unknown := sorted(set(names) - {*hosted(scenario)}):
+        raise InputError(
+            f"{what}: {', '.join(unknown)}: no target of the scenario; it has "
+            f"{', '.join(sorted(hosted(scenario)))}"
+        )
