@@ -109,7 +109,7 @@ def turns(prompt: Prompt, frame: Frame) -> tuple[Message, ...]:
 
 def _own_turns(own: list[tuple[Role, str]], values: Mapping[str, str], added: str) -> tuple[Message, ...]:
     """The turns of a prompt; values are filled in per turn, so that none can add a turn."""
-    texts = [(role, filled(text, values)) for role, text in own]
+    texts: list[tuple[Role, str]] = [(role, filled(text, values)) for role, text in own]
     if added and (not texts or texts[-1][0] != "user"):
         texts.append(("user", ""))
     last = len(texts) - 1

@@ -4,8 +4,8 @@ A format is added here: a class that meets `AnswerFormat`, and an entry of `FORM
 """
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, cast
 
 import msgspec
 
@@ -13,7 +13,7 @@ from ....prompts import render
 from ....scenarios.errors import InputError
 from ....scenarios.tasks import Format
 from .cleaning import shortened
-from .objects import as_text, json_objects, value_at, whole_object
+from .objects import Object, as_text, json_objects, value_at, whole_object
 from .reasoning import without_reasoning
 from .strict import Lines, strict_lines
 
@@ -72,6 +72,8 @@ class Json(msgspec.Struct, frozen=True):
     states_confidence: bool = True
 
     def request(self, hint: str, *, confidence: bool) -> str:
+        if not self.answer:
+            return render("answer_raw", hint=hint)
         form = _nested({self.answer: "the answer"} | ({self.confidence: "NN%"} if confidence else {}))
         return render("answer_json", hint=hint, form=form, sure=_SURE if confidence else "")
 
@@ -172,11 +174,14 @@ def _compiled(pattern: str | None) -> str:
 
 def _nested(paths: Mapping[str, str]) -> str:
     """A JSON object with a text at each dotted path."""
-    found: dict[str, object] = {}
+    found: Object = {}
     for path, text in paths.items():
-        *outer, last = path.split(".")
-        inner = found
-        for name in outer:
-            inner = inner.setdefault(name, {})  # pyright: ignore[reportAssignmentType] (only objects are set)
-        inner[last] = text
+        found = _with(found, path.split("."), text)
     return msgspec.json.encode(found).decode()
+
+
+def _with(found: Object, path: Sequence[str], text: str) -> Object:
+    head, *rest = path
+    inner = found.get(head)
+    value = _with(cast("Object", inner) if isinstance(inner, Mapping) else {}, rest, text) if rest else text
+    return {**found, head: value}
