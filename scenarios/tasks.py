@@ -206,9 +206,9 @@ class Task(Strict):
     )
     confidence: Confidence = Field(
         default="auto",
-        description="Where the confidence in an answer comes from; `auto`: as the model says.",
+        description="Where the confidence in an answer comes from; `auto`: the model's own setting.",
     )
-    samples: PositiveInt = Field(default=5, description="Draws per row where confidence is `agreement`.")
+    samples: PositiveInt = Field(default=5, description="Samples per row where confidence is `agreement`.")
     max_tokens: PositiveInt | None = Field(
         default=None,
         description="Most tokens of one answer; left out: 64 for closed answers, 512 for open ones.",

@@ -1,4 +1,4 @@
-"""Examples that ask the same, equal or nearly equal, and those that stand in two splits."""
+"""Examples that ask the same, equal or nearly equal, and those in two splits."""
 
 import re
 import unicodedata
@@ -70,7 +70,7 @@ def near_pairs(keys: Sequence[str], threshold: float = NEAR, *, work: int = MOST
 
 
 def joined(parts: Iterable[Sequence[int]], size: int) -> list[list[int]]:
-    """The connected components of 0 … size-1 under "stands in one of these parts", by least member."""
+    """The connected components of 0 … size-1 under "is in one of these parts", by least member."""
     root = list(range(size))
 
     def find(i: int) -> int:
@@ -113,7 +113,7 @@ Part = tuple[str, Sequence[Example]]
 
 
 def refuse_overlap(name: str, splits: Sequence[Part], places: dict[str, str]) -> None:
-    """Raise InputError, listing rows, where two splits ask the same. `places` says where a row id stands."""
+    """Raise InputError, listing rows, where two splits ask the same. `places` are those of row ids."""
     problems: list[str] = []
     for (_, one), (_, other) in combinations(splits, 2):
         known = {asked(row): row for row in one}
@@ -124,7 +124,7 @@ def refuse_overlap(name: str, splits: Sequence[Part], places: dict[str, str]) ->
     if problems:
         more = f"\n… and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         raise InputError(
-            f"tasks.{name}.files: {len(problems)} rows stand in two splits; take them out of one, or "
+            f"tasks.{name}.files: {len(problems)} rows are in two splits; take them out of one, or "
             "give the files as `data`, where duplicates stay together:\n"
             + "\n".join(problems[:_SHOWN])
             + more

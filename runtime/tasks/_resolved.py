@@ -48,7 +48,7 @@ class Settings(msgspec.Struct, frozen=True):
         return self.preset.shape if self.preset else Shape()
 
     def recipe(self, prefix: str = "") -> Recipe:
-        """How this task's rows become examples."""
+        """The recipe that turns this task's rows into examples."""
         return Recipe(
             self.name, self._mapper, self._variables, self.kind, self.labels, prefix, skip=self.skip
         )

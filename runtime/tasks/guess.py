@@ -1,4 +1,4 @@
-"""What kind of task a data file seems to hold, for a first scenario that a person then reads."""
+"""The kind of task that a data file seems to hold, for a first scenario that a person then reads."""
 
 from collections import Counter
 from collections.abc import Sequence

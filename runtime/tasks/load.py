@@ -72,7 +72,7 @@ Counts = Mapping[str, Mapping[str, int]]
 def space_for(settings: Settings, rows: Sequence[Example]) -> AnswerSpace:
     """The answer space of a task, with the labels given, or else those of the rows.
 
-    Raises InputError where labels or synonyms do not fit the kind or cannot be told apart.
+    Raises InputError where labels or synonyms do not fit the kind or cannot be distinguished.
     """
     labels = _labels(settings, rows)
     try:
@@ -82,7 +82,7 @@ def space_for(settings: Settings, rows: Sequence[Example]) -> AnswerSpace:
 
 
 def label_counts(kind: Kind, splits: Splits) -> Counts:
-    """How often each gold answer stands in each split; empty for open kinds."""
+    """Counts of each gold answer in each split; empty for open kinds."""
     if kind not in (*LABELLED, "multiple_choice"):
         return {}
     return {part: dict(sorted(Counter(row.gold for row in rows).items())) for part, rows in parts(splits)}
@@ -144,7 +144,7 @@ class Pool:
         self._seed = seed
 
     def split(self) -> Split:
-        """Raises InputError: bad rows, too few of them, or rows that stand in two predefined splits."""
+        """Raises InputError: bad rows, too few of them, or rows in two predefined splits."""
         if POOL not in self._sources:
             return self._predefined()
         rows = [placed.example for placed in self._collect(POOL, self._spec.limit)]
@@ -200,7 +200,7 @@ class Pool:
         return kept
 
     def _counts(self) -> dict[str, int]:
-        """Rows per split where counts stand beside predefined splits, else nothing; InputError for shares."""
+        """Rows per split where predefined splits have counts beside them, else none; InputError for shares."""
         if "split" not in self._spec.model_fields_set:
             return {}
         sizes = dict(self._spec.split)

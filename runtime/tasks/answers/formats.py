@@ -1,4 +1,4 @@
-"""Answer formats: how the answer is asked for, and where in a reply it stands.
+"""Answer formats: the words that ask for an answer, and its place in a reply.
 
 A format is added here: a class that meets `AnswerFormat`, and an entry of `FORMATS`.
 """
@@ -43,7 +43,7 @@ class AnswerFormat(Protocol):
         ...
 
     def lenient(self, text: str) -> Lines | None:
-        """The answer where the format has it, whatever stands around; None where it is not found."""
+        """The answer where the format has it, whatever surrounds it; None where it is not found."""
         ...
 
 

@@ -23,8 +23,8 @@ _FIELD_LIMIT = 2**31 - 1
 def read_delimited(path: Path, delimiter: str | None, shape: Shape) -> Iterator[Item]:
     """The rows of a delimited file (RFC 4180 quoting); every value is a text. Holds one row in memory.
 
-    Without a `delimiter` the first lines tell it: comma, semicolon, tab or bar. The first row names the
-    fields; where `shape.names` is given and holds none of them, the file has no header and its fields are
+    Without a `delimiter` it is found from the first lines: comma, semicolon, tab or bar. The first row names
+    the fields; where `shape.names` is given and holds none of them, the file has no header and its fields are
     "0", "1", … A first field without a name is an index that pandas wrote, and is left out, as are empty
     rows and empty fields behind the last name. A row with more or fewer fields than the first is a bad row.
     """

@@ -239,7 +239,7 @@ def test_a_row_in_two_predefined_splits_is_refused_with_both_lines(tmp_path: Pat
         test=[*rows(9, 200), {"text": "TEXT  number 3", "label": "good"}],
     )
     message = refused(tmp_path, data=None, files=given)
-    assert "tasks.reviews.files: 1 rows stand in two splits" in message
+    assert "tasks.reviews.files: 1 rows are in two splits" in message
     assert "test.jsonl:10 asks the same as train.jsonl:4" in message
 
 

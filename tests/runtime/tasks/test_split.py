@@ -132,7 +132,7 @@ def test_rows_of_one_template_may_be_parted_and_are_told():
 
 def test_the_same_question_with_two_answers_is_told():
     _, said = split([*rows(20), row(50, "a", "Is it so?"), row(51, "b", "is it  SO?")])
-    assert "questions that stand in several rows with different answers: 1" in said
+    assert "questions of several rows with different answers: 1" in said
 
 
 def test_counts_that_duplicates_leave_no_room_for_are_refused():
