@@ -9,8 +9,7 @@ from pathlib import Path
 import msgspec
 
 from ...scenarios.errors import InputError
-from ...scenarios.tasks import Kind, SplitFiles, SplitRows
-from ...scenarios.tasks import Task as TaskSettings
+from ...scenarios.tasks import Kind, SplitFilesSettings, SplitRowsSettings, TaskSettings
 from ..randomness import generator
 from ._duplicates import near_overlap, refuse_overlap
 from ._resolved import Settings, settle
@@ -38,11 +37,11 @@ class Source(msgspec.Struct, frozen=True):
 
 def sources(spec: TaskSettings, folder: Path, shape: Shape) -> Mapping[str, Source]:
     """`POOL` alone, or `train`, `test` and perhaps `validation`. Nothing is read yet."""
-    if isinstance(spec.rows, SplitRows):
+    if isinstance(spec.rows, SplitRowsSettings):
         return {part: _rows(f"rows.{part}", rows) for part, rows in spec.rows if rows is not None}
     if spec.rows is not None:
         return {POOL: _rows("rows", spec.rows)}
-    if isinstance(spec.files, SplitFiles):
+    if isinstance(spec.files, SplitFilesSettings):
         return {
             part: _files(f"files.{part}", data, folder, shape)
             for part, data in spec.files
@@ -200,7 +199,7 @@ class Pool:
         return kept
 
     def _counts(self) -> dict[str, int]:
-        """Rows per split where predefined splits have counts beside them, else none; InputError for shares."""
+        """Rows per split where predefined splits have counts beside them; InputError for shares."""
         if "split" not in self._spec.model_fields_set:
             return {}
         sizes = dict(self._spec.split)

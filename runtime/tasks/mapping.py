@@ -7,7 +7,7 @@ from typing import cast
 import msgspec
 
 from ...scenarios.errors import InputError
-from ...scenarios.tasks import Fields, Kind
+from ...scenarios.tasks import FieldSettings, Kind
 from .data import Values
 from .template import fill, placeholders
 
@@ -216,7 +216,7 @@ class FieldMapper(msgspec.Struct, frozen=True):
         return required(at(values, self.question), self.question)
 
 
-def by_fields(fields: Fields, template: str | None, kind: Kind, first: Values) -> FieldMapper:
+def by_fields(fields: FieldSettings, template: str | None, kind: Kind, first: Values) -> FieldMapper:
     """The mapper that a task's `fields` and `template` describe.
 
     What is left out is looked for in the first row under its usual names. Raises InputError where none or

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from math import floor
 
 from ...scenarios.errors import InputError
-from ...scenarios.tasks import Split
+from ...scenarios.tasks import SplitSettings
 from ._duplicates import asked, groups, joined, near_pairs
 from .example import Example, Splits
 
@@ -18,7 +18,7 @@ Shuffle = Callable[[list[int]], None]
 
 
 def split_pool(
-    name: str, rows: Sequence[Example], split: Split, *, stratum: Stratum, shuffle: Shuffle
+    name: str, rows: Sequence[Example], split: SplitSettings, *, stratum: Stratum, shuffle: Shuffle
 ) -> tuple[Splits, list[str]]:
     """Split one pool; returns the splits and warnings.
 
@@ -64,11 +64,11 @@ def halves(
     return tuple(rows[i] for i in homes[0]), tuple(rows[i] for i in homes[1])
 
 
-def _shares(split: Split) -> bool:
+def _shares(split: SplitSettings) -> bool:
     return all(size <= 1 for size in (split.train, split.validation, split.test))
 
 
-def _sizes(name: str, split: Split, count: int) -> list[int]:
+def _sizes(name: str, split: SplitSettings, count: int) -> list[int]:
     wanted = [split.train, split.validation, split.test]
     if _shares(split):
         sizes = _rounded([share * count for share in wanted])

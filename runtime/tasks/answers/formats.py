@@ -11,7 +11,7 @@ import msgspec
 
 from ....prompts import render
 from ....scenarios.errors import InputError
-from ....scenarios.tasks import Format
+from ....scenarios.tasks import FormatSettings
 from .cleaning import shortened
 from .objects import Object, as_text, json_objects, value_at, whole_object
 from .reasoning import without_reasoning
@@ -133,7 +133,7 @@ class Raw(msgspec.Struct, frozen=True):
         return None
 
 
-FORMATS: Mapping[str, Callable[[Format], AnswerFormat]] = {
+FORMATS: Mapping[str, Callable[[FormatSettings], AnswerFormat]] = {
     "lines": lambda _: TwoLines(),
     "json": lambda given: Json(given.answer, given.confidence),
     "regex": lambda given: Regex(_compiled(given.pattern)),
@@ -146,7 +146,7 @@ LINES = TwoLines()
 _SURE = ", where NN is how sure you are, from 0 to 100"
 
 
-def answer_format(given: Format) -> AnswerFormat:
+def answer_format(given: FormatSettings) -> AnswerFormat:
     """The format that a task's settings name. Raises InputError for a pattern that cannot be compiled."""
     return FORMATS[given.kind](given)
 

@@ -9,7 +9,7 @@ import pytest
 from transfer_prompting.runtime.tasks.load import LoadedTask, load_task
 from transfer_prompting.runtime.tasks.split import parts
 from transfer_prompting.scenarios.errors import InputError
-from transfer_prompting.scenarios.tasks import Task
+from transfer_prompting.scenarios.tasks import TaskSettings
 
 COUNTS = {"train": 6, "validation": 4, "test": 10}
 
@@ -28,7 +28,7 @@ def written(path: Path, content: Sequence[Mapping[str, object]] | str | bytes) -
 
 
 def loaded(folder: Path, seed: int = 3, **task: object) -> LoadedTask:
-    spec = Task.model_validate({"kind": "classification", "data": "rows.jsonl", **task})
+    spec = TaskSettings.model_validate({"kind": "classification", "data": "rows.jsonl", **task})
     return load_task("reviews", spec, folder=folder, seed=seed, seed_prompt="Classify.")
 
 
