@@ -18,12 +18,16 @@ NEAR = 0.9
 MOST_WORK = 20_000_000
 """Shingles compared before a search for nearly equal texts is given up: a second or two."""
 
+Part = tuple[str, Sequence[Example]]
+"""A split's name and rows."""
+
+_SHOWN = 5
 _SHINGLE = 3
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+|[^\w\s]")
 
 
 def asked(example: Example) -> str:
-    """All that a row asks, normalised: Unicode NFKC, case and white space folded; order of choices aside."""
+    """The whole question of a row, normalised: Unicode NFKC, case and white space folded; order of choices aside."""
     text = " ".join([example.context, example.question, *sorted(example.choices)])
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
@@ -105,11 +109,6 @@ def _alike(one: frozenset[str], other: frozenset[str], threshold: float) -> bool
         return False
     common = len(one & other)
     return common >= threshold * (len(one) + len(other) - common)
-
-
-_SHOWN = 5
-
-Part = tuple[str, Sequence[Example]]
 
 
 def refuse_overlap(name: str, splits: Sequence[Part], places: dict[str, str]) -> None:

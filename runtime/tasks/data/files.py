@@ -8,7 +8,7 @@ from datetime import date, time
 from importlib import import_module
 from itertools import chain, islice
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 import msgspec
 
@@ -377,8 +377,16 @@ def read_parquet(path: Path) -> Iterator[Item]:
     try:
         with parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=_BATCH):
-                for values in batch.to_pylist():
+                for values in _without_times(batch, arrow).to_pylist():
                     number += 1
                     yield Row(values, f"{path}, row {number}")
-    except (OSError, arrow.ArrowException) as error:
+    except (OSError, ValueError, OverflowError, arrow.ArrowException) as error:
         raise InputError(f"{path}: cannot be read as Parquet: {error}") from None
+
+
+def _without_times(batch: Any, arrow: Any) -> Any:
+    """The batch with dates and times as text: Python has none of nanoseconds."""
+    for place, field in enumerate(batch.schema):
+        if arrow.types.is_temporal(field.type):
+            batch = batch.set_column(place, field.name, batch.column(place).cast(arrow.string()))
+    return batch
