@@ -27,8 +27,9 @@ _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+|[^\w\s]"
 
 
 def asked(example: Example) -> str:
-    """The whole question of a row, normalised: Unicode NFKC, case and white space folded; order of choices aside."""
-    text = " ".join([example.context, example.question, *sorted(example.choices)])
+    """The whole question of a row, normalised: Unicode NFKC, case and white space folded, choices sorted."""
+    fields = (value for _, value in example.fields)
+    text = " ".join([example.context, example.question, *sorted(example.choices), *fields])
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
