@@ -8,8 +8,7 @@ from ..runtime.evaluation.confidence import distinguishable
 from ..runtime.tasks.load import LoadedTask, load_task
 from ..runtime.tasks.peek import Peek, peek
 from ..runtime.tasks.task import ConfidenceSource, Reading, Task
-from ..scenarios import Scenario
-from ..scenarios import Task as TaskSettings
+from ..scenarios import Scenario, TaskSettings
 from ..scenarios.endpoints import Confidence
 from ..scenarios.errors import InputError, nearest
 

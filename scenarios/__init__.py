@@ -3,6 +3,6 @@
 from .endpoints import Bus
 from .errors import InputError, TransferPromptingError
 from .scenario import Scenario, load
-from .tasks import Task
+from .tasks import TaskSettings
 
-__all__ = ["Bus", "InputError", "Scenario", "Task", "TransferPromptingError", "load"]
+__all__ = ["Bus", "InputError", "Scenario", "TaskSettings", "TransferPromptingError", "load"]

@@ -22,7 +22,7 @@ from .stages import (
     StagesSettings,
     StrategyName,
 )
-from .tasks import Task
+from .tasks import TaskSettings
 
 
 class Scenario(Strict):
@@ -58,7 +58,7 @@ class Scenario(Strict):
     targets: list[str] = Field(
         min_length=1, description="Names of models the prompts are for.", examples=[["small"]]
     )
-    tasks: dict[str, Task] = Field(
+    tasks: dict[str, TaskSettings] = Field(
         min_length=1,
         description="Tasks by a name of your own: data, kind of answer, and how it is asked and read.",
         examples=[

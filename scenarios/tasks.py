@@ -25,7 +25,7 @@ Size = Annotated[int | float, Field(ge=0)]
 Rows = Annotated[list[dict[str, JsonValue]], Field(min_length=1)]
 
 
-class Fields(Strict):
+class FieldSettings(Strict):
     """Which field of a row is what; a dotted path reaches inside (`question.stem`, `options.0`)."""
 
     question: str | None = Field(
@@ -57,7 +57,7 @@ class Fields(Strict):
     )
 
 
-class Format(Strict):
+class FormatSettings(Strict):
     """The form of a reply, and where in it the answer is. A format's name alone stands for its defaults."""
 
     kind: FormatKind = Field(
@@ -93,7 +93,7 @@ class Format(Strict):
         return self
 
 
-class Split(Strict):
+class SplitSettings(Strict):
     """Rows per split: counts, or shares of the whole when all are below 1. Seeded, stratified by label."""
 
     train: Size = Field(
@@ -113,7 +113,7 @@ class Split(Strict):
         return self
 
 
-class SplitFiles(Strict):
+class SplitFilesSettings(Strict):
     """Predefined splits: each from its own file (or glob)."""
 
     train: str = Field(description="Path, glob or hf:// address of the train rows.", examples=["train.jsonl"])
@@ -125,7 +125,7 @@ class SplitFiles(Strict):
     test: str = Field(description="Of the test rows.", examples=["test.jsonl"])
 
 
-class SplitRows(Strict):
+class SplitRowsSettings(Strict):
     """Predefined splits, the rows themselves."""
 
     train: Rows = Field(description="The train rows.", examples=[[{"text": "A delight.", "label": "good"}]])
@@ -137,7 +137,7 @@ class SplitRows(Strict):
     test: Rows = Field(description="The test rows.", examples=[[{"text": "Fine.", "label": "good"}]])
 
 
-class Task(Strict):
+class TaskSettings(Strict):
     """One task: data, kind of answer, and how it is asked and read."""
 
     data: str | list[str] | None = Field(
@@ -145,12 +145,12 @@ class Task(Strict):
         description="Path, glob or hf:// address; relative to the scenario file.",
         examples=["data/reviews.jsonl", "hf://org/name?config=main&split=test"],
     )
-    files: SplitFiles | None = Field(
+    files: SplitFilesSettings | None = Field(
         default=None,
         description="Instead of `data`: one file per split.",
         examples=[{"train": "train.jsonl", "test": "test.jsonl"}],
     )
-    rows: Rows | SplitRows | None = Field(
+    rows: Rows | SplitRowsSettings | None = Field(
         default=None,
         description="Instead of `data`: the rows themselves, or the rows of each split.",
         examples=[[{"text": "A delight.", "label": "good"}, {"text": "Dull.", "label": "bad"}]],
@@ -183,7 +183,7 @@ class Task(Strict):
         description="Other spellings of a label that the lenient parser accepts.",
         examples=[{"urgent": ["high", "critical"]}],
     )
-    fields: Fields = Field(default_factory=Fields, description="Which field of a row is what.")
+    fields: FieldSettings = Field(default_factory=FieldSettings, description="Which field of a row is what.")
     template: str | None = Field(
         default=None,
         description="How a row becomes the question, with {field} placeholders.",
@@ -193,7 +193,7 @@ class Task(Strict):
         default="full",
         description="`none`: nothing is added to the prompt, neither the allowed answers nor the format.",
     )
-    format: Format | FormatKind = Field(
+    format: FormatSettings | FormatKind = Field(
         default="lines", description="The form of a reply, and where in it the answer is."
     )
     credit: Literal["exact", "partial"] | None = Field(
@@ -206,9 +206,9 @@ class Task(Strict):
     )
     confidence: Confidence = Field(
         default="auto",
-        description="Where the confidence in an answer comes from; `auto`: as the model says.",
+        description="Where the confidence in an answer comes from; `auto`: the model's own setting.",
     )
-    samples: PositiveInt = Field(default=5, description="Draws per row where confidence is `agreement`.")
+    samples: PositiveInt = Field(default=5, description="Samples per row where confidence is `agreement`.")
     max_tokens: PositiveInt | None = Field(
         default=None,
         description="Most tokens of one answer; left out: 64 for closed answers, 512 for open ones.",
@@ -219,17 +219,17 @@ class Task(Strict):
     )
     limit: PositiveInt | None = Field(default=None, description="Use at most this many rows.", examples=[500])
     shuffle: bool = Field(default=True, description="Shuffle (seeded) before `limit` and `split`.")
-    split: Split = Field(
-        default_factory=Split, description="How rows are shared out; counts, or shares of the whole."
+    split: SplitSettings = Field(
+        default_factory=SplitSettings, description="How rows are shared out; counts, or shares of the whole."
     )
     few_labels: NonNegativeInt = Field(
         default=1, description="Fewest rows of each label a split must hold to be accepted."
     )
 
     @property
-    def reply(self) -> Format:
+    def reply(self) -> FormatSettings:
         """The form of a reply, a name alone written out."""
-        return Format(kind=self.format) if isinstance(self.format, str) else self.format
+        return FormatSettings(kind=self.format) if isinstance(self.format, str) else self.format
 
     @field_validator("labels", "synonyms", mode="before")
     @classmethod
@@ -256,7 +256,7 @@ class Task(Strict):
     def _data_at(self, folder: Path) -> Self:
         if self.files is not None:
             files = {key: _at(folder, value) for key, value in self.files.model_dump().items() if value}
-            return self.model_copy(update={"files": SplitFiles(**files)})
+            return self.model_copy(update={"files": SplitFilesSettings(**files)})
         if self.rows is not None:
             return self
         data = self.data

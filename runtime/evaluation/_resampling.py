@@ -28,7 +28,7 @@ class Draw(Protocol):
 
 
 def counts(rows: int, *, seed: int) -> Iterator[Counts]:
-    """How often each row is drawn in each of `RESAMPLES` bootstrap resamples of as many rows."""
+    """Counts of each row in each of `RESAMPLES` bootstrap resamples of as many rows."""
     rng = np.random.default_rng(derived_seed(seed, "bootstrap"))
     for lines in _pieces(RESAMPLES, rows):
         drawn = rng.integers(0, rows, size=(lines, rows), dtype=np.int32)
@@ -70,7 +70,7 @@ def _pieces(lines: int, rows: int) -> Iterator[int]:
 
 LEVELS = (0.025, 0.975)
 DEFINED = 0.8
-"""Least share of resamples in which a metric must be defined for its interval to be told."""
+"""Least share of resamples in which a metric must be defined for it to have an interval."""
 
 
 def bca(point: float, draws: Vector, left_out: Vector) -> tuple[float, float] | None:

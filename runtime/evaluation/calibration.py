@@ -1,4 +1,4 @@
-"""How far confidences can be believed, and what one fitted temperature would mend."""
+"""Calibration of confidences, and the effect of one fitted temperature on it."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ SUREST = 1 - 1e-4
 
 
 def calibration(validation: Outcomes, test: Outcomes, binning: Binning = "width") -> Calibration | None:
-    """What temperature scaling fitted on validation does to ECE on test; None where either cannot be had."""
+    """ECE on test before and after temperature scaling fitted on validation; None where one is undefined."""
     temperature = fit_temperature(validation)
     if temperature is None or not _rated(test):
         return None
@@ -35,17 +35,17 @@ def fit_temperature(outcomes: Outcomes) -> float | None:
     """The temperature that makes the outcomes likeliest, in [0.05, 20] (Guo et al. 2017, arXiv 1706.04599).
 
     The scaled confidence is sigmoid(logit(c) / T): above 1, T draws confidences towards 1/2. Rows of
-    confidence 0, as unreadable answers have, say nothing about T. None where a row has no confidence, or
+    confidence 0, as unreadable answers have, do not enter the fit. None where a row has no confidence, or
     where the rest are all right or all wrong.
     """
     if not _rated(outcomes):
         return None
     table = outcomes.table()
-    telling = table[table["confidence"] > 0]
-    right = telling["correct"]
+    rated = table[table["confidence"] > 0]
+    right = rated["correct"]
     if right.all() or not right.any():
         return None
-    odds = logit(np.minimum(telling["confidence"], SUREST))
+    odds = logit(np.minimum(rated["confidence"], SUREST))
     return _likeliest(odds, right.astype(np.float64))
 
 

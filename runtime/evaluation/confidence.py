@@ -18,7 +18,7 @@ _LEAD = (
     r"(?:[\s\"'<>(\[~≈≥≤=*,]|\b(?:very|quite|fairly|extremely|high|low|medium|moderate|about|around|approximately"
     r"|roughly|nearly|almost|at least|over|more than)\b){0,8}"
 )
-"""What may stand before the number of a confidence."""
+"""Words and signs that may precede the number of a confidence."""
 
 _AMOUNT = r"-?(?:\d{1,3}(?:\.\d{1,9}|,\d{1,2})?|0?[.,]\d{1,9})(?!\d|[.,]\d)"
 _PERCENT = r"\s?(?:%|percent\b|per\scent\b)"
@@ -84,7 +84,7 @@ def best_guess(answers: Sequence[str | None], probabilities: Sequence[float]) ->
 
 
 _MARKERS = re.compile(r"^(?:[\s\u0120\u2581\u010a(\[\"'`*]|<0x0A>)+")
-"""What tokenisers and models put before a word: spaces (also as Ġ or ▁), newlines, quotes, brackets."""
+"""Marks that tokenisers and models put before a word: spaces (also as Ġ or ▁), newlines, quotes, brackets."""
 
 _SHARED = 3
 """Labels whose first so many letters are equal are likely to begin with the same token."""
@@ -104,7 +104,7 @@ def most_likely(tokens: Sequence[TokenChoice], allowed: Sequence[str]) -> Likely
 
     The mass of an answer is the summed probability of the alternatives that start it and no other: with or
     without a space before it, in either case. Ties go to the answer that comes first in `allowed`. Where
-    there are no alternatives the chosen token stands alone.
+    there are no alternatives only the chosen token counts.
     """
     alternatives = offered(tokens[0]) if tokens else ()
     mass = dict.fromkeys(allowed, 0.0)
@@ -157,7 +157,7 @@ def unmarked(written: str) -> str:
 
 
 def distinguishable(labels: Sequence[str]) -> list[tuple[str, str]]:
-    """Pairs of labels that one token may not tell apart: they begin with the same word or three letters,
+    """Pairs of labels that one token may not distinguish: they begin with the same word or three letters,
     or one begins the other. Empty when all is well."""
     return [(one, other) for one, other in combinations(labels, 2) if _clash(folded(one), folded(other))]
 
@@ -190,7 +190,7 @@ _STATEMENT = re.compile(r"\n\s{0,9}confidence\b", re.IGNORECASE)
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where the answer stands: characters of the reply, under which name, and what else could stand there."""
+    """The span of the answer in the reply, the name it has there, and the names it could have."""
 
     start: int
     end: int
@@ -203,9 +203,9 @@ def token_probability(
 ) -> float | None:
     """The probability in [0, 1] that the tokens of a reply give to its answer; None where it is not in them.
 
-    The answer is looked for after `Answer:`, else at the last place where it stands, by its own name or by
+    The answer is looked for after `Answer:`, else at its last mention, by its own name or by
     its option's text. In a closed space each token's probability is taken relative to the alternatives that
-    still lead to an allowed answer, until only one is left; where the endpoint gave no alternatives it stands
+    still lead to an allowed answer, until only one is left; where the endpoint gave no alternatives it counts
     as it is. In an open space it is the joint probability of a number, and the geometric mean over the tokens
     of a longer text.
     """
@@ -225,7 +225,7 @@ def token_probability(
 
 
 def _named(text: str, answer: str, allowed: tuple[str, ...], question: Question) -> Place | None:
-    """The last place where a closed space's answer is announced, or else stands at all."""
+    """The last place where a closed space's answer is announced, or else mentioned."""
     ends = [match.end() for match in _THOUGHT_END.finditer(text)]
     after = ends[-1] if ends else 0
     ways = [(answer, allowed)]
@@ -243,7 +243,7 @@ def _named(text: str, answer: str, allowed: tuple[str, ...], question: Question)
 
 
 def _said(text: str, answer: str, kind: str) -> Place | None:
-    """Where an open space's reply says its answer: the last answer line; without one the last number that
+    """The span of an open space's answer: the last answer line; without one the last number that
     is equal, or the whole text."""
     lines = list(_LINE.finditer(text))
     if lines and kind != "judged":
@@ -261,7 +261,7 @@ def _said(text: str, answer: str, kind: str) -> Place | None:
 
 def _covered(pieces: list[str], place: Place) -> list[int]:
     """Indexes of the tokens from where the answer starts; a closed answer's run on to the end, since what
-    follows may be what tells it from a longer one."""
+    follows may distinguish it from a longer one."""
     covered: list[int] = []
     at = 0
     for index, piece in enumerate(pieces):
@@ -272,7 +272,7 @@ def _covered(pieces: list[str], place: Place) -> list[int]:
 
 
 def _relative(tokens: list[TokenChoice], place: Place) -> float | None:
-    """The chosen answer's share of the mass of all answers, token by token until it stands alone."""
+    """The chosen answer's share of the mass of all answers, token by token until no other is possible."""
     written, share, left = "", 1.0, list(place.names)
     for choice in tokens:
         if not unmarked(written + choice.token):

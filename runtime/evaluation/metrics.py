@@ -20,9 +20,9 @@ Values = dict[str, float | None]
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
     """One metric.
 
-    `label` is its name for people and `better` its better direction. `unit` says whether it lies in [0, 1]
+    `label` is its name for people and `better` its better direction. `unit` is true where it lies in [0, 1]
     and so may be weighed. `formula` is Markdown with formulas between dollar signs, where y is 1 for a right
-    answer, else 0, and c the confidence in [0, 1]; `undefined` says on which rows there is no value.
+    answer, else 0, and c the confidence in [0, 1]; `undefined` names the rows on which there is no value.
     """
 
     name: str

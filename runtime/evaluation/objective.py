@@ -58,7 +58,7 @@ class Objective(msgspec.Struct, frozen=True):
     def value(self, values: Mapping[str, float | None]) -> float | None:
         """The objective of one prompt's metrics; None when everything with a weight is undefined.
 
-        Judged qualities stand under `judged.QUALITY`, rated from 1 to 5.
+        Judged qualities are named `judged.QUALITY`, rated from 1 to 5.
         """
         parts = [(weight, part) for _, weight, part in self.parts(values) if part is not None]
         total = sum(weight for weight, _ in parts)

@@ -38,7 +38,7 @@ class Reply(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="reply"):
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False, tag="failed"):
-    """The world failed this row's call: no response, no grade; `reason` says how."""
+    """A row whose call failed: no response, no grade; `reason` is the cause."""
 
     example: str
     reason: str
@@ -49,7 +49,7 @@ class Graded(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="graded"):
 
     `answer` is canonical, None where none could be read. `credit` is in [0, 1] (0 or 1 for closed answer
     spaces) and `correct` is credit >= 0.5. `confidence` is in [0, 1], 0 where no answer could be read,
-    None only where the task asks for none. `followed` says whether the strict format gave answer and
+    None only where the task asks for none. `followed` is true where the strict format gave answer and
     confidence (IFR counts it). `rule` names what read the answer: `strict`, `likelihood`, a lenient rule,
     or `none`.
     """

@@ -19,7 +19,7 @@ OwnMetric = Callable[[list[Graded]], float | None]
 
 
 class Own(msgspec.Struct, frozen=True):
-    """What a metric of one's own comes to, in [0, 1], and the graded rows it is over."""
+    """The value of a metric of one's own, in [0, 1], and the number of graded rows it is over."""
 
     value: float
     rows: int
@@ -40,7 +40,7 @@ def load(name: str, folder: Path) -> OwnMetric:
     except ImportError as error:
         raise InputError(
             f"metric {name}: module {module_name} cannot be imported ({error}); install it, put it beside "
-            "the scenario file, or mend the name"
+            "the scenario file, or correct the name"
         ) from error
     found: object = getattr(module, function_name, None)
     if not callable(found):
@@ -62,7 +62,7 @@ def _importable(*folders: Path) -> Generator[None]:
 
 
 def measure(name: str, metric: OwnMetric, responses: list[Graded]) -> float | None:
-    """What a metric of one's own says, checked; what it raises is raised here.
+    """The checked value of a metric of one's own; its exceptions are raised here.
 
     Raises InputError when it returns anything but None or a number in [0, 1].
     """

@@ -12,7 +12,7 @@ from ..tasks.answers.reasoning import without_reasoning
 
 LEAST, MOST = 1.0, 5.0
 RATED = 0.8
-"""Least share of items that must have a usable rating for their mean to be told."""
+"""Least share of items that must have a usable rating for their mean to be shown."""
 
 _NUMBER = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*(?:/\s*5)?\s*")
 
@@ -41,14 +41,14 @@ class Rated(msgspec.Struct, frozen=True):
         return sum(usable) / len(usable) if usable else None
 
     def gap(self, name: str) -> float | None:
-        """How far the two ratings are apart; None where they are not two."""
+        """The distance between the two ratings; None where there are not two."""
         if name not in self.first or name not in self.second:
             return None
         return abs(self.first[name] - self.second[name])
 
 
 class Reliability(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a judge's ratings can be believed.
+    """Agreement of a judge's two ratings of the same items.
 
     `items` were each rated twice; `disagreement` is the mean absolute difference between the two ratings, in
     points from 0 to 4, by name (None where no item has two). `unusable` counts ratings left out, by reason.
@@ -62,7 +62,7 @@ class Reliability(msgspec.Struct, frozen=True, kw_only=True):
 class Preference(msgspec.Struct, frozen=True, kw_only=True):
     """Two prompts' responses to the same rows, compared in both orders.
 
-    A row is won or lost where both orders say so, `swayed` where the orders contradict each other, `tied`
+    A row is won or lost where both orders agree, `swayed` where they contradict each other, `tied`
     otherwise, also where both responses are the same; rows with an unusable reply are left out and counted.
     `share` is (wins + half of all undecided) over the rows that count, in [0, 1]; None without any.
     """
@@ -78,7 +78,7 @@ class Preference(msgspec.Struct, frozen=True, kw_only=True):
 def read_ratings(text: str, names: Sequence[str]) -> Read:
     """The ratings that a judge's reply gives to these names.
 
-    Reads the last JSON object that speaks of any of them, whatever stands around it, also one level down
+    Reads the last JSON object that names any of them, whatever surrounds it, also one level down
     (`{"scores": {…}}`, `{"relevance": {"score": 4}}`). Numbers may be text (`"4"`, `"4/5"`). What is missing,
     no number, or outside 1 to 5 is counted, and has no rating.
     """
@@ -122,7 +122,7 @@ def reliability(rated: Sequence[Rated], names: Iterable[str]) -> Reliability:
 
 
 def preference(rated: Sequence[Rated], one: str, other: str, *, same: int = 0) -> Preference:
-    """How often `one` was rated above `other`, over items that rate both twice, and `same` equal pairs."""
+    """Counts of `one` rated above `other`, over items that rate both twice, and `same` equal pairs."""
     counts: Counter[str] = Counter(tied=same)
     for item in rated:
         counts[_verdict(item, one, other)] += 1

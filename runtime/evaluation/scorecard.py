@@ -24,8 +24,8 @@ class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
     one that is undefined on these rows is None. `ece` is an error (lower is better); all others are better
     higher, but `brier`, `aurc`, `output_tokens` and `seconds`. `judged` holds mean ratings from 1 to 5 by
     quality, None where too few were usable, and the values in [0, 1] of metrics of one's own by dotted name;
-    `reliability` says how far the judge agrees with itself. `objective` is the weighted mean in [0, 1];
-    `explained` says how each metric entered it. `unmet` says in words which required bounds these rows miss.
+    `reliability` is the judge's agreement with itself. `objective` is the weighted mean in [0, 1];
+    `explained` gives the way each metric entered it, `unmet` the required bounds these rows miss, in words.
     `intervals` are 95 % bootstrap intervals by metric.
     """
 
@@ -62,8 +62,8 @@ class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
 class Gain(msgspec.Struct, frozen=True):
     """Best minus baseline in the metric's own unit, its 95 % interval, and the p-value of no difference.
 
-    `better` says which sign is an improvement: where it is `lower`, a negative difference is one. `low` and
-    `high`, or `p`, are None where resampling leaves the metric undefined too often to tell. `p_adjusted` is p
+    `better` is the direction of an improvement: where it is `lower`, a negative difference is one. `low` and
+    `high`, or `p`, are None where resampling leaves the metric undefined too often. `p_adjusted` is p
     corrected for all the comparisons it was made among (`corrected`), None before that.
     """
 
@@ -88,7 +88,7 @@ class Bin(msgspec.Struct, frozen=True):
 class Calibration(msgspec.Struct, frozen=True):
     """ECE on test as it came, and after scaling by a temperature fitted on `fitted_on` validation rows.
 
-    `scaled_ece` stands beside `ece` and never in its place: scorecards and the objective hold raw values.
+    `scaled_ece` is shown beside `ece`, never in its place: scorecards and the objective hold raw values.
     """
 
     temperature: float

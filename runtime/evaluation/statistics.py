@@ -38,7 +38,7 @@ def bootstrap(outcomes: Outcomes, objective: Objective, values: Values, *, seed:
     resampling them would feign certainty.
 
     ECE measured on few rows lies above that of the population, the more so the better calibrated it is; its
-    interval tells how the measured value varies and need not hold the population's.
+    interval is of the measured value and need not hold the population's.
     """
     rows = len(outcomes.ids)
     if rows < 2:
@@ -117,9 +117,9 @@ def corrected(comparisons: Sequence[Mapping[str, Gain]]) -> list[dict[str, Gain]
     """The same gains, each metric's p corrected (Holm) over all comparisons in which it has one."""
     found = [dict(comparison) for comparison in comparisons]
     for name in {name for comparison in comparisons for name in comparison}:
-        told = [one for one in found if name in one and one[name].p is not None]
-        adjusted = holm([p for one in told if (p := one[name].p) is not None])
-        for one, p in zip(told, adjusted, strict=True):
+        tested = [one for one in found if name in one and one[name].p is not None]
+        adjusted = holm([p for one in tested if (p := one[name].p) is not None])
+        for one, p in zip(tested, adjusted, strict=True):
             one[name] = msgspec.structs.replace(one[name], p_adjusted=p)
     return found
 
@@ -165,7 +165,8 @@ class _Comparison:
         return {name: one[name] - other[name] for name in shown(one)}
 
     def observed(self) -> dict[str, float]:
-        """What a permutation is held against where that is not the difference itself: bins of equal mass are
+        """The values that permutations are compared with where these are not the differences: bins of equal
+        mass are
         those of both prompts' rows together."""
         if self._objective.binning != "mass":
             return {}

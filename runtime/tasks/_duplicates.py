@@ -1,4 +1,4 @@
-"""Examples that ask the same, equal or nearly equal, and those that stand in two splits."""
+"""Examples that ask the same, equal or nearly equal, and those in two splits."""
 
 import re
 import unicodedata
@@ -18,13 +18,18 @@ NEAR = 0.9
 MOST_WORK = 20_000_000
 """Shingles compared before a search for nearly equal texts is given up: a second or two."""
 
+Part = tuple[str, Sequence[Example]]
+"""A split's name and rows."""
+
+_SHOWN = 5
 _SHINGLE = 3
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+|[^\w\s]")
 
 
 def asked(example: Example) -> str:
-    """All that a row asks, normalised: Unicode NFKC, case and white space folded; order of choices aside."""
-    text = " ".join([example.context, example.question, *sorted(example.choices)])
+    """The whole question of a row, normalised: Unicode NFKC, case and white space folded, choices sorted."""
+    fields = (value for _, value in example.fields)
+    text = " ".join([example.context, example.question, *sorted(example.choices), *fields])
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
@@ -70,7 +75,7 @@ def near_pairs(keys: Sequence[str], threshold: float = NEAR, *, work: int = MOST
 
 
 def joined(parts: Iterable[Sequence[int]], size: int) -> list[list[int]]:
-    """The connected components of 0 … size-1 under "stands in one of these parts", by least member."""
+    """The connected components of 0 … size-1 under "is in one of these parts", by least member."""
     root = list(range(size))
 
     def find(i: int) -> int:
@@ -107,13 +112,8 @@ def _alike(one: frozenset[str], other: frozenset[str], threshold: float) -> bool
     return common >= threshold * (len(one) + len(other) - common)
 
 
-_SHOWN = 5
-
-Part = tuple[str, Sequence[Example]]
-
-
 def refuse_overlap(name: str, splits: Sequence[Part], places: dict[str, str]) -> None:
-    """Raise InputError, listing rows, where two splits ask the same. `places` says where a row id stands."""
+    """Raise InputError, listing rows, where two splits ask the same. `places` are those of row ids."""
     problems: list[str] = []
     for (_, one), (_, other) in combinations(splits, 2):
         known = {asked(row): row for row in one}
@@ -124,7 +124,7 @@ def refuse_overlap(name: str, splits: Sequence[Part], places: dict[str, str]) ->
     if problems:
         more = f"\n… and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         raise InputError(
-            f"tasks.{name}.files: {len(problems)} rows stand in two splits; take them out of one, or "
+            f"tasks.{name}.files: {len(problems)} rows are in two splits; take them out of one, or "
             "give the files as `data`, where duplicates stay together:\n"
             + "\n".join(problems[:_SHOWN])
             + more

@@ -7,8 +7,7 @@ from pathlib import Path
 import msgspec
 
 from ...scenarios.errors import InputError, nearest
-from ...scenarios.tasks import Fields, Kind, names_file
-from ...scenarios.tasks import Task as TaskSettings
+from ...scenarios.tasks import FieldSettings, Kind, TaskSettings, names_file
 from .collect import Labels, Recipe
 from .data import Shape, Values, whole
 from .mapping import ANSWERS, QUESTIONS, Drop, Mapper, Raw, at, by_fields, has, required
@@ -37,7 +36,7 @@ class Settings(msgspec.Struct, frozen=True):
     prompt: str
     labels: Labels
     synonyms: Mapping[str, Sequence[str]]
-    fields: Fields
+    fields: FieldSettings
     template: str | None
     preset: Preset | None
     credit: str | None = None
@@ -48,7 +47,7 @@ class Settings(msgspec.Struct, frozen=True):
         return self.preset.shape if self.preset else Shape()
 
     def recipe(self, prefix: str = "") -> Recipe:
-        """How this task's rows become examples."""
+        """The recipe that turns this task's rows into examples."""
         return Recipe(
             self.name, self._mapper, self._variables, self.kind, self.labels, prefix, skip=self.skip
         )

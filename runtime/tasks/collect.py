@@ -180,14 +180,14 @@ MOST_PROBLEMS = 5
 
 
 class Placed(msgspec.Struct, frozen=True):
-    """An example and where its row stands."""
+    """An example and the place of its row."""
 
     example: Example
     place: str
 
 
 class Recipe(msgspec.Struct, frozen=True):
-    """How rows become examples.
+    """Settings by which rows become examples.
 
     `mapper` and `variables` (the fields that the prompt shows) are found from the first row; ids are prefixed
     with `prefix`. With `skip`, bad rows are left out and counted.
@@ -213,7 +213,7 @@ def collect(
 ) -> list[Placed]:
     """At most `limit` examples. Rows left out on purpose are counted in `dropped` by reason.
 
-    Raises InputError listing the first few bad rows with file and line, also for an id that stands twice;
+    Raises InputError listing the first few bad rows with file and line, also for an id that occurs twice;
     where the recipe skips bad rows they are counted in `dropped` too.
     """
     problems = _Problems(recipe.name, dropped if recipe.skip else None)
@@ -259,7 +259,7 @@ def _example(raw: Raw, recipe: Recipe, number: int, fields: tuple[tuple[str, str
 
 
 SKIPPED = "bad row, e.g. "
-"""How the reason begins under which skipped rows are counted."""
+"""Beginning of the reason under which skipped rows are counted."""
 
 
 class _Problems:

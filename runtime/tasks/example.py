@@ -25,7 +25,7 @@ class Example(msgspec.Struct, frozen=True, gc=False):
     fields: tuple[tuple[str, str], ...] = ()
 
     def asked(self) -> "Question":
-        """The row without anything that tells the answer: what a target may see."""
+        """The row without its answer, as a target may see it."""
         return Question(self.id, self.question, self.context, self.choices, self.fields)
 
 

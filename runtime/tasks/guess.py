@@ -1,4 +1,4 @@
-"""What kind of task a data file seems to hold, for a first scenario that a person then reads."""
+"""The kind of task that a data file seems to hold, for a first scenario that a person then reads."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -22,12 +22,16 @@ _YES_NO = frozenset(("yes", "no", "true", "false"))
 
 
 class Guess(msgspec.Struct, frozen=True):
-    """A task as its rows suggest it; `labels` in order of name, empty but for classification."""
+    """A task as its rows suggest it; `labels` in order of name, empty but for classification.
+
+    `blank` counts the rows without an answer, which `on_bad_row: skip` leaves out.
+    """
 
     kind: Kind
     question: str
     answer: str
     labels: tuple[str, ...] = ()
+    blank: int = 0
 
 
 def guess(path: Path) -> Guess:
@@ -40,8 +44,12 @@ def guess(path: Path) -> Guess:
     question = next((name for name in QUESTIONS if name in names), None) or _longest(names, answer, rows)
     if question is None:
         raise InputError(f"{path}: no field beside {answer!r} that could be the question")
-    kind, labels = _kind(names, [row.get(answer) for row in rows])
-    return Guess(kind, question, answer, labels)
+    answers = [row.get(answer) for row in rows]
+    given = [one for one in answers if one is not None and str(one).strip().lower() not in ("", "nan")]
+    if not given:
+        raise InputError(f"{path}: the field {answer!r} holds no answer in the first {len(rows)} rows")
+    kind, labels = _kind(names, given)
+    return Guess(kind, question, answer, labels, len(answers) - len(given))
 
 
 def _answer(path: Path, names: Sequence[str], rows: Sequence[Values]) -> str:

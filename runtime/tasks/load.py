@@ -9,8 +9,7 @@ from pathlib import Path
 import msgspec
 
 from ...scenarios.errors import InputError
-from ...scenarios.tasks import Kind, SplitFiles, SplitRows
-from ...scenarios.tasks import Task as TaskSettings
+from ...scenarios.tasks import Kind, SplitFilesSettings, SplitRowsSettings, TaskSettings
 from ..randomness import generator
 from ._duplicates import near_overlap, refuse_overlap
 from ._resolved import Settings, settle
@@ -27,39 +26,6 @@ from .template import variables
 POOL = ""
 """The part of a task that is yet to be split."""
 
-
-class Source(msgspec.Struct, frozen=True):
-    """Rows to be read once. `key` is the scenario's, `name` what to call them in messages, '' for none."""
-
-    key: str
-    name: str
-    items: Iterable[Item]
-
-
-def sources(spec: TaskSettings, folder: Path, shape: Shape) -> Mapping[str, Source]:
-    """`POOL` alone, or `train`, `test` and perhaps `validation`. Nothing is read yet."""
-    if isinstance(spec.rows, SplitRows):
-        return {part: _rows(f"rows.{part}", rows) for part, rows in spec.rows if rows is not None}
-    if spec.rows is not None:
-        return {POOL: _rows("rows", spec.rows)}
-    if isinstance(spec.files, SplitFiles):
-        return {
-            part: _files(f"files.{part}", data, folder, shape)
-            for part, data in spec.files
-            if data is not None
-        }
-    assert spec.data is not None, "the schema asks for data, files or rows"
-    return {POOL: _files("data", spec.data, folder, shape)}
-
-
-def _rows(key: str, rows: Sequence[Values]) -> Source:
-    return Source(key, "", given(rows, key))
-
-
-def _files(key: str, data: str | Sequence[str], folder: Path, shape: Shape) -> Source:
-    return Source(key, str(data), read(data, folder, shape))
-
-
 MOST_LABELS = 50
 """More different answers than this are no label set to be found in the data."""
 
@@ -68,83 +34,84 @@ LABELLED: tuple[Kind, ...] = ("classification", "yes_no", "yes_no_maybe")
 Counts = Mapping[str, Mapping[str, int]]
 """Rows by gold answer for each split."""
 
-
-def space_for(settings: Settings, rows: Sequence[Example]) -> AnswerSpace:
-    """The answer space of a task, with the labels given, or else those of the rows.
-
-    Raises InputError where labels or synonyms do not fit the kind or cannot be told apart.
-    """
-    labels = _labels(settings, rows)
-    try:
-        return answer_space(settings.kind, labels, settings.synonyms, credit=settings.credit)
-    except InputError as error:
-        raise InputError(f"tasks.{settings.name}.{error}") from None
-
-
-def label_counts(kind: Kind, splits: Splits) -> Counts:
-    """How often each gold answer stands in each split; empty for open kinds."""
-    if kind not in (*LABELLED, "multiple_choice"):
-        return {}
-    return {part: dict(sorted(Counter(row.gold for row in rows).items())) for part, rows in parts(splits)}
-
-
-def check_labels(settings: Settings, space: AnswerSpace, splits: Splits, counts: Counts, least: int) -> None:
-    """Raise InputError where a split holds fewer than `least` rows of a label.
-
-    Letters of multiple choice are positions, not labels, and are not checked.
-    """
-    if settings.kind not in LABELLED:
-        return
-    for label in space.allowed(splits.train[0].asked()):
-        held = {part: found.get(label, 0) for part, found in counts.items()}
-        if min(held.values()) < least:
-            shown = ", ".join(f"{count} {part}" for part, count in held.items())
-            raise InputError(
-                f"tasks.{settings.name}: too few rows of label {label!r} ({shown}; few_labels asks for "
-                f"{least} in each split); take more rows, or set few_labels: 0"
-            )
-
-
-def _labels(settings: Settings, rows: Sequence[Example]) -> tuple[str, ...]:
-    if settings.kind == "extraction":
-        return tuple(msgspec.json.decode(rows[0].gold, type=dict[str, str]))
-    if settings.kind not in ("classification", "labels"):
-        return ()
-    if isinstance(settings.labels, Mapping):
-        return tuple(dict.fromkeys(settings.labels.values()))
-    if settings.labels is not None:
-        return tuple(settings.labels)
-    found = sorted({label for row in rows for label in _gold_labels(settings.kind, row)})
-    if not 2 <= len(found) <= MOST_LABELS:
-        raise InputError(
-            f"tasks.{settings.name}: the data holds {len(found)} different answers (e.g. {found[0][:40]!r}), "
-            f"no set of 2 to {MOST_LABELS} labels; give `labels`, or another `kind`"
-        )
-    return tuple(found)
-
-
-def _gold_labels(kind: Kind, row: Example) -> Sequence[str]:
-    if kind != "labels":
-        return [row.gold]
-    return [] if row.gold == NONE else row.gold.split(", ")
-
-
 Split = tuple[Splits, list[str]]
 """The splits, and warnings about them."""
 
 
-class Pool:
+class LoadedTask(msgspec.Struct, frozen=True):
+    """A task with its rows.
+
+    `dropped` counts rows left out by reason, `counts` rows by gold answer for each split (closed kinds only),
+    `warnings` are sentences to show. Ids are unique within the task.
+    """
+
+    task: Task
+    splits: Splits
+    dropped: Mapping[str, int] = {}
+    warnings: tuple[str, ...] = ()
+    counts: Counts = {}
+
+    def majority(self, split: str = "test") -> tuple[str, float] | None:
+        """The commonest gold answer of a split and its share in (0, 1]; None for open kinds."""
+        counts = self.counts.get(split)
+        if not counts:
+            return None
+        label = min(counts, key=lambda one: (-counts[one], one))
+        return label, counts[label] / sum(counts.values())
+
+
+def load_task(name: str, spec: TaskSettings, *, folder: Path, seed: int, seed_prompt: str) -> LoadedTask:
+    """Read, map, sample and split a task's data; deterministic in `seed` and `name`.
+
+    With `data`, `limit` rows are drawn from the pool and split as `split` says. With `files`, `limit` is
+    per split, and `split` matters only where it is given as counts: each split is then cut to its count.
+    Relative paths start at `folder`; `seed_prompt` is the original prompt where neither task nor preset has
+    one. Raises InputError naming file and line, or the key of the scenario.
+    """
+    settings = settle(name, spec, seed_prompt)
+    pool = _Pool(settings, spec, folder, seed)
+    splits, said = pool.split()
+    rows = [row for _, part in parts(splits) for row in part]
+    space = _space(settings, rows)
+    counts = _label_counts(settings.kind, splits)
+    _check_labels(settings, space, splits, counts, spec.few_labels)
+    task = Task(
+        name,
+        settings.description,
+        space,
+        settings.prompt,
+        format=answer_format(spec.reply),
+        framed=spec.frame == "full",
+        variables=tuple(field for field, _ in rows[0].fields),
+    )
+    warnings = (*said, *_remarks(task, rows))
+    return LoadedTask(task, splits, dict(sorted(pool.dropped.items())), warnings, counts)
+
+
+def _remarks(task: Task, rows: Sequence[Example]) -> list[str]:
+    said: list[str] = []
+    twice = sum(len(set(row.choices)) < len(row.choices) for row in rows)
+    if twice:
+        said.append(f"rows that offer the same choice twice: {twice}")
+    literal = sorted(variables(task.original) - set(task.variables))
+    if literal:
+        names = ", ".join(f"{{{name}}}" for name in literal)
+        said.append(f"the prompt holds {names}, which is no field of the rows and is sent as it is")
+    return said
+
+
+class _Pool:
     """Reads and splits the rows of one task; `dropped` counts what was left out, by reason."""
 
     def __init__(self, settings: Settings, spec: TaskSettings, folder: Path, seed: int) -> None:
         self.dropped: Counter[str] = Counter()
         self._settings = settings
         self._spec = spec
-        self._sources = sources(spec, folder, settings.shape)
+        self._sources = _sources(spec, folder, settings.shape)
         self._seed = seed
 
     def split(self) -> Split:
-        """Raises InputError: bad rows, too few of them, or rows that stand in two predefined splits."""
+        """Raises InputError: bad rows, too few of them, or rows in two predefined splits."""
         if POOL not in self._sources:
             return self._predefined()
         rows = [placed.example for placed in self._collect(POOL, self._spec.limit)]
@@ -200,7 +167,7 @@ class Pool:
         return kept
 
     def _counts(self) -> dict[str, int]:
-        """Rows per split where counts stand beside predefined splits, else nothing; InputError for shares."""
+        """Rows per split where predefined splits have counts beside them; InputError for shares."""
         if "split" not in self._spec.model_fields_set:
             return {}
         sizes = dict(self._spec.split)
@@ -234,63 +201,93 @@ class Pool:
         return self._random(purpose).shuffle if self._spec.shuffle else lambda _: None
 
 
-class LoadedTask(msgspec.Struct, frozen=True):
-    """A task with its rows.
+class _Source(msgspec.Struct, frozen=True):
+    """Rows to be read once. `key` is the scenario's, `name` what to call them in messages, '' for none."""
 
-    `dropped` counts rows left out by reason, `counts` rows by gold answer for each split (closed kinds only),
-    `warnings` are sentences to show. Ids are unique within the task.
+    key: str
+    name: str
+    items: Iterable[Item]
+
+
+def _sources(spec: TaskSettings, folder: Path, shape: Shape) -> Mapping[str, _Source]:
+    """`POOL` alone, or `train`, `test` and perhaps `validation`. Nothing is read yet."""
+    if isinstance(spec.rows, SplitRowsSettings):
+        return {part: _rows(f"rows.{part}", rows) for part, rows in spec.rows if rows is not None}
+    if spec.rows is not None:
+        return {POOL: _rows("rows", spec.rows)}
+    if isinstance(spec.files, SplitFilesSettings):
+        return {
+            part: _files(f"files.{part}", data, folder, shape)
+            for part, data in spec.files
+            if data is not None
+        }
+    assert spec.data is not None, "the schema asks for data, files or rows"
+    return {POOL: _files("data", spec.data, folder, shape)}
+
+
+def _rows(key: str, rows: Sequence[Values]) -> _Source:
+    return _Source(key, "", given(rows, key))
+
+
+def _files(key: str, data: str | Sequence[str], folder: Path, shape: Shape) -> _Source:
+    return _Source(key, str(data), read(data, folder, shape))
+
+
+def _space(settings: Settings, rows: Sequence[Example]) -> AnswerSpace:
+    """The answer space of a task, with the labels given, or else those of the rows.
+
+    Raises InputError where labels or synonyms do not fit the kind or cannot be distinguished.
     """
-
-    task: Task
-    splits: Splits
-    dropped: Mapping[str, int] = {}
-    warnings: tuple[str, ...] = ()
-    counts: Counts = {}
-
-    def majority(self, split: str = "test") -> tuple[str, float] | None:
-        """The commonest gold answer of a split and its share in (0, 1]; None for open kinds."""
-        counts = self.counts.get(split)
-        if not counts:
-            return None
-        label = min(counts, key=lambda one: (-counts[one], one))
-        return label, counts[label] / sum(counts.values())
+    labels = _labels(settings, rows)
+    try:
+        return answer_space(settings.kind, labels, settings.synonyms, credit=settings.credit)
+    except InputError as error:
+        raise InputError(f"tasks.{settings.name}.{error}") from None
 
 
-def load_task(name: str, spec: TaskSettings, *, folder: Path, seed: int, seed_prompt: str) -> LoadedTask:
-    """Read, map, sample and split a task's data; deterministic in `seed` and `name`.
+def _label_counts(kind: Kind, splits: Splits) -> Counts:
+    """Counts of each gold answer in each split; empty for open kinds."""
+    if kind not in (*LABELLED, "multiple_choice"):
+        return {}
+    return {part: dict(sorted(Counter(row.gold for row in rows).items())) for part, rows in parts(splits)}
 
-    With `data`, `limit` rows are drawn from the pool and split as `split` says. With `files`, `limit` is
-    per split, and `split` matters only where it is given as counts: each split is then cut to its count.
-    Relative paths start at `folder`; `seed_prompt` is the original prompt where neither task nor preset has
-    one. Raises InputError naming file and line, or the key of the scenario.
+
+def _check_labels(settings: Settings, space: AnswerSpace, splits: Splits, counts: Counts, least: int) -> None:
+    """Raise InputError where a split holds fewer than `least` rows of a label.
+
+    Letters of multiple choice are positions, not labels, and are not checked.
     """
-    settings = settle(name, spec, seed_prompt)
-    pool = Pool(settings, spec, folder, seed)
-    splits, said = pool.split()
-    rows = [row for _, part in parts(splits) for row in part]
-    space = space_for(settings, rows)
-    counts = label_counts(settings.kind, splits)
-    check_labels(settings, space, splits, counts, spec.few_labels)
-    task = Task(
-        name,
-        settings.description,
-        space,
-        settings.prompt,
-        format=answer_format(spec.reply),
-        framed=spec.frame == "full",
-        variables=tuple(field for field, _ in rows[0].fields),
-    )
-    warnings = (*said, *_remarks(task, rows))
-    return LoadedTask(task, splits, dict(sorted(pool.dropped.items())), warnings, counts)
+    if settings.kind not in LABELLED:
+        return
+    for label in space.allowed(splits.train[0].asked()):
+        held = {part: found.get(label, 0) for part, found in counts.items()}
+        if min(held.values()) < least:
+            shown = ", ".join(f"{count} {part}" for part, count in held.items())
+            raise InputError(
+                f"tasks.{settings.name}: too few rows of label {label!r} ({shown}; few_labels asks for "
+                f"{least} in each split); take more rows, or set few_labels: 0"
+            )
 
 
-def _remarks(task: Task, rows: Sequence[Example]) -> list[str]:
-    said: list[str] = []
-    twice = sum(len(set(row.choices)) < len(row.choices) for row in rows)
-    if twice:
-        said.append(f"rows that offer the same choice twice: {twice}")
-    literal = sorted(variables(task.original) - set(task.variables))
-    if literal:
-        names = ", ".join(f"{{{name}}}" for name in literal)
-        said.append(f"the prompt holds {names}, which is no field of the rows and is sent as it is")
-    return said
+def _labels(settings: Settings, rows: Sequence[Example]) -> tuple[str, ...]:
+    if settings.kind == "extraction":
+        return tuple(msgspec.json.decode(rows[0].gold, type=dict[str, str]))
+    if settings.kind not in ("classification", "labels"):
+        return ()
+    if isinstance(settings.labels, Mapping):
+        return tuple(dict.fromkeys(settings.labels.values()))
+    if settings.labels is not None:
+        return tuple(settings.labels)
+    found = sorted({label for row in rows for label in _gold_labels(settings.kind, row)})
+    if not 2 <= len(found) <= MOST_LABELS:
+        raise InputError(
+            f"tasks.{settings.name}: the data holds {len(found)} different answers (e.g. {found[0][:40]!r}), "
+            f"no set of 2 to {MOST_LABELS} labels; give `labels`, or another `kind`"
+        )
+    return tuple(found)
+
+
+def _gold_labels(kind: Kind, row: Example) -> Sequence[str]:
+    if kind != "labels":
+        return [row.gold]
+    return [] if row.gold == NONE else row.gold.split(", ")

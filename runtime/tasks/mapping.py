@@ -7,7 +7,7 @@ from typing import cast
 import msgspec
 
 from ...scenarios.errors import InputError
-from ...scenarios.tasks import Fields, Kind
+from ...scenarios.tasks import FieldSettings, Kind
 from .data import Values
 from .template import fill, placeholders
 
@@ -15,7 +15,7 @@ _LISTED = 20
 
 
 class Unfit(ValueError):
-    """A row cannot become an example; the message says why, the caller knows where."""
+    """A row that cannot become an example; the message holds the reason, the caller knows the place."""
 
 
 class Raw(msgspec.Struct, frozen=True):
@@ -44,7 +44,7 @@ def has(values: Values, path: str) -> bool:
 
 
 def at(values: Values, path: str) -> object:
-    """What stands at a dotted path (`question.stem`, `options.0`); a field of that very name goes first.
+    """The value at a dotted path (`question.stem`, `options.0`); a field of that very name goes first.
 
     Raises Unfit where there is nothing.
     """
@@ -216,7 +216,7 @@ class FieldMapper(msgspec.Struct, frozen=True):
         return required(at(values, self.question), self.question)
 
 
-def by_fields(fields: Fields, template: str | None, kind: Kind, first: Values) -> FieldMapper:
+def by_fields(fields: FieldSettings, template: str | None, kind: Kind, first: Values) -> FieldMapper:
     """The mapper that a task's `fields` and `template` describe.
 
     What is left out is looked for in the first row under its usual names. Raises InputError where none or
@@ -226,10 +226,10 @@ def by_fields(fields: Fields, template: str | None, kind: Kind, first: Values) -
     answer = fields.answer or _answer(kind, first)
     answer = tuple(answer) if isinstance(answer, list) else answer
     shown = placeholders(template) if template else [question, fields.context]
-    told = {*answer} & {*shown} if isinstance(answer, tuple) else {answer} & {*shown}
-    if answer is not None and told:
+    leaked = {*answer} & {*shown} if isinstance(answer, tuple) else {answer} & {*shown}
+    if answer is not None and leaked:
         where = "template" if template else "fields"
-        raise InputError(f"{where}: {told.pop()!r} holds the answer and must not be shown in the question")
+        raise InputError(f"{where}: {leaked.pop()!r} holds the answer and must not be shown in the question")
     return FieldMapper(
         question=question,
         answer=answer,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from math import floor
 
 from ...scenarios.errors import InputError
-from ...scenarios.tasks import Split
+from ...scenarios.tasks import SplitSettings
 from ._duplicates import asked, groups, joined, near_pairs
 from .example import Example, Splits
 
@@ -18,9 +18,9 @@ Shuffle = Callable[[list[int]], None]
 
 
 def split_pool(
-    name: str, rows: Sequence[Example], split: Split, *, stratum: Stratum, shuffle: Shuffle
+    name: str, rows: Sequence[Example], split: SplitSettings, *, stratum: Stratum, shuffle: Shuffle
 ) -> tuple[Splits, list[str]]:
-    """Split one pool, and what there is to say about it.
+    """Split one pool; returns the splits and warnings.
 
     Seeded and stratified: each split holds every stratum's share of rows to within two, as far as
     duplicates allow. Rows that ask the same, or nearly the same, stay together in one split. Counts are
@@ -64,11 +64,11 @@ def halves(
     return tuple(rows[i] for i in homes[0]), tuple(rows[i] for i in homes[1])
 
 
-def _shares(split: Split) -> bool:
+def _shares(split: SplitSettings) -> bool:
     return all(size <= 1 for size in (split.train, split.validation, split.test))
 
 
-def _sizes(name: str, split: Split, count: int) -> list[int]:
+def _sizes(name: str, split: SplitSettings, count: int) -> list[int]:
     wanted = [split.train, split.validation, split.test]
     if _shares(split):
         sizes = _rounded([share * count for share in wanted])
@@ -95,7 +95,7 @@ def _rounded(exact: Sequence[float]) -> list[int]:
 
 
 def _units(rows: Sequence[Example]) -> tuple[list[list[int]], list[str]]:
-    """Rows that must not be parted, and what to tell about them."""
+    """Groups of rows that belong in one split, and warnings about them."""
     keys = [asked(row) for row in rows]
     equal = groups(keys)
     said: list[str] = []
@@ -104,7 +104,7 @@ def _units(rows: Sequence[Example]) -> tuple[list[list[int]], list[str]]:
         said.append(f"rows that repeat another: {repeated}; each is kept in the split of its twin")
     unlike = sum(len({rows[i].gold for i in group}) > 1 and not rows[group[0]].choices for group in equal)
     if unlike:
-        said.append(f"questions that stand in several rows with different answers: {unlike}")
+        said.append(f"questions of several rows with different answers: {unlike}")
     near = near_pairs(keys)
     pairs = near.pairs
     if near.searched < len(rows):
@@ -114,7 +114,7 @@ def _units(rows: Sequence[Example]) -> tuple[list[list[int]], list[str]]:
     if any(len(cluster) > cap for cluster in clusters):
         said.append(
             f"pairs of nearly equal rows: {len(pairs)} (one template, it seems); "
-            "they may stand in different splits"
+            "they may be in different splits"
         )
         return equal, said
     if pairs:

@@ -19,10 +19,10 @@ ConfidenceSource = Literal["verbalised", "token_probability", "agreement", "top_
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """How answers are obtained from one model for one task, `auto` already resolved.
+    """The way answers are obtained from one model for one task, `auto` already resolved.
 
     `read` is `generate` (two lines, parsed) or `likelihood` (one token, read from `top_logprobs`).
-    `confidence` says where the confidence comes from; with `likelihood` it is always token probability.
+    `confidence` is its source; with `likelihood` it is always token probability.
     `samples` counts draws per row for `agreement`; `max_tokens` bounds one answer.
     """
 
@@ -76,7 +76,7 @@ def messages(task: Task, prompt: Prompt, question: Question, reading: Reading) -
     """The chat turns that ask one row under a prompt.
 
     The user turn holds the row (context, question, options) and then the format the answer must have. The
-    prompt stands in a system turn, before the row, or between row and format. What is the same for every row
+    prompt is in a system turn, before the row, or between row and format. Whatever is the same for every row
     comes first wherever the position allows, so that a server's prefix cache can serve it.
 
     A prompt with variables shows the row itself, with its fields in their places. A prompt with turns of its
@@ -109,7 +109,7 @@ def turns(prompt: Prompt, frame: Frame) -> tuple[Message, ...]:
 
 def _own_turns(own: list[tuple[Role, str]], values: Mapping[str, str], added: str) -> tuple[Message, ...]:
     """The turns of a prompt; values are filled in per turn, so that none can add a turn."""
-    texts = [(role, filled(text, values)) for role, text in own]
+    texts: list[tuple[Role, str]] = [(role, filled(text, values)) for role, text in own]
     if added and (not texts or texts[-1][0] != "user"):
         texts.append(("user", ""))
     last = len(texts) - 1

@@ -69,7 +69,7 @@ def answer_space(
 
 
 PARTIAL = {"text": True, "labels": False, "extraction": True}
-"""Kinds whose answers may be right in part, and whether they are where the scenario does not say."""
+"""Kinds whose answers may be right in part, and the default of each."""
 
 
 def _check_set(labels: Sequence[str]) -> None:
@@ -77,7 +77,7 @@ def _check_set(labels: Sequence[str]) -> None:
         if "," in label or label.casefold() == NONE:
             raise InputError(
                 f"labels: {label!r} cannot be one of several labels: a comma separates labels, and {NONE!r} "
-                "says that none applies; rename it"
+                "means that none applies; rename it"
             )
 
 

@@ -74,7 +74,7 @@ def trimmed(text: str) -> str:
 
 
 def folded(text: str) -> str:
-    """What is compared: NFKC, no case, underscores and hyphens as spaces, single spaces."""
+    """The form in which texts are compared: NFKC, case folded, underscores and hyphens as single spaces."""
     text = unicodedata.normalize("NFKC", text).casefold()
     return " ".join(text.translate(_JOINTS).split())
 

@@ -54,7 +54,7 @@ class Named(msgspec.Struct, frozen=True):
 
 
 class Names(Protocol):
-    """How the answers of one question may be named."""
+    """The names that the answers of one question may have."""
 
     def exact(self, text: str) -> Named | None:
         """The answer that the whole text names."""
@@ -127,7 +127,7 @@ def single(text: str, names: Names) -> Named | None:
 
 
 def denied(text: str, start: int, end: int) -> bool:
-    """Whether what stands in a span of the text is denied by the words right before or after it."""
+    """Whether a span of the text is denied by the words right before or after it."""
     before, after = text[max(0, start - _NEAR) : start], text[end : end + _NEAR]
     return bool(_DENIED_BEFORE.search(before) or _DENIED_AFTER.search(after))
 
@@ -229,7 +229,7 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 class _Options(msgspec.Struct, frozen=True):
-    """How the options of one row may be named."""
+    """The names that the options of one row may have."""
 
     texts: tuple[str, ...]
 
@@ -349,7 +349,7 @@ class Labels(msgspec.Struct, frozen=True):
 
 @lru_cache(maxsize=256)
 def _by_name(labels: tuple[str, ...], synonyms: tuple[tuple[str, str], ...]) -> Mapping[str, Named]:
-    """What each folded name stands for; a label goes before a synonym, and before another label without the
+    """The answer that each folded name means; a label precedes a synonym, and another label without the
     punctuation around it."""
     other = {folded(name): Named(label, by="synonym") for name, label in synonyms}
     bare = {name: Named(label) for label in reversed(labels) if (name := folded(trimmed(label)))}

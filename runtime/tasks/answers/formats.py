@@ -1,19 +1,19 @@
-"""Answer formats: how the answer is asked for, and where in a reply it stands.
+"""Answer formats: the words that ask for an answer, and its place in a reply.
 
 A format is added here: a class that meets `AnswerFormat`, and an entry of `FORMATS`.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, cast
 
 import msgspec
 
 from ....prompts import render
 from ....scenarios.errors import InputError
-from ....scenarios.tasks import Format
+from ....scenarios.tasks import FormatSettings
 from .cleaning import shortened
-from .objects import as_text, json_objects, value_at, whole_object
+from .objects import Object, as_text, json_objects, value_at, whole_object
 from .reasoning import without_reasoning
 from .strict import Lines, strict_lines
 
@@ -43,7 +43,7 @@ class AnswerFormat(Protocol):
         ...
 
     def lenient(self, text: str) -> Lines | None:
-        """The answer where the format has it, whatever stands around; None where it is not found."""
+        """The answer where the format has it, whatever surrounds it; None where it is not found."""
         ...
 
 
@@ -72,6 +72,8 @@ class Json(msgspec.Struct, frozen=True):
     states_confidence: bool = True
 
     def request(self, hint: str, *, confidence: bool) -> str:
+        if not self.answer:
+            return render("answer_raw", hint=hint)
         form = _nested({self.answer: "the answer"} | ({self.confidence: "NN%"} if confidence else {}))
         return render("answer_json", hint=hint, form=form, sure=_SURE if confidence else "")
 
@@ -131,7 +133,7 @@ class Raw(msgspec.Struct, frozen=True):
         return None
 
 
-FORMATS: Mapping[str, Callable[[Format], AnswerFormat]] = {
+FORMATS: Mapping[str, Callable[[FormatSettings], AnswerFormat]] = {
     "lines": lambda _: TwoLines(),
     "json": lambda given: Json(given.answer, given.confidence),
     "regex": lambda given: Regex(_compiled(given.pattern)),
@@ -144,7 +146,7 @@ LINES = TwoLines()
 _SURE = ", where NN is how sure you are, from 0 to 100"
 
 
-def answer_format(given: Format) -> AnswerFormat:
+def answer_format(given: FormatSettings) -> AnswerFormat:
     """The format that a task's settings name. Raises InputError for a pattern that cannot be compiled."""
     return FORMATS[given.kind](given)
 
@@ -172,11 +174,14 @@ def _compiled(pattern: str | None) -> str:
 
 def _nested(paths: Mapping[str, str]) -> str:
     """A JSON object with a text at each dotted path."""
-    found: dict[str, object] = {}
+    found: Object = {}
     for path, text in paths.items():
-        *outer, last = path.split(".")
-        inner = found
-        for name in outer:
-            inner = inner.setdefault(name, {})  # pyright: ignore[reportAssignmentType] (only objects are set)
-        inner[last] = text
+        found = _with(found, path.split("."), text)
     return msgspec.json.encode(found).decode()
+
+
+def _with(found: Object, path: Sequence[str], text: str) -> Object:
+    head, *rest = path
+    inner = found.get(head)
+    value = _with(cast("Object", inner) if isinstance(inner, Mapping) else {}, rest, text) if rest else text
+    return {**found, head: value}

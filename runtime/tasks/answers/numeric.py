@@ -31,7 +31,7 @@ _SCALES = {
     "百万": 1_000_000,
     "亿": 100_000_000,
 }
-"""What a word after a number multiplies it by; `k` only right behind it."""
+"""Factors of words after a number; `k` only right behind it."""
 
 _WORDS = "|".join(sorted((word for word in _SCALES if word != "k"), key=len, reverse=True))
 _GROUPED = (
@@ -113,7 +113,7 @@ class Numeric(msgspec.Struct, frozen=True):
 
 
 class Number(msgspec.Struct, frozen=True):
-    """A number where it stands in a text."""
+    """A number and its span in a text."""
 
     value: Fraction
     start: int
@@ -167,7 +167,7 @@ def _recovered(text: str) -> Recovered | None:
 def _result(text: str) -> Fraction | None:
     """The number an announcement comes down to: right of the last equals sign, else its first.
 
-    None where a second number stands beside it, as in "3 or 4".
+    None where a second number is beside it, as in "3 or 4".
     """
     right = text.rpartition("=")[2]
     text = right if _affirmed(right) else text

@@ -76,7 +76,7 @@ class LabelSet(msgspec.Struct, frozen=True):
         return ", ".join(label for label in self.labels if label in labels) or NONE
 
     def _read(self, text: str) -> str | None:
-        """The set that a text names and says nothing else."""
+        """The set that a text names, where it holds nothing else."""
         parts = [part for part in _BETWEEN.split(text) if part.strip(" .[](){}\"'-")]
         if len(parts) == 1 and folded(parts[0].strip(" .\"'")) == NONE:
             return NONE

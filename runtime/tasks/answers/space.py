@@ -1,4 +1,4 @@
-"""What every kind of answer offers: what may be answered, how it is asked for, and how a reply is read."""
+"""The protocol of answer spaces: allowed answers, the words that ask for one, and readers of replies."""
 
 from typing import Protocol, runtime_checkable
 
@@ -36,7 +36,7 @@ class AnswerSpace(Protocol):
         ...
 
     def hint(self, question: Question) -> str:
-        """What may stand after `Answer:`, in words, e.g. `one of: positive, negative`."""
+        """The allowed answers in words, e.g. `one of: positive, negative`."""
         ...
 
     def strict(self, answer: str, question: Question) -> str | None:
@@ -48,5 +48,5 @@ class AnswerSpace(Protocol):
         ...
 
     def credit(self, answer: str, example: Example) -> float:
-        """How right a canonical answer is, in [0, 1]; 0 or 1 for closed spaces."""
+        """The credit of a canonical answer, in [0, 1]; 0 or 1 for closed spaces."""
         ...

@@ -28,7 +28,7 @@ _DECLINES = re.compile(
 
 
 def refuses(text: str) -> bool:
-    """Whether a reply (as `cleaning.plain` leaves it) says that it will not or cannot answer.
+    """Whether a reply (as `cleaning.plain` leaves it) refuses to answer.
 
     An apology alone is no refusal. A reply that states an answer all the same is read before this is asked.
     """
@@ -47,7 +47,7 @@ _MOST = 50
 
 
 class Statement(msgspec.Struct, frozen=True):
-    """What stands where the answer was announced, and the name of the rule that found it there."""
+    """The text of an announced answer, and the name of the rule that found it."""
 
     rule: str
     text: str
@@ -98,9 +98,9 @@ _WEAK = ("subject phrase", _phrase(_SUBJECT))
 
 
 def statements(text: str) -> list[Statement]:
-    """Every announcement of an answer in a reply as `cleaning.plain` leaves it, the most telling last.
+    """Every announcement of an answer in a reply as `cleaning.plain` leaves it, the most reliable last.
 
-    Those that speak of an answer stand in order of place, after those that speak of a sentiment, topic or the
+    Those that name an answer are in order of place, after those that name a sentiment, topic or the
     like. What follows about confidence on the same line is cut off; announcements of nothing are left out.
     """
     strong = [found for rule in reversed(_RULES) for found in _found(text, *rule)]

@@ -23,7 +23,7 @@ def strict_lines(text: str, *, confidence: bool) -> Lines | None:
 
     Only surrounding space and a reasoning block are forgiven. The words before the colons are
     case-sensitive; the confidence is a whole number from 0 to 100. The answer itself may span lines: whether
-    it is allowed is for the answer space to say, and closed ones refuse it.
+    it is allowed is decided by the answer space, and closed ones refuse it.
     """
     body, percent = without_reasoning(text), None
     if confidence:
@@ -65,7 +65,7 @@ class Guess(msgspec.Struct, frozen=True):
 
 
 def asked(allowed: Sequence[str]) -> int:
-    """How many guesses are asked for: `MOST`, fewer where fewer answers are allowed."""
+    """The number of guesses asked for: `MOST`, fewer where fewer answers are allowed."""
     return min(MOST, len(allowed)) if allowed else MOST
 
 
@@ -85,6 +85,6 @@ def strict_guesses(text: str, count: int) -> list[Guess] | None:
 
 
 def lenient_guesses(text: str) -> list[Guess]:
-    """Every guess with a probability in range that a reply holds, whatever stands around them."""
+    """Every guess with a probability in range that a reply holds, whatever surrounds them."""
     pairs = ((match["answer"], float(match["percent"]) / 100) for match in _PAIR.finditer(plain(text)))
     return [Guess(answer, probability) for answer, probability in pairs if probability <= 1]

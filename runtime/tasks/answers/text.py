@@ -77,7 +77,7 @@ def _recovered(text: str) -> Recovered | None:
 
 
 class Judged(msgspec.Struct, frozen=True):
-    """Anything but an empty reply. Strict: what stands after `Answer:`, over as many lines as it takes.
+    """Anything but an empty reply. Strict: the text after `Answer:`, over as many lines as it takes.
 
     There is no gold answer to compare with: `credit` is 0 until a judge's rating replaces it.
     """

@@ -8,7 +8,7 @@ from datetime import date, time
 from importlib import import_module
 from itertools import chain, islice
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 import msgspec
 
@@ -23,8 +23,8 @@ _FIELD_LIMIT = 2**31 - 1
 def read_delimited(path: Path, delimiter: str | None, shape: Shape) -> Iterator[Item]:
     """The rows of a delimited file (RFC 4180 quoting); every value is a text. Holds one row in memory.
 
-    Without a `delimiter` the first lines tell it: comma, semicolon, tab or bar. The first row names the
-    fields; where `shape.names` is given and holds none of them, the file has no header and its fields are
+    Without a `delimiter` it is found from the first lines: comma, semicolon, tab or bar. The first row names
+    the fields; where `shape.names` is given and holds none of them, the file has no header and its fields are
     "0", "1", … A first field without a name is an index that pandas wrote, and is left out, as are empty
     rows and empty fields behind the last name. A row with more or fewer fields than the first is a bad row.
     """
@@ -377,8 +377,16 @@ def read_parquet(path: Path) -> Iterator[Item]:
     try:
         with parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=_BATCH):
-                for values in batch.to_pylist():
+                for values in _without_times(batch, arrow).to_pylist():
                     number += 1
                     yield Row(values, f"{path}, row {number}")
-    except (OSError, arrow.ArrowException) as error:
+    except (OSError, ValueError, OverflowError, arrow.ArrowException) as error:
         raise InputError(f"{path}: cannot be read as Parquet: {error}") from None
+
+
+def _without_times(batch: Any, arrow: Any) -> Any:
+    """The batch with dates and times as text: Python has none of nanoseconds."""
+    for place, field in enumerate(batch.schema):
+        if arrow.types.is_temporal(field.type):
+            batch = batch.set_column(place, field.name, batch.column(place).cast(arrow.string()))
+    return batch

@@ -46,7 +46,7 @@ class ClassIndex(int):
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """The form of a data set's original files, as far as their extension does not tell it.
+    """The form of a data set's original files, beyond what their extension says.
 
     `names` are field names of its header: a delimited file whose first row holds none of them has no header.
     `block` lines of a `.txt` file make one row. `encoding` is tried where a line is not UTF-8.
@@ -74,7 +74,7 @@ def sample(items: Iterable[T], limit: int | None, *, shuffle: bool, random: rand
 
     Reservoir sampling (Vitter's algorithm R): one pass, at most `limit` items in memory, and it needs neither
     the length of the stream nor a way back, so it serves every format alike. The whole stream is read, so
-    a broken row is found wherever it stands; without `shuffle` reading stops at the limit.
+    a broken row is found wherever it is; without `shuffle` reading stops at the limit.
     """
     if not shuffle:
         return list(islice(items, limit))
@@ -89,7 +89,7 @@ def sample(items: Iterable[T], limit: int | None, *, shuffle: bool, random: rand
 
 
 def given(rows: Iterable[Values], key: str) -> Iterator[Item]:
-    """These rows; `key` is where they stand in the scenario, and their place is their index below it."""
+    """These rows; `key` is their place in the scenario, and their place is their index below it."""
     return (Row(values, f"{key}[{index}]") for index, values in enumerate(rows))
 
 

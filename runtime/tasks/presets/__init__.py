@@ -25,7 +25,7 @@ class Layout(msgspec.Struct, frozen=True):
     """One shape the set is published in.
 
     A row has this layout when all dotted paths of `needs` lead to a field. `read` names a reader, with its
-    arguments where it takes any. `leaks` are fields that tell the answer; no reader may show them.
+    arguments where it takes any. `leaks` are fields that reveal the answer; no reader may show them.
     """
 
     name: str
@@ -45,9 +45,9 @@ class Layout(msgspec.Struct, frozen=True):
 class Preset(msgspec.Struct, frozen=True, kw_only=True):
     """A named mapping of a public set to our examples.
 
-    `prompt` is the original prompt, what one would write without optimising. `source` says where the set
-    comes from, `licence` what its publishers state. `labels` are in the order of the data's indices, or a
-    mapping from the data's values; empty where the kind needs none. `block` and `encoding` as in `Shape`.
+    `prompt` is the original prompt, one that is written without optimising. `source` is the origin of the
+    set, `licence` the one its publishers state. `labels` are in the order of the data's indices, or a mapping
+    from the data's values; empty where the kind needs none. `block` and `encoding` as in `Shape`.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def shape(self) -> Shape:
-        """How the set's original files are read."""
+        """The form of the set's original files."""
         names = {path.partition(".")[0] for layout in self.layouts for path in layout.needs}
         named = frozenset(name for name in names if not name.isdecimal())
         return Shape(named or frozenset({self.name}), self.block, self.encoding)

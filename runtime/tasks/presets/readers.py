@@ -76,7 +76,7 @@ _ADAPTERS = re.compile(
 
 
 def adapters_options(values: Values) -> Raw:
-    """An LLM-Adapters row: options and an answer-format sentence stand inside `instruction`."""
+    """An LLM-Adapters row: options and an answer-format sentence are inside `instruction`."""
     row = _ADAPTERS.fullmatch(required(at(values, "instruction"), "instruction"))
     if row is None:
         raise Unfit("instruction is not 'Please choose the correct … Answer1: … Answer format: …'")
@@ -261,7 +261,7 @@ def _question(values: Values) -> str:
 
 
 def lawbench_options(last: str) -> Reader:
-    """Options `A:…;B:…` at the end of the question; each marker is taken where it stands last."""
+    """Options `A:…;B:…` at the end of the question; each marker is taken at its last occurrence."""
     letters = LETTERS[: LETTERS.index(last) + 1]
 
     def read(values: Values) -> Raw:

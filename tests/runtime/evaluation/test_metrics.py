@@ -18,8 +18,9 @@ from sklearn.metrics import (
 )
 
 from transfer_prompting.runtime.evaluation.evaluate import points
-from transfer_prompting.runtime.evaluation.metrics import METRICS, SAFE, shown
+from transfer_prompting.runtime.evaluation.metrics import METRICS, SAFE, metric, shown
 from transfer_prompting.runtime.evaluation.outcomes import Failed, Graded, Outcomes
+from transfer_prompting.runtime.evaluation.scorecard import Scorecard
 
 from support.graded import drawn, graded, responses
 
@@ -257,3 +258,12 @@ def test_outcomes_without_confidences_equal_each_other():
 
 def test_a_row_takes_less_than_forty_bytes_beside_its_id():
     assert len(Outcomes.of(drawn(500, seed=1)).rows) < 500 * 40
+
+
+def test_every_name_that_a_metric_may_have_has_a_label_and_a_direction():
+    assert (metric("ece").label, metric("ece").better) == ("Calibration error (ECE)", "lower")
+    assert (metric("objective").label, metric("objective").family) == ("Objective", "objective")
+    assert (metric("judged.relevance").label, metric("judged.relevance").unit) == ("relevance", False)
+    assert metric("shop.metrics:brevity").family == "own"
+    assert all(one.label and one.formula and one.undefined for one in METRICS.values())
+    assert set(METRICS) <= set(Scorecard.__struct_fields__)

@@ -10,7 +10,7 @@ from transfer_prompting.runtime.evaluation.metrics import METRICS, Values
 from transfer_prompting.runtime.evaluation.objective import Objective, named
 from transfer_prompting.runtime.evaluation.outcomes import Graded, Outcomes
 from transfer_prompting.scenarios.errors import InputError
-from transfer_prompting.scenarios.stages import DEFAULT_OBJECTIVE, Scorer
+from transfer_prompting.scenarios.stages import DEFAULT_OBJECTIVE, ScorerSettings
 
 from support.graded import graded, responses
 
@@ -139,7 +139,7 @@ def test_an_undefined_metric_meets_no_threshold():
 
 
 def test_a_scenario_without_weights_means_the_documented_ones():
-    objective = Objective.of(Scorer(require={"ifr": 0.9}))
+    objective = Objective.of(ScorerSettings(require={"ifr": 0.9}))
     assert objective.weights == DEFAULT_OBJECTIVE
     assert objective.require == {"ifr": 0.9}
 

@@ -81,6 +81,16 @@ def test_parquet_rows_come_with_their_types_and_number(tmp_path: Path):
     assert found[1].place == f"{tmp_path / 'rows.parquet'}, row 2"
 
 
+def test_times_of_a_parquet_file_are_text_whatever_their_resolution(tmp_path: Path):
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    since = arrow.array([1_700_000_000_000_000_001], arrow.timestamp("ns"))
+    parquet.write_table(arrow.table({"text": ["a"], "since": since}), tmp_path / "rows.parquet")
+    (row,) = (item for item in read("rows.parquet", tmp_path) if isinstance(item, Row))
+    assert row.values["text"] == "a"
+    assert str(row.values["since"]).startswith("2023-11-14 22:13:20")
+
+
 def test_a_broken_parquet_file_is_refused_by_name(tmp_path: Path):
     pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     (tmp_path / "rows.parquet").write_bytes(b"this is no parquet file")

@@ -9,7 +9,7 @@ import pytest
 from transfer_prompting.runtime.tasks.load import LoadedTask, load_task
 from transfer_prompting.runtime.tasks.split import parts
 from transfer_prompting.scenarios.errors import InputError
-from transfer_prompting.scenarios.tasks import Task
+from transfer_prompting.scenarios.tasks import TaskSettings
 
 COUNTS = {"train": 6, "validation": 4, "test": 10}
 
@@ -28,7 +28,7 @@ def written(path: Path, content: Sequence[Mapping[str, object]] | str | bytes) -
 
 
 def loaded(folder: Path, seed: int = 3, **task: object) -> LoadedTask:
-    spec = Task.model_validate({"kind": "classification", "data": "rows.jsonl", **task})
+    spec = TaskSettings.model_validate({"kind": "classification", "data": "rows.jsonl", **task})
     return load_task("reviews", spec, folder=folder, seed=seed, seed_prompt="Classify.")
 
 
@@ -239,7 +239,7 @@ def test_a_row_in_two_predefined_splits_is_refused_with_both_lines(tmp_path: Pat
         test=[*rows(9, 200), {"text": "TEXT  number 3", "label": "good"}],
     )
     message = refused(tmp_path, data=None, files=given)
-    assert "tasks.reviews.files: 1 rows stand in two splits" in message
+    assert "tasks.reviews.files: 1 rows are in two splits" in message
     assert "test.jsonl:10 asks the same as train.jsonl:4" in message
 
 

@@ -7,13 +7,15 @@ import pytest
 from transfer_prompting.runtime.tasks.collect import Labels, read_gold
 from transfer_prompting.runtime.tasks.mapping import Raw, Unfit, by_fields
 from transfer_prompting.scenarios.errors import InputError
-from transfer_prompting.scenarios.tasks import Fields, Kind
+from transfer_prompting.scenarios.tasks import FieldSettings, Kind
 
 Row = Mapping[str, object]
 
 
-def mapped(row: Row, fields: Fields | None = None, template: str | None = None, kind: Kind = "text") -> Raw:
-    return by_fields(fields or Fields(), template, kind, row)(row)
+def mapped(
+    row: Row, fields: FieldSettings | None = None, template: str | None = None, kind: Kind = "text"
+) -> Raw:
+    return by_fields(fields or FieldSettings(), template, kind, row)(row)
 
 
 def gold(answer: object, kind: Kind, labels: Labels = None, choices: tuple[str, ...] = ()) -> str:
@@ -52,8 +54,8 @@ def test_a_part_that_cannot_be_told_is_asked_for(row: Row, said: str):
 
 def test_dotted_paths_reach_into_objects_and_lists_and_a_field_of_that_name_goes_first():
     row = {"q": {"stem": "Why?", "parts": ["x", {"t": "y"}]}, "a.b": "literal", "a": {"b": "inner"}}
-    assert mapped(row, Fields(question="q.stem", answer="a.b")).answer == "literal"
-    assert mapped(row, Fields(question="q.parts.1.t", answer="q.parts.0")).question == "y"
+    assert mapped(row, FieldSettings(question="q.stem", answer="a.b")).answer == "literal"
+    assert mapped(row, FieldSettings(question="q.parts.1.t", answer="q.parts.0")).question == "y"
 
 
 CHOICES = {
@@ -68,14 +70,14 @@ CHOICES = {
 @pytest.mark.parametrize("answer", ["B", "blue"])
 def test_choices_are_read_in_every_usual_shape(shape: str, answer: str):
     row = {"question": "Which?", "answer": answer, **CHOICES[shape]}
-    raw = mapped(row, Fields(choices="c"), kind="multiple_choice")
+    raw = mapped(row, FieldSettings(choices="c"), kind="multiple_choice")
     assert raw.choices == ("red", "blue")
     assert read_gold(raw, "multiple_choice", None) == ("B", ())
 
 
 def test_choices_may_have_a_field_each():
     row = {"question": "Which?", "x": "red", "y": {"z": "blue"}, "answer": 1}
-    raw = mapped(row, Fields(choices=["x", "y.z"]), kind="multiple_choice")
+    raw = mapped(row, FieldSettings(choices=["x", "y.z"]), kind="multiple_choice")
     assert read_gold(raw, "multiple_choice", None)[0] == "B"
 
 
@@ -92,9 +94,13 @@ def test_a_stray_brace_in_a_template_is_refused(template: str):
 
 @pytest.mark.parametrize(
     ("fields", "template"),
-    [(Fields(), "{title} {label}"), (Fields(question="label"), None), (Fields(context="label"), None)],
+    [
+        (FieldSettings(), "{title} {label}"),
+        (FieldSettings(question="label"), None),
+        (FieldSettings(context="label"), None),
+    ],
 )
-def test_the_answer_is_never_shown(fields: Fields, template: str | None):
+def test_the_answer_is_never_shown(fields: FieldSettings, template: str | None):
     with pytest.raises(InputError, match="'label' holds the answer and must not be shown"):
         mapped({"title": "T", "text": "t", "label": "x"}, fields, template)
 
@@ -111,7 +117,7 @@ def test_the_answer_is_never_shown(fields: Fields, template: str | None):
     ],
 )
 def test_a_row_without_a_usable_question_is_unfit(row: Row, said: str):
-    mapper = by_fields(Fields(), None, "text", {"text": "fine", "label": "x"})
+    mapper = by_fields(FieldSettings(), None, "text", {"text": "fine", "label": "x"})
     with pytest.raises(Unfit) as caught:
         mapper(row)
     assert said in str(caught.value)

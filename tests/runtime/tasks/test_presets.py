@@ -16,7 +16,7 @@ from transfer_prompting.runtime.tasks.mapping import Drop, Raw, Unfit, at, text
 from transfer_prompting.runtime.tasks.presets import Preset, find_preset, presets
 from transfer_prompting.runtime.tasks.split import parts
 from transfer_prompting.scenarios.errors import InputError
-from transfer_prompting.scenarios.tasks import Task
+from transfer_prompting.scenarios.tasks import TaskSettings
 
 SLICES = Path(os.environ.get("TPROMPT_TEST_DATA") or Path(__file__).parents[4] / "shared/data")
 OTHER_NAMES = {"evoprompt_sst2": "sst2", "evoprompt_agnews": "ag_news"}
@@ -43,7 +43,7 @@ def preset_for(name: str) -> Preset:
 
 
 def loaded(preset: str, data: str, folder: Path, **more: object) -> LoadedTask:
-    spec = Task.model_validate({"data": data, "preset": preset, "few_labels": 0, **more})
+    spec = TaskSettings.model_validate({"data": data, "preset": preset, "few_labels": 0, **more})
     return load_task("t", spec, folder=folder, seed=1, seed_prompt="not used")
 
 
@@ -172,7 +172,7 @@ def test_every_preset_tells_what_it_is(preset: Preset):
     ):
         assert told == told.strip() != ""
     assert preset.layouts
-    assert Task.model_validate({"data": "x.jsonl", "preset": preset.name}).preset == preset.name
+    assert TaskSettings.model_validate({"data": "x.jsonl", "preset": preset.name}).preset == preset.name
 
 
 def test_the_sets_of_the_documented_list_have_presets():

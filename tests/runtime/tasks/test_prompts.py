@@ -9,7 +9,7 @@ from transfer_prompting.runtime.tasks.load import LoadedTask, load_task
 from transfer_prompting.runtime.tasks.task import Reading, messages
 from transfer_prompting.runtime.tasks.template import altered, chat_turns, filled, variables
 from transfer_prompting.scenarios.errors import InputError
-from transfer_prompting.scenarios.tasks import Task
+from transfer_prompting.scenarios.tasks import TaskSettings
 
 GENERATE = Reading(read="generate", confidence="none")
 ROWS = [
@@ -19,7 +19,7 @@ ROWS = [
 
 def loaded(folder: Path, **task: object) -> LoadedTask:
     given = {"rows": ROWS, "kind": "classification", "fields": {"answer": "label"}, "few_labels": 0, **task}
-    spec = Task.model_validate(given).at(folder)
+    spec = TaskSettings.model_validate(given).at(folder)
     return load_task("t", spec, folder=folder, seed=1, seed_prompt="Which label?")
 
 

@@ -11,7 +11,7 @@ from transfer_prompting.runtime.tasks._duplicates import Near, asked, near_pairs
 from transfer_prompting.runtime.tasks.example import Example, Splits
 from transfer_prompting.runtime.tasks.split import parts, split_pool
 from transfer_prompting.scenarios.errors import InputError
-from transfer_prompting.scenarios.tasks import Split
+from transfer_prompting.scenarios.tasks import SplitSettings
 
 WORDS = [
     "apple",
@@ -38,11 +38,11 @@ def rows(count: int, labels: int = 2) -> list[Example]:
     return [row(i, f"label {i % labels}") for i in range(count)]
 
 
-def split(pool: list[Example], sizes: Split | None = None, seed: int = 0) -> tuple[Splits, list[str]]:
+def split(pool: list[Example], sizes: SplitSettings | None = None, seed: int = 0) -> tuple[Splits, list[str]]:
     return split_pool(
         "t",
         pool,
-        sizes or Split(),
+        sizes or SplitSettings(),
         stratum=lambda example: example.gold,
         shuffle=random.Random(seed).shuffle,
     )
@@ -55,7 +55,7 @@ def ids(splits: Splits) -> list[list[str]]:
 @given(st.lists(st.integers(0, 3), min_size=20, max_size=120), st.integers(0, 5))
 def test_counts_are_met_exactly_and_every_split_has_its_share_of_each_label(golds: list[int], seed: int):
     pool = [row(i, str(gold)) for i, gold in enumerate(golds)]
-    splits, _ = split(pool, Split(train=8, validation=5, test=7), seed)
+    splits, _ = split(pool, SplitSettings(train=8, validation=5, test=7), seed)
     assert [len(part) for part in ids(splits)] == [8, 5, 7]
     assert len({one for part in ids(splits) for one in part}) == 20
     whole = Counter(example.gold for example in pool)
@@ -72,7 +72,7 @@ def test_shares_use_every_row_once():
 
 
 def test_shares_below_one_in_all_leave_rows_out():
-    splits, _ = split(rows(100), Split(train=0.1, validation=0.1, test=0.2))
+    splits, _ = split(rows(100), SplitSettings(train=0.1, validation=0.1, test=0.2))
     assert [len(part) for part in ids(splits)] == [10, 10, 20]
 
 
@@ -85,13 +85,13 @@ def test_more_rows_than_there_are_is_refused_with_the_counts():
     with pytest.raises(
         InputError, match=r"tasks\.t\.split: 60 \+ 40 \+ 100 = 200 rows wanted, but the data holds 60"
     ):
-        split(rows(60), Split(train=60, validation=40, test=100))
+        split(rows(60), SplitSettings(train=60, validation=40, test=100))
 
 
 @pytest.mark.parametrize(
-    "sizes", [Split(train=0, validation=5, test=5), Split(train=1, validation=0, test=0)]
+    "sizes", [SplitSettings(train=0, validation=5, test=5), SplitSettings(train=1, validation=0, test=0)]
 )
-def test_an_empty_split_is_refused_with_the_counts(sizes: Split):
+def test_an_empty_split_is_refused_with_the_counts(sizes: SplitSettings):
     with pytest.raises(InputError, match=r"tasks\.t\.split: .* every split needs at least one"):
         split(rows(20), sizes)
 
@@ -125,20 +125,20 @@ def test_rows_that_differ_in_a_word_stay_together_and_are_told():
 def test_rows_of_one_template_may_be_parted_and_are_told():
     text = " ".join(f"{word}{i}" for i in range(5) for word in WORDS)
     pool = [row(i, f"label {i % 2}", f"{text} {i}") for i in range(40)]
-    splits, said = split(pool, Split(train=20, validation=10, test=10))
+    splits, said = split(pool, SplitSettings(train=20, validation=10, test=10))
     assert [len(part) for part in ids(splits)] == [20, 10, 10]
     assert any("one template, it seems" in one for one in said)
 
 
 def test_the_same_question_with_two_answers_is_told():
     _, said = split([*rows(20), row(50, "a", "Is it so?"), row(51, "b", "is it  SO?")])
-    assert "questions that stand in several rows with different answers: 1" in said
+    assert "questions of several rows with different answers: 1" in said
 
 
 def test_counts_that_duplicates_leave_no_room_for_are_refused():
     pool = [row(i, "x", f"question number {i // 6} of many") for i in range(12)]
     with pytest.raises(InputError, match=r"tasks\.t\.split: duplicates stay in one split"):
-        split(pool, Split(train=4, validation=4, test=4))
+        split(pool, SplitSettings(train=4, validation=4, test=4))
 
 
 def test_the_order_of_choices_makes_no_other_question():

@@ -11,21 +11,20 @@ from transfer_prompting.runtime.tasks.answers import answer_space
 from transfer_prompting.runtime.tasks.answers.formats import FORMATS, answer_format
 from transfer_prompting.runtime.tasks.example import Example, Question
 from transfer_prompting.runtime.tasks.task import Reading, Task
-from transfer_prompting.scenarios.tasks import Format
-from transfer_prompting.scenarios.tasks import Task as TaskSettings
+from transfer_prompting.scenarios.tasks import FormatSettings, TaskSettings
 
 QUESTION = Question("1", "Which?")
 LABELS = answer_space("classification", ("urgent", "routine"))
 TOPICS = answer_space("labels", ("red", "green", "blue"), {"red": ["scarlet"]})
 
 
-def graded(text: str, format: Format, *, confidence: bool = False) -> Graded:
+def graded(text: str, format: FormatSettings, *, confidence: bool = False) -> Graded:
     task = Task("t", "", LABELS, "", format=answer_format(format))
     reading = Reading(read="generate", confidence="verbalised" if confidence else "none")
     return grade(task, Example("1", "Which?", "urgent"), Reply(example="1", text=text), reading)
 
 
-JSON = Format(kind="json", answer="result.label", confidence="result.score")
+JSON = FormatSettings(kind="json", answer="result.label", confidence="result.score")
 
 
 @pytest.mark.parametrize(
@@ -42,14 +41,19 @@ JSON = Format(kind="json", answer="result.label", confidence="result.score")
         ('{"result": {"label": "very urgent indeed"}}', JSON, "urgent", "json"),
         ('{"label": "urgent"}', JSON, "urgent", "mention"),
         ('{"result": {"label": null}}', JSON, None, "none"),
-        ("Label: urgent", Format(kind="regex", pattern=r"Label: (?P<answer>\w+)"), "urgent", "strict"),
-        ("Sure! Label: urgent.", Format(kind="regex", pattern=r"Label: (\w+)"), "urgent", "regex"),
-        ("urgent", Format(kind="raw"), "urgent", "strict"),
-        ("It is urgent.", Format(kind="raw"), "urgent", "mention"),
-        ("Answer: urgent", Format(), "urgent", "strict"),
+        (
+            "Label: urgent",
+            FormatSettings(kind="regex", pattern=r"Label: (?P<answer>\w+)"),
+            "urgent",
+            "strict",
+        ),
+        ("Sure! Label: urgent.", FormatSettings(kind="regex", pattern=r"Label: (\w+)"), "urgent", "regex"),
+        ("urgent", FormatSettings(kind="raw"), "urgent", "strict"),
+        ("It is urgent.", FormatSettings(kind="raw"), "urgent", "mention"),
+        ("Answer: urgent", FormatSettings(), "urgent", "strict"),
     ],
 )
-def test_a_reply_is_read_in_its_format(text: str, format: Format, answer: str | None, rule: str):
+def test_a_reply_is_read_in_its_format(text: str, format: FormatSettings, answer: str | None, rule: str):
     found = graded(text, format)
     assert (found.answer, found.rule, found.followed) == (answer, rule, rule == "strict")
 
@@ -70,7 +74,7 @@ def test_a_json_answer_is_asked_for_at_its_path():
 
 
 def test_every_format_of_the_scenario_is_in_the_table():
-    assert set(FORMATS) == set(Format.model_json_schema()["properties"]["kind"]["enum"])
+    assert set(FORMATS) == set(FormatSettings.model_json_schema()["properties"]["kind"]["enum"])
 
 
 @pytest.mark.parametrize(
@@ -78,7 +82,7 @@ def test_every_format_of_the_scenario_is_in_the_table():
 )
 def test_a_format_that_makes_no_sense_is_refused(given: dict[str, str]):
     with pytest.raises(ValidationError):
-        Format.model_validate(given)
+        FormatSettings.model_validate(given)
 
 
 @pytest.mark.parametrize(

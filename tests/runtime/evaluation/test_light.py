@@ -1,0 +1,39 @@
+"""Importing the structs that messages hold loads no numeric library."""
+
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+IMPORT = """
+import importlib, sys, types
+package = types.ModuleType("transfer_prompting")  # without its own imports
+package.__path__ = sys.argv[2:]
+sys.modules["transfer_prompting"] = package
+importlib.import_module(f"transfer_prompting.{sys.argv[1]}")
+assert not {"numpy", "scipy", "sklearn"} & set(sys.modules), sorted(sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "runtime.evaluation.outcomes",
+        "runtime.evaluation.scorecard",
+        "runtime.evaluation.metrics",
+        "runtime.evaluation.objective",
+        "runtime.evaluation.own_metrics",
+        "runtime.evaluation.grading",
+        "runtime.tasks.load",
+        "runtime.tasks.presets",
+    ],
+)
+def test_importing_a_struct_imports_no_numpy(module: str):
+    spec = find_spec("transfer_prompting")
+    assert spec is not None
+    folders = list(spec.submodule_search_locations or ())
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT, module, *folders], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
