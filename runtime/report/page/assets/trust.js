@@ -1,4 +1,4 @@
-// Can I trust it? What the numbers rest on, and what went wrong on the way.
+// Can I trust it? Baselines, rows, searches, and problems of the run.
 
 function renderTrust(view) {
   const parts = [];
@@ -19,7 +19,7 @@ function renderTrust(view) {
 function baselines(view) {
   const columns = [
     { title: "Target" },
-    ...["Majority class", "Guessing", "Original accuracy", "Best accuracy", "Objective on validation", "Objective on test", "Selection bias", "Failed calls"].map(
+    ...["Majority class", "Guessing", "Original accuracy", "Best accuracy", "Objective on search rows", "Objective on test", "Selection bias", "Failed calls"].map(
       (title) => ({ title, number: true }),
     ),
   ];
@@ -33,25 +33,34 @@ function baselines(view) {
     number(target.random),
     value(target, "accuracy", "baseline"),
     value(target, "accuracy", "best"),
-    number(target.validation),
+    number(target.search),
     value(target, "objective", "best"),
     signed(target.selection_bias),
     count(target.failed),
   ]);
-  return table("Baselines that read no question, and what choosing on validation flattered (validation minus test)", columns, rows);
+  return table("Baselines that do not read the question, and optimism from selection (search rows minus test)", columns, rows);
 }
 
 function splits(view) {
   const columns = [{ title: "Task" }, ...["Train", "Validation", "Test"].map((title) => ({ title, number: true }))];
   const rows = Object.entries(view.splits).map(([task, sizes]) => [task, ...sizes.map(count)]);
-  return table("Rows: train scored candidates, validation chose among finalists, test was used once at the end", columns, rows);
+  return table("Rows: candidates are compared on train and validation rows together; test rows are used once, at the end", columns, rows);
 }
 
 function endings(view) {
-  const columns = [{ title: "Search" }, { title: "Prompts scored", number: true }, { title: "Refused" }, { title: "Why it ended" }];
+  const columns = [
+    { title: "Search" },
+    { title: "Prompts scored", number: true },
+    { title: "on all rows", number: true },
+    { title: "Calls", number: true },
+    { title: "Refused" },
+    { title: "Stopped" },
+  ];
   const rows = view.searches.map((search) => [
-    search.scope,
-    count(search.visited),
+    search.name,
+    count(search.candidates),
+    count(search.finished),
+    callsOf(search),
     Object.entries(search.refused).map(([reason, n]) => `${count(n)} ${reason}`).join(", ") || dash,
     search.reason || "not yet",
   ]);
@@ -63,9 +72,9 @@ function basis(view) {
   return el(
     "p",
     { class: "note" },
-    `Seed ${view.seed === null ? dash : view.seed}; the same seed takes the same path.${when} Intervals are 95 % bootstrap intervals; those of gains are ` +
-      "paired, on the same rows for both prompts. p is the chance of such a difference if the prompts were equal; the corrected one allows for all targets " +
-      "of the run having been looked at. A response that cannot be read counts as wrong; a call that failed counts as nothing.",
+    `Seed ${view.seed === null ? dash : view.seed}.${when} Intervals are 95 % bootstrap intervals; those of gains are ` +
+      "paired, on the same rows for both prompts. p is the chance of a difference at least as large if the prompts were equal; the corrected p (Holm) allows " +
+      "for all targets of the run. Differences in time and length are not tested. A reply that cannot be read counts as wrong; a call that failed is excluded.",
   );
 }
 
