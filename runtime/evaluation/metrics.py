@@ -11,7 +11,6 @@ import msgspec
 from ._measures import SAFE, Binning, Meter
 from .outcomes import Outcomes
 
-
 Family = Literal["answer", "format", "calibration", "ranking", "cost"]
 
 
@@ -32,7 +31,10 @@ METRICS: dict[str, Metric] = {
     for metric in (
         Metric("accuracy", "Accuracy", "share of rows answered correctly"),
         Metric(
-            "ifr", "Format followed (IFR)", "share of replies in the required format (instruction following)", "format"
+            "ifr",
+            "Format followed (IFR)",
+            "share of replies in the required format (instruction following)",
+            "format",
         ),
         Metric(
             "ece",
@@ -41,20 +43,40 @@ METRICS: dict[str, Metric] = {
             "calibration",
             "lower",
         ),
-        Metric("auroc", "AUROC", "chance that a right answer has a higher confidence than a wrong one", "ranking"),
+        Metric(
+            "auroc", "AUROC", "chance that a right answer has a higher confidence than a wrong one", "ranking"
+        ),
         Metric("auprc_p", "AUPRC-P", "average precision of confidence for right answers", "ranking"),
         Metric("auprc_n", "AUPRC-N", "average precision of low confidence for wrong answers", "ranking"),
         Metric("balanced_accuracy", "Balanced accuracy", "mean of the recalls of all labels"),
         Metric("macro_f1", "Macro F1", "mean of the F1 scores of all labels"),
-        Metric("brier", "Brier score", "mean squared gap of confidence and correctness", "calibration", "lower"),
-        Metric("aurc", "AURC", "mean error rate over all shares of most confident answers", "calibration", "lower"),
         Metric(
-            "auprc_p_lift", "AUPRC-P over base rate", "AUPRC-P minus the share of right answers", "ranking", unit=False
+            "brier", "Brier score", "mean squared gap of confidence and correctness", "calibration", "lower"
         ),
         Metric(
-            "auprc_n_lift", "AUPRC-N over base rate", "AUPRC-N minus the share of wrong answers", "ranking", unit=False
+            "aurc",
+            "AURC",
+            "mean error rate over all shares of most confident answers",
+            "calibration",
+            "lower",
         ),
-        Metric("output_tokens", "Output tokens per answer", "mean completion tokens", "cost", "lower", unit=False),
+        Metric(
+            "auprc_p_lift",
+            "AUPRC-P over base rate",
+            "AUPRC-P minus the share of right answers",
+            "ranking",
+            unit=False,
+        ),
+        Metric(
+            "auprc_n_lift",
+            "AUPRC-N over base rate",
+            "AUPRC-N minus the share of wrong answers",
+            "ranking",
+            unit=False,
+        ),
+        Metric(
+            "output_tokens", "Output tokens per answer", "mean completion tokens", "cost", "lower", unit=False
+        ),
         Metric("seconds", "Seconds per answer", "mean wall time of a call", "cost", "lower", unit=False),
     )
 }

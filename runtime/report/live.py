@@ -42,9 +42,9 @@ class State(msgspec.Struct, frozen=True):
 class Feed:
     """Takes in a run's events and hands out states of its page.
 
-    Only the latest state is kept, so a viewer that falls behind skips what it missed. No state is made without
-    a viewer. `folder` is where the run writes; after `finish` the page is that of its files. `now` gives what
-    is spent; it is called only after the first event.
+    Only the latest state is kept, so a viewer that falls behind skips what it missed. Without a viewer no
+    state is made. `folder` is where the run writes; after `finish` the page is that of its files. `now` gives
+    what is spent; it is called only after the first event.
     """
 
     def __init__(self, folder: Path, now: Callable[[], SpendingNow] | None = None) -> None:
@@ -200,7 +200,9 @@ class _Server:
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         if self._viewers >= MOST_VIEWERS:
-            raise web.HTTPServiceUnavailable(text=f"{MOST_VIEWERS} viewers are connected, which is the most.\n")
+            raise web.HTTPServiceUnavailable(
+                text=f"{MOST_VIEWERS} viewers are connected, which is the most.\n"
+            )
         self._viewers += 1
         response = web.StreamResponse(headers={**HEADERS, "Content-Type": "text/event-stream"})
         try:

@@ -1,4 +1,4 @@
-"""Progress of a run in numbers: searches, rate, time left and spending, for the terminal and the live view."""
+"""Progress of a run: searches, rate, time left and spending, for the terminal and the live view."""
 
 import time
 from collections import deque

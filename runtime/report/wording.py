@@ -87,9 +87,7 @@ def describe_target(target: TargetResult) -> str:
         "worse": "a significant loss",
         "unclear": "a difference that chance may explain",
     }[significance("objective", gain)]
-    interval = (
-        f"95 % interval {format_number(gain.low, sign=True)} to {format_number(gain.high, sign=True)}"
-    )
+    interval = f"95 % interval {format_number(gain.low, sign=True)} to {format_number(gain.high, sign=True)}"
     return f"{scores}: {kind}, {format_number(gain.difference, sign=True)} ({interval})."
 
 
@@ -126,15 +124,16 @@ def _warnings(target: TargetResult) -> Iterator[str]:
         )
     if target.selection_bias is not None and target.selection_bias > 0.05:
         yield (
-            f"The best prompt scored {format_number(target.selection_bias, sign=True)} more on the search rows "
-            f"that chose it than on test (optimism from selection)."
+            f"The best prompt scored {format_number(target.selection_bias, sign=True)} more on the "
+            "search rows that chose it than on test (optimism from selection)."
         )
     if best.unmet:
         yield f"The best prompt misses what the scenario requires: {'; '.join(best.unmet.values())}."
     if best.n < 100:
         width = round(100 * 1.96 * 0.5 / best.n**0.5) if best.n else 100
         yield (
-            f"{plural(best.n, 'test row')} are few: an accuracy from them is uncertain by about ±{width} points."
+            f"{plural(best.n, 'test row')} are few: an accuracy from them is uncertain by about ±{width} "
+            "points."
         )
     failed = best.failed + base.failed
     if failed:
@@ -196,7 +195,8 @@ def _counts(found: Counter[Conclusion]) -> str:
         return {
             "better": "Yes: on held-out rows the best prompt is significantly better than the original.",
             "worse": "No: on held-out rows the best prompt is significantly worse than the original.",
-            "unclear": "Not clearly: on held-out rows the best prompt is not significantly better than the original.",
+            "unclear": "Not clearly: on held-out rows the best prompt is not significantly better than the "
+            "original.",
             "kept": "No: no prompt was better than the original on the search rows; the original is kept.",
         }[next(iter(found))]
     if found["kept"] == total:

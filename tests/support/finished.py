@@ -45,7 +45,7 @@ from transfer_prompting.runtime.tasks.example import Example
 
 LABELS = ("urgent", "routine")
 RUNGS = (5, 10, 20, 40)
-WORDS = "stepwise carefully verbatim twice plainly first briefly calmly exactly again".split()
+WORDS = "stepwise carefully verbatim twice plainly first briefly calmly exactly again".split()  # noqa: SIM905
 
 ORIGINAL = Prompt(text="Decide.")
 SOURCE_TASKS = ("reviews", "mails")
@@ -55,7 +55,8 @@ def rows(task: str, count: int) -> tuple[Example, ...]:
     """Test rows of a task, in a seeded order of labels."""
     order = random.Random(task)
     return tuple(
-        Example(f"{i + 1}", f"{task} row {i + 1}: is this one pressing?", order.choice(LABELS)) for i in range(count)
+        Example(f"{i + 1}", f"{task} row {i + 1}: is this one pressing?", order.choice(LABELS))
+        for i in range(count)
     )
 
 
@@ -97,7 +98,14 @@ def responses(examples: Sequence[Example], skill: float, seed: str, note: str = 
 
 
 def scored(
-    scope: str, job: int, prompt: Prompt, rows: int, objective: float, leader: Prompt, calls: int, card: Scorecard
+    scope: str,
+    job: int,
+    prompt: Prompt,
+    rows: int,
+    objective: float,
+    leader: Prompt,
+    calls: int,
+    card: Scorecard,
 ) -> PromptScored:
     tasks = SOURCE_TASKS if scope == "source" else ("tickets",)
     model = scope.rpartition(" ")[2] if scope != "source" else "small"
@@ -154,7 +162,12 @@ def write_run(
     objective = Objective()
     scopes = ["source", *(f"target tickets {model}" for model in models)]
     history: list[Event] = [
-        RunStarted(name, seed, {"tickets": (20, 20, test), "reviews": (20, 20, 40), "mails": (20, 20, 40)}, tuple(models))
+        RunStarted(
+            name,
+            seed,
+            {"tickets": (20, 20, test), "reviews": (20, 20, 40), "mails": (20, 20, 40)},
+            tuple(models),
+        )
     ]
     kept: dict[str, Prompt] = {}
     for scope in scopes:
@@ -178,7 +191,10 @@ def write_run(
             targets.append(_target(model, pairs, objective, seed))
             source = kept["source"]
             card = evaluate(
-                Outcomes.of(responses(examples, 0.65, f"{seed} {model} source")), objective, seed=seed, intervals=False
+                Outcomes.of(responses(examples, 0.65, f"{seed} {model} source")),
+                objective,
+                seed=seed,
+                intervals=False,
             )
             transfer.append(Transfer(source.id, "tickets", model, card, 0.05))
     history.append(RunEnded(status))
@@ -189,7 +205,9 @@ def write_run(
     targets = [
         msgspec.structs.replace(target, gain=gain) for target, gain in zip(targets, adjusted, strict=True)
     ]
-    used = Used(calls=900, retries=3, failed=1, prompt_tokens=40_000, completion_tokens=9_000, usd=0.21, seconds=60.0)
+    used = Used(
+        calls=900, retries=3, failed=1, prompt_tokens=40_000, completion_tokens=9_000, usd=0.21, seconds=60.0
+    )
     results = Results(
         name=name,
         status=status,
@@ -198,9 +216,18 @@ def write_run(
         transfer=tuple(transfer),
         searches=tuple(_summary(scope, history, kept[scope]) for scope in scopes),
         offers=(
-            Offer(prompt_id=kept["source"].id, scope=scopes[1], sources=("source",), objective=0.7, rows=20, chosen=False),
+            Offer(
+                prompt_id=kept["source"].id,
+                scope=scopes[1],
+                sources=("source",),
+                objective=0.7,
+                rows=20,
+                chosen=False,
+            ),
         ),
-        likeness=(Likeness(scopes=(scopes[1], scopes[-1]), prompts=12, correlation=0.71),) if len(models) > 1 else (),
+        likeness=(Likeness(scopes=(scopes[1], scopes[-1]), prompts=12, correlation=0.71),)
+        if len(models) > 1
+        else (),
         usage=UsageReport(**msgspec.structs.asdict(used), by_model={"small": used}, by_role={"target": used}),
     )
     write(results, folder / "results.json")

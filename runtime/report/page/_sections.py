@@ -46,7 +46,9 @@ class Confidences:
         found = (self._diagram(name, target, part) for name, part in parts)
         return tuple(diagram for diagram in found if diagram is not None)
 
-    def _diagram(self, name: Literal["original", "best"], target: TargetResult, part: TestedPrompt) -> Diagram | None:
+    def _diagram(
+        self, name: Literal["original", "best"], target: TargetResult, part: TestedPrompt
+    ) -> Diagram | None:
         graded = self._graded[target.task, target.model, part.prompt.id]
         outcomes = Outcomes.of(graded, closed=False)
         bins = reliability(outcomes)

@@ -59,9 +59,9 @@ _line = msgspec.json.Decoder(_Line)
 def read_history(path: Path) -> Iterator[tuple[datetime, Event]]:
     """The events of `history.jsonl` with their times, in order; none where there is no file.
 
-    Kinds of events that are not known here are skipped, and so is a last line without its end, as a killed run
-    leaves it. Raises InputError that names the line for anything else that is no event, and for the history
-    of an earlier version.
+    Unknown kinds of events are skipped, and so is a last line without its end, as a killed run leaves it.
+    Raises InputError that names the line for anything else that is no event, and for the history of an
+    earlier version.
     """
     if not path.is_file():
         return
@@ -77,7 +77,9 @@ def read_history(path: Path) -> Iterator[tuple[datetime, Event]]:
                 if name in _NAMES:
                     yield line.at, _event.decode(line.event)
             except msgspec.DecodeError as error:
-                raise InputError(f"{path}:{number}: not an event of a run of this version ({error})") from None
+                raise InputError(
+                    f"{path}:{number}: not an event of a run of this version ({error})"
+                ) from None
 
 
 class Prompts:
@@ -107,7 +109,7 @@ class Prompts:
 
 
 class Scoring(msgspec.Struct, frozen=True, gc=False):
-    """One `PromptScored`: the prompt and the leader by their places, rows answered, estimate, calls so far."""
+    """One `PromptScored`: places of prompt and leader, rows answered, estimate, calls of the search."""
 
     job: int
     prompt: int
@@ -152,7 +154,7 @@ class SearchState:
         return None if scoring is None else scoring.objective
 
     def leaders(self) -> Iterator[Scoring]:
-        """The scorings after which the leader or its estimate was another one, with the leader's own values."""
+        """The scorings after which the leader or its estimate changed, with the leader's own values."""
         latest: dict[int, Scoring] = {}
         before: tuple[int, float | None] | None = None
         for one in self.scored:
@@ -192,7 +194,9 @@ class RunState:
         self.latest = at
         match event:
             case TargetTested():
-                self.cells[self.prompts.place(event.prompt), event.task, event.model, "test"] = event.scorecard
+                self.cells[self.prompts.place(event.prompt), event.task, event.model, "test"] = (
+                    event.scorecard
+                )
             case BatchAnswered():
                 answered, failed = self.answered.get(event.model, (0, 0))
                 self.answered[event.model] = (answered + event.answered, failed + event.failed)

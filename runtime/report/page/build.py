@@ -145,8 +145,11 @@ def build_view(
 def _metric_names(targets: tuple[TargetView, ...]) -> Iterator[tuple[str, MetricName]]:
     judged = {metric.name: metric.better for target in targets for metric in target.metrics}
     for name in {**dict.fromkeys(LABELS), **judged}:
-        yield name, MetricName(
-            label=label(name), formula=FORMULAS.get(name, ""), better=judged.get(name) or better(name)
+        yield (
+            name,
+            MetricName(
+                label=label(name), formula=FORMULAS.get(name, ""), better=judged.get(name) or better(name)
+            ),
         )
 
 

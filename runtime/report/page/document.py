@@ -58,8 +58,8 @@ def policy(script: str, *, live: bool) -> str:
     """Only this script runs, nothing is loaded from anywhere; plots set styles as they are drawn."""
     connect = "'self'" if live else "'none'"
     return (
-        f"default-src 'none'; script-src 'sha256-{_digest(script)}'; style-src 'unsafe-inline'; img-src data:; "
-        f"connect-src {connect}; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src 'sha256-{_digest(script)}'; style-src 'unsafe-inline'; "
+        f"img-src data:; connect-src {connect}; base-uri 'none'; form-action 'none'"
     )
 
 

@@ -127,9 +127,9 @@ class TradeOff(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SearchView(msgspec.Struct, frozen=True, kw_only=True):
-    """One search; `leader` is the prompt that would be chosen now, or was at the end, `objective` its estimate
-    from `rows` of the search rows of each task. `rungs` are the rows at which candidates are compared, `risen`
-    the candidates that answered at least so many. `calls` is its cost of the `allotted` calls.
+    """One search; `leader` is the prompt that would be chosen now, or was at the end, `objective` its
+    estimate from `rows` of the search rows of each task. `rungs` are the rows at which candidates are
+    compared, `risen` the candidates that answered at least so many. `calls` is its cost of the `allotted`.
     """
 
     name: str

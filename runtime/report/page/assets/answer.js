@@ -20,6 +20,7 @@ function renderAnswer(view) {
     parts.push(
       overviewTable(view),
       definitions(view),
+      cost || [],
       targetCards(view),
       el(
         "div",
@@ -33,7 +34,8 @@ function renderAnswer(view) {
       unfolding(`All metrics${view.targets.length > 1 ? " of each target" : ""}`, () => metricTables(view)),
     );
   }
-  return [...parts, cost].flat();
+  if (!view.targets.length && cost) parts.push(cost);
+  return parts.flat();
 }
 
 // One row a target: accuracy and objective side by side, the gain with its interval, and what to do.

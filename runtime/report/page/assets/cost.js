@@ -4,10 +4,9 @@
 function costTiles(view) {
   const { usage, progress } = view;
   if (usage) {
-    const paid = usage.calls + usage.failed;
     return tileList([
-      ["Calls in this run", count(usage.calls + usage.replayed)],
-      ["of these paid now", count(paid)],
+      ["Calls", count(usage.calls + usage.replayed)],
+      ...(usage.replayed ? [["Paid in this run", count(usage.calls)]] : []),
       ["Tokens", count(usage.prompt_tokens + usage.completion_tokens)],
       ["Cost", money(usage.usd)],
       ["Time", duration(usage.seconds)],
