@@ -1,4 +1,4 @@
-"""What is seen while a run goes on, at a real terminal."""
+"""Display of a run in progress at a real terminal."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +25,7 @@ async def test_a_terminal_shows_stages_models_limits_and_the_budget_while_the_ru
         server.behaviour = behaviour
         with anyio.fail_after(60):
             async with at_terminal([*COMMAND, "run", "scenario.yaml"], tmp_path) as terminal:
-                await terminal.see("source stage: reviews, mails with small, 3 steps")
+                await terminal.see("source search source: reviews, mails with small")
                 await terminal.see("16 of 16")
                 await terminal.see("of 5,000 calls")
                 go_on.set()
@@ -51,5 +51,5 @@ async def test_ctrl_c_typed_at_a_terminal_stops_the_run_and_says_how_to_go_on(tm
                 await terminal.see("stopping: calls in flight finish")
                 go_on.set()
                 await terminal.see("simulated: interrupted")
-                await terminal.see("to go on from here: tprompt run scenario.yaml")
+                await terminal.see("to continue: tprompt run scenario.yaml")
                 assert await terminal.end() == 130

@@ -8,7 +8,8 @@ from transfer_prompting.cli.tables import comparison_table
 from transfer_prompting.runtime.evaluation.scorecard import Chance, Scorecard
 from transfer_prompting.runtime.llm.budget.usage import UsageReport
 from transfer_prompting.runtime.prompt import Prompt
-from transfer_prompting.runtime.record.results import PromptEntry, Results, TargetResult, TestedPrompt as Part
+from transfer_prompting.runtime.record.results import PromptEntry, Results, TargetResult
+from transfer_prompting.runtime.record.results import TestedPrompt as Part
 from transfer_prompting.runtime.report.comparison import METRICS, ORIGINAL, compare_runs
 
 PROMPT = PromptEntry.of(Prompt(text="Decide."))

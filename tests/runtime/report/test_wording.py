@@ -6,7 +6,15 @@ from transfer_prompting.runtime.evaluation.ratings import Preference, Reliabilit
 from transfer_prompting.runtime.evaluation.scorecard import Chance, Scorecard
 from transfer_prompting.runtime.evaluation.statistics import Gain
 from transfer_prompting.runtime.prompt import Prompt
-from transfer_prompting.runtime.record.results import PromptEntry, Results, Status, TargetResult, TestedPrompt as Part
+from transfer_prompting.runtime.record.results import (
+    PromptEntry,
+    Results,
+    Status,
+    TargetResult,
+)
+from transfer_prompting.runtime.record.results import (
+    TestedPrompt as Part,
+)
 from transfer_prompting.runtime.report.wording import (
     advice,
     conclusion,
