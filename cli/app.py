@@ -143,9 +143,10 @@ def run(
     """
     from ..scenarios import load
     from ..scenarios.errors import InputError
-    from .run import RunOptions, parse_threshold
+    from .run import RunOptions
     from .run import run as run_scenario
     from .signals import Interrupted
+    from .summary import parse_threshold
 
     if keep and not live:
         raise InputError("--keep goes with --live: without it there is nothing to serve")
@@ -282,7 +283,9 @@ def compare(
     from ..runtime.report.wording import LABELS
     from .tables import comparison_table, grid_table
 
-    found = [in_folder(run) for folder in folders for run in run_folders(folder)]
+    # `runs/*` also names files, as the page of `view`.
+    named = [folder for folder in folders if not folder.is_file()]
+    found = [in_folder(run) for folder in named for run in run_folders(folder)]
     chosen = METRICS if metrics is None else tuple(name.strip() for name in metrics.split(","))
     _known_metrics(chosen, LABELS)
     cells = entries(found, chosen)

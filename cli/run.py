@@ -1,7 +1,7 @@
 """Runs started from the command line: displayed, stopped by signals, ended with an exit code."""
 
 import gc
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
@@ -14,16 +14,14 @@ from rich.markup import escape
 from ..agents.team import Team
 from ..runtime.bus import Event
 from ..runtime.concurrency import ungrouped
-from ..runtime.formatting import format_number
 from ..runtime.record.results import Results
 from ..runtime.report.comparison import METRICS, compare_runs
-from ..runtime.report.wording import LABELS
 from ..scenarios import Scenario
-from ..scenarios.errors import InputError, nearest
+from ..scenarios.errors import InputError
 from ..scenarios.scenario import variants
 from .options import Exit
 from .signals import SIGNALS, Interrupted, interruptible
-from .summary import summary
+from .summary import shortfalls, summary
 from .tables import comparison_table
 from .terminal import RunWritten, display, print_json
 
@@ -65,18 +63,6 @@ class RunOptions(msgspec.Struct, frozen=True):
         """Print a line for people; on stderr where stdout is for the summary or for scripts alone."""
         aside = self.quiet or self.json
         (Console(stderr=True) if aside else self.console).print(line, highlight=False, soft_wrap=True)
-
-
-def parse_threshold(text: str) -> tuple[str, float]:
-    """`METRIC=VALUE` as a metric and a number; `gain` stands for the objective. Raises InputError."""
-    name, _, value = text.partition("=")
-    metric = "objective" if name.strip() == "gain" else name.strip()
-    if metric not in LABELS:
-        raise InputError(f"--fail-under {text}: no metric {name!r}; {nearest(name, ('gain', *LABELS))}")
-    try:
-        return metric, float(value)
-    except ValueError:
-        raise InputError(f"--fail-under {text}: expected METRIC=NUMBER, e.g. gain=0.02") from None
 
 
 def run(scenario: Scenario, folder: Path, options: RunOptions) -> Exit:
@@ -185,18 +171,3 @@ def _code(results: Results, options: RunOptions) -> Exit:
     for line in missed:
         options.say(f"[red]{escape(line)}[/]")
     return Exit.FAILED if missed else code
-
-
-def shortfalls(results: Results, metric: str, least: float) -> Iterator[str]:
-    """A line for each target whose gain on held-out rows is below `least`, an improvement being positive."""
-    if not results.targets:
-        yield f"{results.name}: no target was tested, so no gain reaches {least}"
-    for target in results.targets:
-        gain = target.gain.get(metric)
-        if gain is None:
-            yield f"{target.task} · {target.model}: the gain in {metric} is undefined; {least} was required"
-            continue
-        better = gain.difference if gain.better == "higher" else -gain.difference
-        if better < least:
-            found = format_number(better, sign=True)
-            yield f"{target.task} · {target.model}: the gain in {metric} is {found}, below {least}"

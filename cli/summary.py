@@ -1,4 +1,5 @@
-"""Summary of a run at a terminal: an overview with one row a target, then the details; fits 80 columns."""
+"""Summary of a run at a terminal: an overview with one row a target, then the details, on 80 columns; and
+where its gains are below a threshold."""
 
 from collections.abc import Iterator
 
@@ -24,6 +25,7 @@ from ..runtime.report.wording import (
     label,
     notes,
 )
+from ..scenarios.errors import InputError, nearest
 
 METRICS = ("objective", "accuracy", "ifr", "ece", "auroc", "auprc_p", "auprc_n")
 """Metrics of the details; the report and `--verbose` show all."""
@@ -199,3 +201,30 @@ def _closing(results: Results) -> str:
         f"{usage.retries:,} retries, {usage.failed:,} failed, {tokens:,} tokens{cost}, "
         f"{format_seconds(usage.seconds)}"
     )
+
+
+def parse_threshold(text: str) -> tuple[str, float]:
+    """`METRIC=VALUE` as a metric and a number; `gain` stands for the objective. Raises InputError."""
+    name, _, value = text.partition("=")
+    metric = "objective" if name.strip() == "gain" else name.strip()
+    if metric not in LABELS:
+        raise InputError(f"--fail-under {text}: no metric {name!r}; {nearest(name, ('gain', *LABELS))}")
+    try:
+        return metric, float(value)
+    except ValueError:
+        raise InputError(f"--fail-under {text}: expected METRIC=NUMBER, e.g. gain=0.02") from None
+
+
+def shortfalls(results: Results, metric: str, least: float) -> Iterator[str]:
+    """A line for each target whose gain on held-out rows is below `least`, an improvement being positive."""
+    if not results.targets:
+        yield f"{results.name}: no target was tested, so no gain reaches {least}"
+    for target in results.targets:
+        gain = target.gain.get(metric)
+        if gain is None:
+            yield f"{target.task} · {target.model}: the gain in {metric} is undefined; {least} was required"
+            continue
+        better = gain.difference if gain.better == "higher" else -gain.difference
+        if better < least:
+            found = format_number(better, sign=True)
+            yield f"{target.task} · {target.model}: the gain in {metric} is {found}, below {least}"

@@ -13,8 +13,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from transfer_prompting.cli.app import app
-from transfer_prompting.cli.run import parse_threshold, shortfalls
-from transfer_prompting.cli.summary import summary
+from transfer_prompting.cli.summary import parse_threshold, shortfalls, summary
 from transfer_prompting.runtime.record.results import in_folder
 from transfer_prompting.runtime.tasks.presets import Preset, presets
 from transfer_prompting.scenarios.errors import InputError

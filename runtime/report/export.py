@@ -39,7 +39,7 @@ def chosen(results: Results, task: str | None = None, model: str | None = None) 
     """
     targets = results.targets
     if not targets:
-        raise InputError(f"{results.name}: no target was finished ({results.status}); run it again to continue")
+        raise InputError(f"{results.name}: no target was finished ({results.status}); run the scenario again")
     _known("task", task, [target.task for target in targets])
     _known("model", model, [target.model for target in targets])
     found = [one for one in targets if task in (None, one.task) and model in (None, one.model)]
@@ -49,7 +49,7 @@ def chosen(results: Results, task: str | None = None, model: str | None = None) 
 
 
 def only(targets: Sequence[TargetResult], form: str) -> TargetResult:
-    """The one target of a format that takes no more; InputError lists the targets to choose from."""
+    """The one target of a format that takes no more; InputError lists those to choose from."""
     if len(targets) > 1:
         names = ", ".join(f"--task {target.task} --model {target.model}" for target in targets)
         raise InputError(f"--format {form} takes one prompt; choose one of: {names}")

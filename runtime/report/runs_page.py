@@ -15,6 +15,7 @@ from .wording import conclusion
 
 HEAD = (
     "Run",
+    "Started (UTC)",
     "Target",
     "Result",
     "Status",
@@ -41,7 +42,7 @@ def write_runs_page(folder: Path) -> Path:
     rows = [row for run in found for row in _rows(folder, run)]
     path = folder / "index.html"
     caption = f"{len(found)} runs; scores are on held-out rows, original → best prompt."
-    path.write_text(page(f"Runs in {folder.resolve().name}", caption, HEAD, rows, texts=4), encoding="utf-8")
+    path.write_text(page(f"Runs in {folder.resolve().name}", caption, HEAD, rows, texts=5), encoding="utf-8")
     return path
 
 
@@ -58,14 +59,15 @@ def _rows(folder: Path, run: Path) -> Iterator[list[str]]:
     try:
         results = load_results(run / "results.json")
     except InputError as error:
-        yield [link, "", html.escape(str(error).partition(": ")[2]), *[""] * (len(HEAD) - 3)]
+        yield [link, "", "", html.escape(str(error).partition(": ")[2]), *[""] * (len(HEAD) - 4)]
         return
     began = begun(run / "history.jsonl")
-    when = "" if began is None else f"<br>{began.astimezone(UTC):%Y-%m-%d %H:%M} UTC, seed {results.seed}"
+    start = "" if began is None else f"{began.astimezone(UTC):%Y-%m-%d %H:%M}"
+    link = f"{link} (seed {results.seed})"
     for target in results.targets:
-        yield [f"{link}{when}", *_target(results, target)]
+        yield [link, start, *_target(results, target)]
     if not results.targets:
-        yield [f"{link}{when}", "", "nothing tested", results.status, "", "", "", "", *_cost(results)]
+        yield [link, start, "", "nothing tested", results.status, "", "", "", "", *_cost(results)]
 
 
 def _target(results: Results, target: TargetResult) -> list[str]:

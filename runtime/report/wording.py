@@ -217,7 +217,7 @@ def _counts(found: Counter[Conclusion]) -> str:
 def _ending(status: str, *, tested: bool = False) -> str:
     return {
         "running": "Not tested yet.",
-        "budget": "The budget ended the run early; every number shown is complete and valid."
+        "budget": "The budget ended the run early; the test on held-out rows is complete."
         if tested
         else "The budget ended the run before anything was tested on held-out rows.",
         "interrupted": "The run was interrupted; run the same command again to continue.",

@@ -6,6 +6,8 @@ const PAGE = window.innerWidth < 640 ? 6 : 10;
 
 const responseChoice = { query: "", target: "", prompt: "", outcome: "failures", format: "", page: 0 };
 
+const collator = new Intl.Collator("en", { numeric: true });
+
 const CHANGES = ["fixed", "broken", "both wrong", "both right"];
 const pairChoice = { target: 0, change: "fixed", page: 0 };
 
@@ -75,7 +77,7 @@ function pairsOf(view, all, target) {
   return [...found]
     .filter(([, [a, b]]) => a !== null && b !== null && !failed(a) && !failed(b))
     .map(([row, [a, b]]) => ({ row, a, b, change: changeBetween(columns.outcome[a] === 3, columns.outcome[b] === 3) }))
-    .sort((one, other) => all.rows[one.row][1].localeCompare(all.rows[other.row][1], "en", { numeric: true }));
+    .sort((one, other) => collator.compare(all.rows[one.row][1], all.rows[other.row][1]));
 }
 
 function changeBetween(before, after) {
@@ -251,7 +253,11 @@ function matching({ rows, columns, part, change }) {
     if (query && !contains(query, columns.text[i], columns.answer[i], rows[columns.row[i]])) continue;
     found.push(i);
   }
-  return found;
+  // By row, so that responses to one row stand together; ids with numbers in their order.
+  const names = new Map([...new Set(columns.row)].map((row) => [row, rows[row].slice(0, 2).join(" ")]));
+  const order = [...names].sort(([, a], [, b]) => collator.compare(a, b)).map(([row]) => row);
+  const places = new Map(order.map((row, i) => [row, i]));
+  return found.sort((a, b) => places.get(columns.row[a]) - places.get(columns.row[b]) || a - b);
 }
 
 function contains(query, text, answer, [, , question, gold]) {
