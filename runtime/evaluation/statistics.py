@@ -7,21 +7,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ._columns import Table
-from ._measures import Meter, points
-from ._resampling import (
-    Draw,
-    bca,
-    counts,
-    gathered,
-    holm,
-    leave_outs,
-    mcnemar,
-    permutation,
-    swaps,
-    wilson,
-)
-from .metrics import Values, metric, shown
+from ._measures import Meter
+from ._resampling import Draw, Interval, bca, counts, gathered, holm, leave_outs, mcnemar, permutation, swaps, wilson
+from .metrics import METRICS, Values, points, shown
 from .objective import Objective, named
 from .outcomes import Outcomes, aligned
 from .scorecard import Gain, Interval

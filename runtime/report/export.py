@@ -241,8 +241,8 @@ class _Dumper(yaml.SafeDumper):
     """Writes texts of several lines as blocks."""
 
 
-def _literal(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
+def _represent(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
 
 
-_Dumper.add_representer(str, _literal)
+_Dumper.add_representer(str, _represent)

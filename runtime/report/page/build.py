@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import msgspec
 
@@ -143,7 +143,9 @@ def build_view(
 
 
 def _metric_names(targets: tuple[TargetView, ...]) -> Iterator[tuple[str, MetricName]]:
-    judged = {metric.name: metric.better for target in targets for metric in target.metrics}
+    judged: dict[str, Literal["higher", "lower"]] = {
+        metric.name: metric.better for target in targets for metric in target.metrics
+    }
     for name in {**dict.fromkeys(LABELS), **judged}:
         yield (
             name,
