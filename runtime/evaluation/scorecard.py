@@ -16,7 +16,6 @@ from .ratings import Reliability
 
 Interval = Annotated[tuple[float, float], "low and high ends of a 95 % interval"]
 
-
 class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
     """The multi-dimensional score of a prompt over the rows of one split.
 

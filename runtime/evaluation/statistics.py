@@ -8,7 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._measures import Meter
-from ._resampling import Draw, Interval, bca, counts, gathered, holm, leave_outs, mcnemar, permutation, swaps, wilson
+from ._resampling import (
+    Draw,
+    Interval,
+    bca,
+    counts,
+    gathered,
+    holm,
+    leave_outs,
+    mcnemar,
+    permutation,
+    swaps,
+    wilson,
+)
 from .metrics import METRICS, Values, points, shown
 from .objective import Objective, named
 from .outcomes import Outcomes, aligned

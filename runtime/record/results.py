@@ -74,8 +74,9 @@ class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
     """One target task and model: the original against the best prompt, on the same test rows.
 
     `gain` is best minus baseline per metric, each p also corrected over all targets of the run. `preference`
-    is the judge's between their responses, where responses are judged. `search` is the best prompt's scorecard
-    on the search rows that chose it, and `selection_bias` its objective there minus its objective on test.
+    is the judge's between their responses, where responses are judged. `search` is the best prompt's
+    scorecard on the search rows that chose it, and `selection_bias` its objective there minus its objective
+    on test.
     """
 
     task: str
@@ -111,9 +112,10 @@ class OnFront(msgspec.Struct, frozen=True, kw_only=True):
 class SearchSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One search: what it was over, how far it came, why it stopped, what it refused.
 
-    Of `candidates` prompts, `finished` answered all `rows` search rows of each task. `calls` is what the search
-    cost of the `allotted` calls (None: no budget bounds it). `front` is the Pareto front of the finished ones
-    over accuracy, IFR, calibration, output tokens and length. `notes` are the reference LLM's at the end.
+    Of `candidates` prompts, `finished` answered all `rows` search rows of each task. `calls` is what the
+    search cost of the `allotted` calls (None: no budget bounds it). `front` is the Pareto front of the
+    finished ones over accuracy, IFR, calibration, output tokens and length. `notes` are the reference LLM's
+    at the end.
     """
 
     scope: str
@@ -134,8 +136,8 @@ class SearchSummary(msgspec.Struct, frozen=True, kw_only=True):
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """A prompt that entered a search from elsewhere: from the source stage or from searches of other targets.
 
-    `sources` are the scopes it came from; `objective` is its estimate in the search `scope` that tried it (None:
-    not tried), `rows` how far it rose there, and `chosen` whether the search ended with it.
+    `sources` are the scopes it came from; `objective` is its estimate in the search `scope` that tried it
+    (None: not tried), `rows` how far it rose there, and `chosen` whether the search ended with it.
     """
 
     prompt_id: str
