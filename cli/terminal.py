@@ -68,8 +68,10 @@ async def display(
             progress.note(event)
             line = lines.of(event)
             if line is not None:
-                cut = console.is_terminal and isinstance(event, PromptScored)
-                console.print(line, overflow="ellipsis", no_wrap=cut, soft_wrap=not cut, highlight=False)
+                if console.is_terminal and isinstance(event, PromptScored):
+                    console.print(line, overflow="ellipsis", no_wrap=True, highlight=False)
+                else:
+                    console.print(line, soft_wrap=True, highlight=False)
 
         shown = _panel if console.is_terminal else _log
         async with anyio.create_task_group() as tasks:
@@ -142,10 +144,10 @@ class _Lines:
         name = search_name(event)
         self._names[event.scope] = name
         self._most[event.scope] = event.rungs[-1] if event.rungs else 0
-        over = f": {', '.join(event.tasks)} with {', '.join(event.models)}" if event.stage == "source" else ""
+        over = f"{', '.join(event.tasks)} with {', '.join(event.models)}" if event.stage == "source" else name
         calls = "" if event.allotted is None else f", at most {event.allotted:,} calls"
         rows = plural(self._most[event.scope], "row")
-        return Text.assemble((f"{event.stage} search", "bold"), f" {name}{over}; {rows}{calls}")
+        return Text.assemble((f"{event.stage} search", "bold"), f": {over}; {rows}{calls}")
 
     def _proposed(self, event: CandidatesProposed) -> Text:
         refused = ", ".join(f"{count} {reason}" for reason, count in event.refused.items())

@@ -218,3 +218,14 @@ def test_names_that_look_like_markup_are_shown_as_they_are():
     moment.models = {"[b]small": ModelNow(Used(), limits())}
     assert "[red]t[/] · small" in moment.panel()
     assert "[b]small" in moment.panel()
+
+
+def test_the_final_test_has_no_time_left_by_the_budget():
+    moment = Moment()
+    moment.progress.note(started(SMALL))
+    moment.panel()
+    moment.seconds = 10.0
+    moment.budget["calls"] = Remaining(spent=100, cap=20_000, left=19_900)
+    assert "left" in moment.panel()
+    moment.progress.note(ended(SMALL))
+    assert "left" not in moment.panel()

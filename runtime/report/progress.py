@@ -214,6 +214,8 @@ class RunProgress:
             Spent(name=cap, spent=amount.spent, cap=amount.cap) for cap, amount in now.budget.items()
         )
         share, left = self._remaining(spent, searches, rate)
+        if searches and all(one.ended for one in searches):
+            left = None  # what is left of a budget says nothing about the final test
         return Snapshot(
             seconds=self.seconds,
             rate=rate,

@@ -124,8 +124,8 @@ def _warnings(target: TargetResult) -> Iterator[str]:
         )
     if target.selection_bias is not None and target.selection_bias > 0.05:
         yield (
-            f"The best prompt scored {format_number(target.selection_bias, sign=True)} more on the "
-            "search rows that chose it than on test (optimism from selection)."
+            f"The estimate that chose the best prompt was {format_number(target.selection_bias, sign=True)} "
+            "above its objective on test (optimism from selection)."
         )
     if best.unmet:
         yield f"The best prompt misses what the scenario requires: {'; '.join(best.unmet.values())}."

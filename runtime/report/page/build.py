@@ -175,7 +175,6 @@ def _targets(
             advice=advice(target),
             notes=notes(target),
             metrics=tuple(_metrics(target)),
-            search=None if target.search is None else rounded(target.search.objective),
             calls=calls.get(((target.task,), (target.model,))),
             selection_bias=rounded(target.selection_bias),
             majority=rounded(target.chance.majority),

@@ -73,8 +73,7 @@ class Diagram(msgspec.Struct, frozen=True, kw_only=True):
 
 class TargetView(msgspec.Struct, frozen=True, kw_only=True):
     """One target task and model. `words` describe the result, `advice` says which prompt to use, `notes` warn
-    of numbers that mislead. `search` is the best prompt's objective on the search rows, `calls` what the
-    target's search cost."""
+    of numbers that mislead. `calls` is the cost of the target's search."""
 
     task: str
     model: str
@@ -86,7 +85,6 @@ class TargetView(msgspec.Struct, frozen=True, kw_only=True):
     advice: str
     notes: tuple[str, ...] = ()
     metrics: tuple[MetricView, ...] = ()
-    search: float | None = None
     calls: int | None = None
     selection_bias: float | None = None
     majority: float | None = None

@@ -144,7 +144,7 @@ def test_what_the_judge_says_is_noted_with_how_far_it_can_be_believed():
 def test_what_flatters_is_noted():
     few = notes(target(BETTER, rows=40, selection_bias=0.08, chance=Chance(0.8, 0.5)))
     assert any("40 test rows are few" in note and "±15 points" in note for note in few)
-    assert any("+0.080 more on the search rows" in note for note in few)
+    assert any("+0.080 above its objective on test" in note for note in few)
     assert any("not above the 0.800" in note for note in few)
     assert notes(target(BETTER)) == ()
 

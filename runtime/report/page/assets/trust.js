@@ -1,4 +1,4 @@
-// Can I trust it? Baselines, rows, searches, and problems of the run.
+// Can I trust it? Problems of the run, baselines, rows, and the basis of the numbers.
 
 function renderTrust(view) {
   const parts = [];
@@ -7,7 +7,6 @@ function renderTrust(view) {
   }
   if (view.targets.length) parts.push(baselines(view));
   if (Object.keys(view.splits).length) parts.push(splits(view));
-  if (view.searches.length) parts.push(endings(view));
   parts.push(basis(view));
   for (const target of view.targets) {
     if (Object.keys(target.more).length) parts.push(unfolding(`More about ${pairName(target)}`, () => further(target.more)));
@@ -19,7 +18,7 @@ function renderTrust(view) {
 function baselines(view) {
   const columns = [
     { title: "Target" },
-    ...["Majority class", "Guessing", "Original accuracy", "Best accuracy", "Objective on search rows", "Objective on test", "Selection bias", "Failed calls"].map(
+    ...["Majority class", "Guessing", "Original accuracy", "Best accuracy", "Estimate when chosen", "Objective on test", "Selection bias", "Failed calls"].map(
       (title) => ({ title, number: true }),
     ),
   ];
@@ -33,38 +32,24 @@ function baselines(view) {
     number(target.random),
     value(target, "accuracy", "baseline"),
     value(target, "accuracy", "best"),
-    number(target.search),
+    estimateWhenChosen(target),
     value(target, "objective", "best"),
     signed(target.selection_bias),
     count(target.failed),
   ]);
-  return table("Baselines that do not read the question, and optimism from selection (search rows minus test)", columns, rows);
+  return table("Baselines that do not read the question, and optimism from selection (selection bias: the estimate that chose the best prompt, minus its objective on test)", columns, rows);
+}
+
+function estimateWhenChosen(target) {
+  const metric = metricOf(target, "objective");
+  const known = metric && metric.best[0] !== null && target.selection_bias !== null;
+  return number(known ? metric.best[0] + target.selection_bias : null);
 }
 
 function splits(view) {
   const columns = [{ title: "Task" }, ...["Train", "Validation", "Test"].map((title) => ({ title, number: true }))];
   const rows = Object.entries(view.splits).map(([task, sizes]) => [task, ...sizes.map(count)]);
   return table("Rows: candidates are compared on train and validation rows together; test rows are used once, at the end", columns, rows);
-}
-
-function endings(view) {
-  const columns = [
-    { title: "Search" },
-    { title: "Prompts scored", number: true },
-    { title: "on all rows", number: true },
-    { title: "Calls", number: true },
-    { title: "Refused" },
-    { title: "Stopped" },
-  ];
-  const rows = view.searches.map((search) => [
-    search.name,
-    count(search.candidates),
-    count(search.finished),
-    callsOf(search),
-    Object.entries(search.refused).map(([reason, n]) => `${count(n)} ${reason}`).join(", ") || dash,
-    search.reason || "not yet",
-  ]);
-  return table("Searches", columns, rows, { class: "stacked" });
 }
 
 function basis(view) {
