@@ -172,7 +172,7 @@ def validate(scenario: ScenarioName, overrides: Overrides = None) -> None:
     import msgspec
     from rich.markup import escape
 
-    from ..agents.coordinator.estimate import uncounted
+    from ..agents.coordinator.estimate import unpriced
     from ..agents.team import Team
     from ..scenarios import load
 

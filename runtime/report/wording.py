@@ -1,5 +1,6 @@
 """What came of a run in words: labels of metrics, conclusions, advice and warnings."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Literal
@@ -16,8 +17,11 @@ OBJECTIVE = "weighted mean of the metrics that the scenario names; the search ma
 LABELS = {"objective": "Objective", **{name: metric.label for name, metric in METRICS.items()}}
 """Metrics as people read them, in the order in which they are shown."""
 
-FORMULAS = {"objective": OBJECTIVE, **{name: metric.formula for name, metric in METRICS.items()}}
-"""Definitions in one line."""
+FORMULAS = {
+    "objective": OBJECTIVE,
+    **{name: re.sub(r"[$`]", "", metric.formula) for name, metric in METRICS.items()},
+}
+"""Definitions in one line, without the marks of Markdown."""
 
 UNTESTED = frozenset(name for name, metric in METRICS.items() if metric.family == "cost")
 """Metrics whose differences are never tested: time and length are not what a p-value here is about."""

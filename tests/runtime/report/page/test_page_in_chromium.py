@@ -8,6 +8,8 @@ from typing import Literal
 import pytest
 from axe_playwright_python.async_playwright import Axe
 
+from transfer_prompting.runtime.report.wording import FORMULAS
+
 from support.browser import SECONDS, Seen, browser, opened
 from support.finished import write_run
 
@@ -23,7 +25,7 @@ OPEN_EVERYTHING = "document.querySelectorAll('details').forEach(one => { one.ope
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run with two target models, whose prompts and responses carry markup."""
     home = tmp_path_factory.mktemp("run")
-    write_run(home, extra=f" {HARM}")
+    write_run(home, skills=(0.45, 0.9), extra=f" {HARM}")
     return home
 
 
@@ -101,7 +103,7 @@ async def test_accuracy_stands_beside_the_objective_and_the_cost_near_the_top(fo
     for metric in ("accuracy", "objective"):
         values = [target[part]["scorecard"][metric] for part in ("baseline", "best")]
         assert f"{values[0]:.3f} → {values[1]:.3f}" in row
-    assert "share of rows answered correctly" in answer
+    assert FORMULAS["accuracy"] in answer
     assert "$0.2100" in answer
 
 
