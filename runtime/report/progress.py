@@ -94,7 +94,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def testing(self) -> bool:
-        """Whether all searches of the targets have ended."""
+        """All searches have ended, among them one of a target."""
         return all(one.ended for one in self.searches) and any(one.stage == "target" for one in self.searches)
 
 
@@ -196,7 +196,7 @@ class RunProgress:
         return self._clock() - self._started
 
     def spending(self) -> SpendingNow:
-        """What is spent at this moment; nothing before the first event."""
+        """Spending at this moment; nothing before the first event."""
         return self._now() if self._now is not None and self.begun else SpendingNow({}, {})
 
     def rate(self, name: str, done: float) -> float:

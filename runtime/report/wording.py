@@ -1,4 +1,4 @@
-"""What came of a run in words: labels of metrics, conclusions, advice and warnings."""
+"""Results in words: labels of metrics, conclusions, advice and warnings."""
 
 import re
 from collections import Counter

@@ -182,7 +182,7 @@ class OfferView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResponsesView(msgspec.Struct, frozen=True, kw_only=True):
-    """How many test responses there are, and how many the page carries (the rest is in the file)."""
+    """Number of test responses, and of those that the page carries (the rest is in the file)."""
 
     total: int = 0
     shown: int = 0

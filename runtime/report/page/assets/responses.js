@@ -274,12 +274,12 @@ function responseListing(view, all) {
     document.getElementById("listing").replaceChildren(...responseListing(view, all));
     document.getElementById("responses").scrollIntoView();
   };
-  const told = found.length ? `${count(first + 1)} to ${count(Math.min(first + PAGE, found.length))} of ${count(found.length)}` : "Nothing fits these filters.";
+  const range = found.length ? `${count(first + 1)} to ${count(Math.min(first + PAGE, found.length))} of ${count(found.length)}` : "Nothing fits these filters.";
   const pager = el(
     "div",
     { class: "pager" },
     el("button", { type: "button", onclick: turn(-1), disabled: responseChoice.page === 0 }, "Previous"),
-    el("span", { role: "status", id: "found" }, told),
+    el("span", { role: "status", id: "found" }, range),
     el("button", { type: "button", onclick: turn(1), disabled: responseChoice.page >= pages - 1 }, "Next"),
   );
   if (!found.length) return [pager];
