@@ -383,7 +383,7 @@ def worker(
     ] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Host agents of a scenario for a run that was started on another machine, until SIGTERM or Ctrl-C.
+    """Make the model calls of runs that were started on other machines, until SIGTERM or Ctrl-C.
 
     Of the scenario it needs endpoints and models alone, no data; keys are read from this machine's
     environment. SIGTERM lets calls in hand finish. Runs of any scenario with the same endpoint and model

@@ -17,7 +17,7 @@ class Interrupted(Exception):
 
 
 class Interruption:
-    """Effect of signals: the first asks to `stop` (or ends the scope where nothing runs), the second ends it."""
+    """Effect of signals: the first asks to `stop` (ends the scope where nothing runs), the second ends it."""
 
     def __init__(self, scope: anyio.CancelScope, say: Callable[[str], None]) -> None:
         self._scope = scope

@@ -9,8 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ..runtime.evaluation.scorecard import Scorecard
-from ..runtime.evaluation.statistics import Gain
+from ..runtime.evaluation.scorecard import Gain, Scorecard
 from ..runtime.formatting import format_interval, format_number, format_p, format_seconds, format_usd, plural
 from ..runtime.record.results import Results, TargetResult
 from ..runtime.report.wording import (

@@ -1,13 +1,13 @@
 """Numbers as people read them, the same in the terminal, in the page and in tables."""
 
-DASH = "–"
+UNDEFINED = "–"
 """Stands for a value that is unknown or undefined."""
 
 
 def format_number(value: float | None, digits: int = 3, *, sign: bool = False) -> str:
     """A number with so many decimals; a dash for None. `sign` puts a plus before positive numbers."""
     if value is None:
-        return DASH
+        return UNDEFINED
     text = f"{value:{'+' if sign else ''},.{digits}f}"
     if not text.strip("+-0.,"):  # what rounds to nothing has no sign
         return text.lstrip("+-")
@@ -17,28 +17,28 @@ def format_number(value: float | None, digits: int = 3, *, sign: bool = False) -
 def format_interval(low: float | None, high: float | None, digits: int = 3, *, sign: bool = False) -> str:
     """An interval as `[low, high]`; a dash where an end is None."""
     if low is None or high is None:
-        return DASH
+        return UNDEFINED
     return f"[{format_number(low, digits, sign=sign)}, {format_number(high, digits, sign=sign)}]"
 
 
 def format_p(value: float | None) -> str:
     """A p-value with three decimals, `< 0.001` below that, a dash for None."""
     if value is None:
-        return DASH
+        return UNDEFINED
     return "< 0.001" if value < 0.001 else format_number(value)
 
 
 def format_usd(value: float | None) -> str:
     """Dollars with two decimals, four below one dollar; a dash for None."""
     if value is None:
-        return DASH
+        return UNDEFINED
     return f"${value:,.{4 if 0 < value < 1 else 2}f}"
 
 
 def format_seconds(value: float | None) -> str:
     """A duration as `12 s`, `3:20 min` or `1:05 h`; a dash for None."""
     if value is None:
-        return DASH
+        return UNDEFINED
     seconds = round(value)
     if seconds < 100:
         return f"{seconds} s"

@@ -8,81 +8,10 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from ._measures import SAFE, Binning, Meter
-from .outcomes import Outcomes
-
-Family = Literal["answer", "format", "calibration", "ranking", "cost"]
-
-
-class Metric(msgspec.Struct, frozen=True):
-    """A metric: its names for programs and for people, its better direction, whether it lies in [0, 1] and so
-    may be weighed, what it is about, and its definition in one line."""
-
-    name: str
-    label: str
-    formula: str
-    family: Family = "answer"
-    better: Literal["higher", "lower"] = "higher"
-    unit: bool = True
-
-
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        Metric("accuracy", "Accuracy", "share of rows answered correctly"),
-        Metric(
-            "ifr",
-            "Format followed (IFR)",
-            "share of replies in the required format (instruction following)",
-            "format",
-        ),
-        Metric(
-            "ece",
-            "Calibration error (ECE)",
-            "mean gap between confidence and accuracy over 10 bins",
-            "calibration",
-            "lower",
-        ),
-        Metric(
-            "auroc", "AUROC", "chance that a right answer has a higher confidence than a wrong one", "ranking"
-        ),
-        Metric("auprc_p", "AUPRC-P", "average precision of confidence for right answers", "ranking"),
-        Metric("auprc_n", "AUPRC-N", "average precision of low confidence for wrong answers", "ranking"),
-        Metric("balanced_accuracy", "Balanced accuracy", "mean of the recalls of all labels"),
-        Metric("macro_f1", "Macro F1", "mean of the F1 scores of all labels"),
-        Metric(
-            "brier", "Brier score", "mean squared gap of confidence and correctness", "calibration", "lower"
-        ),
-        Metric(
-            "aurc",
-            "AURC",
-            "mean error rate over all shares of most confident answers",
-            "calibration",
-            "lower",
-        ),
-        Metric(
-            "auprc_p_lift",
-            "AUPRC-P over base rate",
-            "AUPRC-P minus the share of right answers",
-            "ranking",
-            unit=False,
-        ),
-        Metric(
-            "auprc_n_lift",
-            "AUPRC-N over base rate",
-            "AUPRC-N minus the share of wrong answers",
-            "ranking",
-            unit=False,
-        ),
-        Metric(
-            "output_tokens", "Output tokens per answer", "mean completion tokens", "cost", "lower", unit=False
-        ),
-        Metric("seconds", "Seconds per answer", "mean wall time of a call", "cost", "lower", unit=False),
-    )
-}
-"""Every metric measured row by row, in the order of the scorecard. The lifts are differences in [-1, 1]."""
-
-V = TypeVar("V")
+Better = Literal["higher", "lower"]
+Family = Literal["objective", "accuracy", "format", "calibration", "ranking", "cost", "judged", "own"]
+Binning = Literal["width", "mass"]
+"""Ten bins of equal width (the default everywhere), or of equal numbers of rows."""
 
 Values = dict[str, float | None]
 """Values by metric; None where a metric is undefined."""

@@ -7,10 +7,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ._measures import Meter
+from ._columns import Table
+from ._measures import Meter, points
 from ._resampling import (
     Draw,
-    Interval,
     bca,
     counts,
     gathered,
@@ -21,7 +21,7 @@ from ._resampling import (
     swaps,
     wilson,
 )
-from .metrics import METRICS, Values, points, shown
+from .metrics import Values, metric, shown
 from .objective import Objective, named
 from .outcomes import Outcomes, aligned
 from .scorecard import Gain, Interval

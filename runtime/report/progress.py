@@ -8,7 +8,7 @@ import msgspec
 
 from ..bus import Event
 from ..formatting import format_number, format_usd
-from ..llm.budget.accounts import Cap
+from ..llm.budget.budget import Cap
 from ..llm.stack import SpendingNow
 from ..messages import (
     BatchAnswered,

@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from typing import Literal
 
-from ..formatting import DASH, format_number
+from ..formatting import UNDEFINED, format_number
 from .comparison import Entry, Mean
 from .wording import label
 
@@ -50,7 +50,7 @@ def text_rows(entries: Sequence[Entry]) -> tuple[list[str], list[list[str]]]:
 
 def _cell(mean: Mean | None) -> str:
     if mean is None:
-        return DASH
+        return UNDEFINED
     value = format_number(mean.value)
     if mean.low is None or mean.high is None:
         return value

@@ -7,8 +7,7 @@ from typing import Literal
 
 from ..evaluation.metrics import METRICS
 from ..evaluation.ratings import Preference, Reliability
-from ..evaluation.scorecard import Scorecard
-from ..evaluation.statistics import Gain
+from ..evaluation.scorecard import Gain, Scorecard
 from ..formatting import format_number, plural
 from ..record.results import Results, TargetResult
 

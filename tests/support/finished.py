@@ -7,9 +7,10 @@ from pathlib import Path
 import msgspec
 
 from transfer_prompting.runtime.bus import Event
+from transfer_prompting.runtime.evaluation.evaluate import evaluate
 from transfer_prompting.runtime.evaluation.objective import Objective
 from transfer_prompting.runtime.evaluation.outcomes import Graded, Outcomes
-from transfer_prompting.runtime.evaluation.scorecard import Chance, Scorecard, evaluate
+from transfer_prompting.runtime.evaluation.scorecard import Chance, Scorecard
 from transfer_prompting.runtime.evaluation.statistics import corrected, gains
 from transfer_prompting.runtime.llm.budget.usage import UsageReport, Used
 from transfer_prompting.runtime.messages import (

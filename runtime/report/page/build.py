@@ -8,8 +8,7 @@ from typing import Literal, cast
 import msgspec
 
 from ....scenarios.errors import InputError
-from ...evaluation.scorecard import Scorecard
-from ...evaluation.statistics import Gain
+from ...evaluation.scorecard import Gain, Scorecard
 from ...prompt import Prompt
 from ...record.responses import read_responses
 from ...record.results import Results, SearchSummary, TargetResult, load_results

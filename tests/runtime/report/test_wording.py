@@ -3,8 +3,7 @@
 import pytest
 
 from transfer_prompting.runtime.evaluation.ratings import Preference, Reliability
-from transfer_prompting.runtime.evaluation.scorecard import Chance, Scorecard
-from transfer_prompting.runtime.evaluation.statistics import Gain
+from transfer_prompting.runtime.evaluation.scorecard import Chance, Gain, Scorecard
 from transfer_prompting.runtime.prompt import Prompt
 from transfer_prompting.runtime.record.results import (
     PromptEntry,
