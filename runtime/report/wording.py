@@ -18,9 +18,9 @@ LABELS = {"objective": "Objective", **{name: metric.label for name, metric in ME
 
 FORMULAS = {
     "objective": OBJECTIVE,
-    **{name: re.sub(r"[$`]", "", metric.formula) for name, metric in METRICS.items()},
+    **{name: re.sub(r"[$`]|, see below", "", metric.formula) for name, metric in METRICS.items()},
 }
-"""Definitions in one line, without the marks of Markdown."""
+"""Definitions in one line, without Markdown and references to the documentation."""
 
 UNTESTED = frozenset(name for name, metric in METRICS.items() if metric.family == "cost")
 """Metrics whose differences are never tested: time and length are not what a p-value here is about."""

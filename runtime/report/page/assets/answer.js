@@ -67,7 +67,8 @@ function overviewTable(view) {
   });
   const tested = [...new Set(view.targets.map((target) => target.rows))];
   const said = tested.length === 1 ? `on ${plural(tested[0], "held-out row")}${view.targets.length > 1 ? " each" : ""}` : "on held-out rows";
-  return table(`Original and best prompt ${said}`, columns, rows, { class: "stacked" });
+  const whole = () => table(`Original and best prompt ${said}`, columns, rows, { class: "stacked" });
+  return rows.length > 20 ? unfolding(`${count(rows.length)} targets in a table`, whole) : whole();
 }
 
 function definitions(view) {
