@@ -127,7 +127,8 @@ def run(
     Finished calls are replayed from the folder's ledger and never paid twice. Ctrl-C lets calls in flight
     finish and writes what is complete; a second Ctrl-C ends the run at once.
 
-    Exit codes: 0 done, 1 failed, incomplete or below --fail-under, 2 bad input, 3 budget reached, 130 interrupted.
+    Exit codes: 0 done, 1 failed, incomplete or below --fail-under, 2 bad input, 3 budget reached,
+    130 interrupted.
 
     Examples:
 

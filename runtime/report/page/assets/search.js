@@ -120,7 +120,7 @@ function estimateFigure(view, search, estimates) {
       y: { range: rangeOf(values, { bounds: [-0.02, 1.02] }), label: "objective (estimate)" },
       series: [
         mark((one) => one.rows < most && one.prompt !== search.leader, { size: 6, colour: "var(--strong-line)" }),
-        mark((one) => one.rows >= most && one.prompt !== search.leader, { size: 8, filled: true, colour: "var(--finalist)" }),
+        mark((one) => one.rows >= most && one.prompt !== search.leader, { size: 8, filled: true, colour: "var(--finished)" }),
         mark((one) => one.prompt === search.leader, { size: 9, shape: "diamond", filled: true, colour: "var(--best)" }),
       ],
     });
@@ -128,7 +128,7 @@ function estimateFigure(view, search, estimates) {
     "ul",
     { class: "key" },
     el("li", { class: "small" }, "some rows"),
-    el("li", { class: "of-finalist filled" }, "all rows"),
+    el("li", { class: "of-finished filled" }, "all rows"),
     el("li", { class: "of-best diamond filled" }, search.reason ? "chosen" : "best so far"),
   );
   const sorted = [...estimates].sort((a, b) => b.rows - a.rows || (b.objective || 0) - (a.objective || 0));

@@ -1,6 +1,6 @@
 // Light or dark: as the system says, until the reader chooses.
 
-const theme = (() => {
+(() => {
   const system = window.matchMedia("(prefers-color-scheme: dark)");
   const button = document.getElementById("theme");
   let chosen = remembered();
@@ -34,5 +34,4 @@ const theme = (() => {
   window.addEventListener("beforeprint", () => (document.documentElement.dataset.theme = "light"));
   window.addEventListener("afterprint", apply);
   apply();
-  return { current };
 })();
