@@ -284,7 +284,7 @@ def test_one_preset_is_shown_with_source_and_licence(preset: Preset):
 
 
 async def test_a_mistyped_preset_is_told_the_nearest():
-    assert "no preset 'bolq'; did you mean boolq" in told(await tprompt("presets", "bolq"), 2)
+    assert "no preset 'bolq'; did you mean 'boolq'" in told(await tprompt("presets", "bolq"), 2)
 
 
 def test_lists_in_the_examples_of_help_are_shown_whole():
