@@ -1,40 +1,26 @@
-"""The command line `tprompt`."""
+"""The command line `tprompt`. A command imports what it needs when it runs, so that help comes at once."""
 
 import shlex
 import signal
 import sys
-from enum import StrEnum
-from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
-from rich.console import Console
-from rich.markup import escape
 
-from ..agents.coordinator.estimate import unpriced
-from ..agents.loading import peeks
-from ..agents.team import Team
-from ..runtime.record.results import TargetResult, in_folder, run_folders
-from ..runtime.report.comparison import line_up
-from ..runtime.report.export import as_dspy, as_json, as_promptfoo, as_text, chosen, only
-from ..runtime.report.page import write_page
-from ..runtime.tasks.presets import find_preset
-from ..runtime.tasks.presets import presets as every_preset
-from ..scenarios import load
-from ..scenarios.errors import InputError, TransferPromptingError
-from ..scenarios.scenario import bundled, completions, json_schema
-from .init import Answers, Place, at_terminal, interview, starter_of, write_starter
-from .run import Exit, Manner
-from .run import run as run_scenario
-from .signals import Interrupted
-from .tables import comparison_table, estimate_view, peek_view, preset_view, presets_view, summary
-from .worker import run_worker
+from .options import Exit, ExportFormat, Folder, Overrides, Place, ScenarioName, TableFormat
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..agents.team import Team
+    from ..runtime.record.results import TargetResult
 
 
-def _say_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         typer.echo(f"tprompt {version('transfer-prompting')}")
         raise typer.Exit
 
@@ -51,50 +37,98 @@ app = typer.Typer(
 @app.callback()
 def tprompt(
     _version: Annotated[
-        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Optimise a prompt on source tasks and transfer it to your tasks and models, with held-out numbers."""
 
 
-ScenarioName = Annotated[
-    str,
-    typer.Argument(
-        metavar="SCENARIO",
-        help="Path of a scenario file, or a bundled name (tprompt scenarios).",
-        autocompletion=completions,
-    ),
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY.PATH=VALUE", help="Override one value, e.g. budget.calls=500. Repeatable."
-    ),
-]
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Output folder of a run.")]
+START, LOOK, OTHER = "Start", "Results", "Reference"
+"""Panels of the help."""
 
 
-@app.command()
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console()
+
+
+@app.command(rich_help_panel=START)
+def init(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The file to write.")] = Path("scenario.yaml"),
+    place: Annotated[
+        Place | None,
+        typer.Option("--endpoint", help="Kind of endpoint of the models.", show_default="openai"),
+    ] = None,
+    target: Annotated[str | None, typer.Option("--model", help="Model the prompts are for.")] = None,
+    writer: Annotated[str | None, typer.Option("--writer", help="Model that writes candidates.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="The prompt you use today.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Rows of your task: JSONL, CSV, …", show_default="two small samples")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--source-data", help="Rows of a task to refine prompts on first.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+) -> None:
+    """Write a first scenario with comments, from questions at a terminal or from options.
+
+    With any option it asks nothing and uses defaults for the rest. Kind, labels and fields are guessed from
+    the data: check them in the file. The file is valid as written.
+
+    Examples:
+
+        tprompt init
+
+        tprompt init my.yaml --endpoint vllm --model Qwen/Qwen2.5-7B-Instruct --data tickets.csv
+    """
+    from ..scenarios.errors import InputError
+    from .init import Answers, at_terminal, interview, starter_of, write_starter
+
+    if path.exists() and not force:
+        raise InputError(f"{path}: exists already; choose another path, or overwrite it with --force")
+    answers = Answers(place, target, writer, data, prompt, source)
+    if answers == Answers() and at_terminal():
+        answers = interview()
+    write_starter(starter_of(path, answers), path)
+    typer.echo(f"wrote {path}; next: tprompt peek {shlex.quote(str(path))}")
+
+
+@app.command(rich_help_panel=START)
 def run(
     scenario: ScenarioName,
     out: Annotated[Path | None, typer.Option(help="Output folder.", show_default="runs/NAME")] = None,
     overrides: Overrides = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the final summary only.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Print every scored prompt, and every metric at the end.")
+    ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON event a line on stdout, and nothing else there.")
     ] = False,
     live: Annotated[
-        bool, typer.Option("--live", help="Serve the report on loopback as the run goes.")
+        bool, typer.Option("--live", help="Serve the report on loopback during the run.")
     ] = False,
     keep: Annotated[
-        bool, typer.Option("--keep", help="With --live: go on serving after the run, until Ctrl-C.")
+        bool, typer.Option("--keep", help="With --live: serve on after the run, until Ctrl-C.")
     ] = False,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of --live; 0 is any free one.")] = 0,
+    fail_under: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METRIC=VALUE",
+            help="Exit with 1 when any target's held-out gain is below this, e.g. gain=0.02 (the objective) "
+            "or accuracy=0.",
+        ),
+    ] = None,
 ) -> None:
     """Run a scenario, or resume it where the folder holds a run of it.
 
     Finished calls are replayed from the folder's ledger and never paid twice. Ctrl-C lets calls in flight
     finish and writes what is complete; a second Ctrl-C ends the run at once.
+
+    Exit codes: 0 done, 1 failed, incomplete or below --fail-under, 2 bad input, 3 budget reached,
+    130 interrupted.
 
     Examples:
 
@@ -104,30 +138,48 @@ def run(
 
         tprompt run my.yaml --live --keep
 
-        tprompt run my.yaml --json | jq -c 'select(.type == "StepEnded")'
+        tprompt run my.yaml --quiet --fail-under gain=0.02
+
+        tprompt run my.yaml --json | jq -c 'select(.type == "PromptScored")'
     """
+    from ..scenarios import load
+    from ..scenarios.errors import InputError
+    from .run import RunOptions
+    from .run import run as run_scenario
+    from .signals import Interrupted
+    from .summary import parse_threshold
+
     if keep and not live:
-        raise InputError("--keep goes with --live: there is nothing to keep serving without it")
+        raise InputError("--keep goes with --live: without it there is nothing to serve")
+    least = None if fail_under is None else parse_threshold(fail_under)
     loaded = load(scenario, overrides or ())
     folder = out or Path("runs") / loaded.name
+    options = RunOptions(_console(), quiet, json, verbose, live, keep, port, least)
     try:
-        code = run_scenario(loaded, folder, Manner(Console(), quiet, json, live, keep, port))
+        code = run_scenario(loaded, folder, options)
     except (Interrupted, KeyboardInterrupt):
         command = shlex.join(["tprompt", *sys.argv[1:]])
-        typer.echo(f"interrupted; to go on from here: {command}", err=True)
+        typer.echo(f"interrupted; to continue: {command}", err=True)
         code = Exit.INTERRUPTED
     raise typer.Exit(code)
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def validate(scenario: ScenarioName, overrides: Overrides = None) -> None:
     """Check a scenario: the file, its data and its endpoints' settings. No call is made.
 
     Example: tprompt validate my.yaml
     """
+    import msgspec
+    from rich.markup import escape
+
+    from ..agents.coordinator.estimate import unpriced
+    from ..agents.team import Team
+    from ..scenarios import load
+
     loaded = load(scenario, overrides or ())
     team = Team(loaded)
-    console = Console()
+    console = _console()
     for name, task in team.check().items():
         sizes = ", ".join(
             f"{len(rows)} {split}" for split, rows in msgspec.structs.asdict(task.splits).items()
@@ -140,30 +192,158 @@ def validate(scenario: ScenarioName, overrides: Overrides = None) -> None:
     console.print(f"{loaded.name}: valid")
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def plan(scenario: ScenarioName, overrides: Overrides = None) -> None:
-    """Reckon what a run would take: calls, tokens, cost, time under the limits. No call is made.
+    """Estimate what a run takes: calls, tokens, cost, time under the limits. No call is made.
 
     Example: tprompt plan my.yaml --set targets='\\[small, large]'
     """
-    Console().print(estimate_view(Team(load(scenario, overrides or ())).estimate()))
+    from ..agents.team import Team
+    from ..scenarios import load
+    from .tables import estimate_view
+
+    _console().print(estimate_view(Team(load(scenario, overrides or ())).estimate()))
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def peek(
     scenario: ScenarioName,
     task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
     rows: Annotated[int, typer.Option(min=0, help="Rows of each task.")] = 3,
     overrides: Overrides = None,
 ) -> None:
-    """Show rows as the first target model will see them: messages, allowed answers, gold, what was dropped.
+    """Show rows as the first target model gets them: messages, allowed answers, gold, dropped rows.
 
     Example: tprompt peek quickstart --task tickets --rows 1
     """
-    Console().print(peek_view(peeks(load(scenario, overrides or ()), task, rows)))
+    from ..agents.loading import peeks
+    from ..scenarios import load
+    from .tables import peek_view
+
+    _console().print(peek_view(peeks(load(scenario, overrides or ()), task, rows)))
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
+def report(
+    folder: Folder,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Print every metric of every target.")
+    ] = False,
+) -> None:
+    """Rebuild DIR/report.html and print the summary of a run.
+
+    Example: tprompt report runs/quickstart
+    """
+    from ..runtime.record.results import in_folder
+    from ..runtime.report.page import write_page
+    from .summary import summary
+
+    console = _console()
+    console.print(summary(in_folder(folder), verbose=verbose))
+    console.print(f"report in {write_page(folder)}", highlight=False)
+
+
+@app.command(rich_help_panel=LOOK)
+def view(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with output folders of runs.")] = Path(
+        "runs"
+    ),
+) -> None:
+    """Write DIR/index.html: all runs of a folder in one page, with links to their reports.
+
+    Example: tprompt view runs/
+    """
+    from ..runtime.report.runs_page import write_runs_page
+
+    typer.echo(f"runs in {write_runs_page(folder)}")
+
+
+@app.command(rich_help_panel=LOOK)
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Output folders of runs.")],
+    form: Annotated[TableFormat, typer.Option("--format", help="Output format.")] = TableFormat.TEXT,
+    metrics: Annotated[
+        str | None,
+        typer.Option(help="Metrics, comma-separated.", show_default="objective,accuracy,ifr,ece,auroc"),
+    ] = None,
+) -> None:
+    """Compare runs on held-out test: data set × model × metric, mean and 95 % interval over seeds.
+
+    A folder of a comparison stands for all its runs. Runs of one scenario name differ in their seed. As text,
+    means over all targets and differences from the first scenario come first.
+
+    Examples:
+
+        tprompt compare runs/ablation
+
+        tprompt compare runs/* --format latex --metrics accuracy,ece
+    """
+    from ..runtime.record.results import in_folder, run_folders
+    from ..runtime.report.comparison import METRICS, compare_runs, entries
+    from ..runtime.report.results_table import CAPTION, render, text_rows
+    from ..runtime.report.wording import LABELS
+    from .tables import comparison_table, grid_table
+
+    # `runs/*` also names files, as the page of `view`.
+    named = [folder for folder in folders if not folder.is_file()]
+    found = [in_folder(run) for folder in named for run in run_folders(folder)]
+    chosen = METRICS if metrics is None else tuple(name.strip() for name in metrics.split(","))
+    _known_metrics(chosen, LABELS)
+    cells = entries(found, chosen)
+    if form is not TableFormat.TEXT:
+        typer.echo(render(cells, form.value), nl=False)
+        return
+    console = _console()
+    console.print(comparison_table(compare_runs(found, chosen), chosen))
+    if cells:
+        console.print(f"\n{CAPTION}", highlight=False)
+        console.print(grid_table(*text_rows(cells)))
+
+
+def _known_metrics(names: tuple[str, ...], known: dict[str, str]) -> None:
+    from ..scenarios.errors import InputError, nearest
+
+    for name in names:
+        if name not in known:
+            raise InputError(f"--metrics {name}: no such metric; {nearest(name, known)}")
+
+
+@app.command(rich_help_panel=LOOK)
+def export(
+    folder: Folder,
+    form: Annotated[ExportFormat, typer.Option("--format", help="Output format.")] = ExportFormat.TEXT,
+    task: Annotated[str | None, typer.Option(help="Only this target task.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only this target model.")] = None,
+) -> None:
+    """Print the best prompts of a run for use elsewhere.
+
+    text: the prompt alone (several prompts under a heading each). json: with position, scores and gains.
+    dspy: a Python file with a dspy.Signature for each. promptfoo: a configuration that tests the original
+    and the best prompt on held-out rows; it takes one task and model.
+
+    Examples:
+
+        tprompt export runs/quickstart
+
+        tprompt export runs/try-1 --task tickets --model small --format promptfoo > promptfooconfig.yaml
+    """
+    from ..runtime.record.results import in_folder
+    from ..runtime.report.export import as_dspy, as_json, as_text, chosen, only
+
+    targets = chosen(in_folder(folder), task, model)
+    match form:
+        case ExportFormat.TEXT:
+            typer.echo(as_text(targets))
+        case ExportFormat.JSON:
+            typer.echo(as_json(targets))
+        case ExportFormat.DSPY:
+            loaded = _team_of(folder).prepared()
+            typer.echo(as_dspy([(target, loaded[target.task]) for target in targets]))
+        case ExportFormat.PROMPTFOO:
+            typer.echo(_promptfoo(only(targets, form), _team_of(folder)), nl=False)
+
+
+@app.command(rich_help_panel=OTHER)
 def presets(
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="Show this one, with source and licence.")
@@ -179,115 +359,15 @@ def presets(
 
         tprompt presets boolq
     """
+    from ..runtime.tasks.presets import find_preset
+    from ..runtime.tasks.presets import presets as every_preset
+    from .tables import preset_view, presets_view
+
     shown = presets_view(every_preset()) if name is None else preset_view(find_preset(name))
-    Console().print(shown, highlight=False)
+    _console().print(shown, highlight=False)
 
 
-@app.command()
-def report(folder: Folder) -> None:
-    """Build DIR/report.html anew and print the summary of a run.
-
-    Example: tprompt report runs/quickstart
-    """
-    console = Console()
-    console.print(summary(in_folder(folder)))
-    console.print(f"report in {write_page(folder)}", highlight=False)
-
-
-@app.command()
-def compare(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Output folders of runs.")],
-) -> None:
-    """Line runs up: held-out scores by scenario over seeds, and what each gains over the first.
-
-    A folder of a comparison stands for all its runs. Runs of one scenario name differ in their seed.
-
-    Example: tprompt compare runs/ablation
-    """
-    found = [in_folder(run) for folder in folders for run in run_folders(folder)]
-    Console().print(comparison_table(line_up(found)))
-
-
-class Format(StrEnum):
-    """What `export` writes."""
-
-    TEXT = "text"
-    JSON = "json"
-    DSPY = "dspy"
-    PROMPTFOO = "promptfoo"
-
-
-@app.command()
-def export(
-    folder: Folder,
-    form: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.TEXT,
-    task: Annotated[str | None, typer.Option(help="Only this target task.")] = None,
-    model: Annotated[str | None, typer.Option(help="Only this target model.")] = None,
-) -> None:
-    """Print the best prompts of a run, to take them elsewhere.
-
-    text: the words alone (several prompts stand under a line each). json: with position, scores and gains.
-    dspy: a Python file with a dspy.Signature for each. promptfoo: a configuration that tests the original
-    and the best prompt on held-out rows; it takes one task and model.
-
-    Examples:
-
-        tprompt export runs/quickstart
-
-        tprompt export runs/try-1 --task tickets --model small --format promptfoo > promptfooconfig.yaml
-    """
-    targets = chosen(in_folder(folder), task, model)
-    match form:
-        case Format.TEXT:
-            typer.echo(as_text(targets))
-        case Format.JSON:
-            typer.echo(as_json(targets))
-        case Format.DSPY:
-            loaded = _team_of(folder).prepared()
-            typer.echo(as_dspy([(target, loaded[target.task]) for target in targets]))
-        case Format.PROMPTFOO:
-            typer.echo(_promptfoo(only(targets, form), _team_of(folder)), nl=False)
-
-
-@app.command()
-def init(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="The file to write.")] = Path("scenario.yaml"),
-    place: Annotated[
-        Place | None, typer.Option("--endpoint", help="Where models are asked.", show_default="openai")
-    ] = None,
-    target: Annotated[str | None, typer.Option("--model", help="Model the prompts are for.")] = None,
-    writer: Annotated[str | None, typer.Option("--writer", help="Model that writes candidates.")] = None,
-    prompt: Annotated[str | None, typer.Option(help="The prompt you use today.")] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Rows of your task: JSONL, CSV, …; left out: two small samples.")
-    ] = None,
-    source: Annotated[
-        Path | None, typer.Option("--source-data", help="Rows of a task to refine prompts on first.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
-) -> None:
-    """Write a first scenario with comments: by asking at a terminal, or by options.
-
-    Given an option that answers anything it asks nothing, and takes the usual for the rest.
-
-    Kind, labels and fields are guessed from the data; read what was written. What is written is valid.
-
-    Examples:
-
-        tprompt init
-
-        tprompt init my.yaml --endpoint vllm --model Qwen/Qwen2.5-7B-Instruct --data tickets.csv
-    """
-    if path.exists() and not force:
-        raise InputError(f"{path}: is there already; choose another path, or --force to write over it")
-    answers = Answers(place, target, writer, data, prompt, source)
-    if answers == Answers() and at_terminal():
-        answers = interview()
-    write_starter(starter_of(path, answers), path)
-    typer.echo(f"wrote {path}; go on with: tprompt peek {shlex.quote(str(path))}")
-
-
-@app.command()
+@app.command(rich_help_panel=OTHER)
 def worker(
     scenario: ScenarioName,
     bus: Annotated[
@@ -304,7 +384,7 @@ def worker(
     ] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Make the model calls of runs that are started elsewhere, until SIGTERM or Ctrl-C.
+    """Make the model calls of runs that were started on other machines, until SIGTERM or Ctrl-C.
 
     Of the scenario it needs endpoints and models alone, no data; keys are read from this machine's
     environment. SIGTERM lets calls in hand finish. Runs of any scenario with the same endpoint and model
@@ -312,6 +392,11 @@ def worker(
 
     Example: tprompt worker my.yaml --bus nats://10.0.0.5:4222 --model small
     """
+    from rich.console import Console
+
+    from ..scenarios import load
+    from .worker import run_worker
+
     console = Console(soft_wrap=True, emoji=False)
     try:
         run_worker(
@@ -324,18 +409,21 @@ def worker(
         raise typer.Exit(Exit.INTERRUPTED) from None
 
 
-@app.command()
+@app.command(rich_help_panel=OTHER)
 def scenarios() -> None:
     """List the bundled scenarios.
 
     Example: tprompt scenarios
     """
-    console = Console()
+    from ..scenarios import load
+    from ..scenarios.scenario import bundled
+
+    console = _console()
     for name, path in bundled().items():
         console.print(f"[bold]{name}[/]  {load(path).description}", highlight=False)
 
 
-@app.command()
+@app.command(rich_help_panel=OTHER)
 def schema() -> None:
     """Print the JSON Schema of scenario files, for editors.
 
@@ -343,15 +431,22 @@ def schema() -> None:
 
     Example: tprompt schema > scenario.schema.json
     """
-    Console().print_json(json_schema())
+    from ..scenarios.scenario import json_schema
+
+    _console().print_json(json_schema())
 
 
-def _team_of(folder: Path) -> Team:
+def _team_of(folder: Path) -> "Team":
     """A team for the scenario of a finished run, to look at its tasks."""
+    from ..agents.team import Team
+    from ..scenarios import load
+
     return Team(load(folder / "scenario.yaml"))
 
 
-def _promptfoo(target: TargetResult, team: Team) -> str:
+def _promptfoo(target: "TargetResult", team: "Team") -> str:
+    from ..runtime.report.export import as_promptfoo
+
     loaded = team.prepared()
     model = team.scenario.models[target.model]
     reading = team.readings(loaded)[target.task, target.model]
@@ -359,15 +454,22 @@ def _promptfoo(target: TargetResult, team: Team) -> str:
 
 
 def main() -> None:
-    """Run the command line; what the user can mend is one message, without a traceback."""
+    """Run the command line; an error that the user can fix is one message, without a traceback."""
     # SIGTERM ends a run as Ctrl-C does, also before the run listens to it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    errors = Console(stderr=True, emoji=False)
     try:
         app(standalone_mode=True)
-    except InputError as error:
-        errors.print(str(error), style="red", markup=False, highlight=False)
-        sys.exit(Exit.BAD_INPUT)
-    except TransferPromptingError as error:
-        errors.print(str(error), style="red", markup=False, highlight=False)
-        sys.exit(Exit.FAILED)
+    except Exception as error:  # noqa: BLE001 - `_explained` raises all but this package's own
+        sys.exit(_explained(error))
+
+
+def _explained(error: Exception) -> Exit:
+    """Print an error of this package and give its exit code; raise any other."""
+    from rich.console import Console
+
+    from ..scenarios.errors import InputError, TransferPromptingError
+
+    if not isinstance(error, TransferPromptingError):
+        raise error
+    Console(stderr=True, emoji=False).print(str(error), style="red", markup=False, highlight=False)
+    return Exit.BAD_INPUT if isinstance(error, InputError) else Exit.FAILED

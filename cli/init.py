@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeVar, get_args
+from typing import NamedTuple, TypeVar
 
 from rich.markup import escape
 from rich.prompt import InvalidResponse, Prompt, PromptBase
@@ -19,9 +19,7 @@ from ..scenarios.document import parse
 from ..scenarios.errors import InputError
 from ..scenarios.scenario import build
 from ..scenarios.tasks import Kind
-
-Place = Literal["openai", "vllm", "ollama", "llamacpp", "embedded"]
-PLACES: tuple[Place, ...] = get_args(Place)
+from .options import PLACES, Place
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 _NO_WORDS = frozenset(("yes", "no", "true", "false", "on", "off", "y", "n", "null"))

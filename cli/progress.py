@@ -1,9 +1,6 @@
-"""Where a run stands, from its events and what is spent: a panel for terminals, a line for logs."""
+"""Progress of a run as rich shows it: a panel for terminals, a line for logs."""
 
-import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -12,188 +9,128 @@ from rich.table import Table
 from rich.text import Text
 
 from ..runtime.bus import Event
-from ..runtime.llm.budget.budget import Cap
+from ..runtime.formatting import format_number, format_seconds
 from ..runtime.llm.limits.limiter import LimitsNow
 from ..runtime.llm.stack import ModelNow, SpendingNow
-from ..runtime.messages import (
-    CandidatesProposed,
-    PromptScored,
-    SearchEnded,
-    SearchStarted,
-    Stage,
-    StepEnded,
-    TargetTested,
-)
+from ..runtime.report.progress import RunProgress, SearchNow, Snapshot
 
 ROWS = 8
 """Searches and models shown at most; the panel must fit a terminal whatever the scenario holds."""
 
-RATE_SECONDS = 10.0
-"""Rates are of so many seconds past."""
-
-
-@dataclass(slots=True)
-class Searching:
-    """How far one search has come; `step` 0 scores the prompts it begins with."""
-
-    stage: Stage
-    steps: int
-    step: int = 0
-    taken: int = 0
-    candidates: int | None = None
-    scored: int = 0
-    best: float | None = None
-    validated: int = 0
-    kept: bool = False
-
-    def doing(self) -> str:
-        if self.kept:
-            return "done"
-        if self.validated:
-            return f"validation: {self.validated} scored"
-        of = "" if self.candidates is None else f" of {self.candidates}"
-        where = f"step {self.step} of {self.steps}" if self.step else "first prompts"
-        return f"{where}: {self.scored}{of} scored"
-
-
-@dataclass(slots=True)
-class Rate:
-    """Things done a second, over the seconds just past."""
-
-    seen: deque[tuple[float, int]] = field(default_factory=deque[tuple[float, int]])
-
-    def at(self, moment: float, done: int) -> float:
-        seen = self.seen
-        seen.append((moment, done))
-        while len(seen) > 2 and seen[1][0] <= moment - RATE_SECONDS:
-            seen.popleft()
-        since, before = seen[0]
-        return (done - before) / (moment - since) if moment > since else 0.0
+BAR = 24
+"""Characters of the bar."""
 
 
 class Progress:
-    """Takes in events; `now` is asked only once the first of them has come."""
+    """Takes in events and shows how far the run is; fits 80 columns."""
 
-    def __init__(
-        self, now: Callable[[], SpendingNow], *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._now = now
-        self._clock = clock
-        self._began = clock()
-        self._searches: dict[str, Searching] = {}
-        self._rates: dict[str, Rate] = {}
-        self._tested = 0
-        self._begun = False
+    def __init__(self, now: Callable[[], SpendingNow], *, clock: Callable[[], float] | None = None) -> None:
+        self._run = RunProgress(now) if clock is None else RunProgress(now, clock=clock)
 
     def note(self, event: Event) -> None:
         """Take in one event."""
-        self._begun = True
-        match event:
-            case SearchStarted():
-                self._searches[event.scope] = Searching(event.stage, event.steps)
-            case CandidatesProposed():
-                search = self._search(event.scope)
-                search.step, search.candidates, search.scored = event.step, len(event.prompts), 0
-            case PromptScored(split="train"):
-                self._search(event.scope).scored += 1
-            case PromptScored():
-                self._search(event.scope).validated += 1
-            case StepEnded():
-                search = self._search(event.scope)
-                search.taken, search.best = event.step, event.objective
-            case SearchEnded():
-                self._search(event.scope).kept = True
-            case TargetTested():
-                self._tested += 1
-            case _:
-                pass
+        self._run.apply(event)
 
     def panel(self) -> RenderableType:
-        """Searches, models with their limits, and the budget."""
-        if not self._begun:
-            return Text("starting…", style="dim")
-        now = self._now()
-        return Group(self._stages(), self._models(now.models), Text(self._spent(now), style="dim"))
+        """Overall progress, searches, models with their limits, and the budget."""
+        if not self._run.begun:
+            waited = format_seconds(self._run.seconds)
+            return Text(f"starting: loading data and models, {waited}", style="dim")
+        spending = self._run.spending()
+        now = self._run.snapshot(spending)
+        limits = [
+            Text(f"{name}: {words}", style="dim")
+            for name, model in list(spending.models.items())[:ROWS]
+            if (words := ", ".join(_limits(model.limits)))
+        ]
+        return Group(_overall(now), _searches(now), self._models(spending.models), *limits, _spending(now))
 
     def line(self) -> str:
         """The same in one line."""
-        if not self._begun:
-            return "starting"
-        now = self._now()
-        doing = [f"{scope}, {search.doing()}" for scope, search in self._shown() if not search.kept]
-        rate = sum(self._rate(name, model) for name, model in now.models.items())
-        return f"{doing[0] if doing else 'test'}; {rate:.1f} calls/s; {self._spent(now)}"
-
-    def _search(self, scope: str) -> Searching:
-        """The search of this name; an observer that lagged may have missed its beginning."""
-        return self._searches.setdefault(scope, Searching("target", 0))
-
-    def _shown(self) -> list[tuple[str, Searching]]:
-        """Searches that go on come first where not all have room."""
-        return sorted(self._searches.items(), key=lambda pair: pair[1].kept)
-
-    def _stages(self) -> Table:
-        table = Table.grid(padding=(0, 2))
-        shown = self._shown()
-        for scope, search in shown[:ROWS]:
-            bar = ProgressBar(
-                total=max(1, search.steps), completed=search.steps if search.kept else search.taken, width=16
-            )
-            best = "" if search.best is None else f"best so far {search.best:.3f}"
-            table.add_row(escape(scope), bar, search.doing(), best)
-        if len(shown) > ROWS:
-            table.add_row(f"and {len(shown) - ROWS} more", "", "", "")
-        if self._testing():
-            table.add_row("test", "", f"{self._tested} tested", "")
-        return table
-
-    def _testing(self) -> bool:
-        searches = self._searches.values()
-        return all(search.kept for search in searches) and any(
-            search.stage == "target" for search in searches
-        )
+        if not self._run.begun:
+            return f"starting: loading data and models, {format_seconds(self._run.seconds)}"
+        now = self._run.snapshot()
+        running = next((one for one in now.searches if not one.ended), None)
+        return "; ".join([_doing(running) if running else _test(now), *_pace(now), _spent(now)])
 
     def _models(self, models: Mapping[str, ModelNow]) -> Table:
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-        table.add_column("model")
-        for column in ("answered", "replayed", "failed", "calls/s", "in flight", "waiting"):
-            table.add_column(column, justify="right")
-        table.add_column("limit")
+        table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
+        table.add_column("model", no_wrap=True, overflow="ellipsis", max_width=16)
+        for column in ("answered", "replayed", "failed", "retries", "calls/s", "in flight", "queue"):
+            table.add_column(column, justify="right", no_wrap=True)
         for name, model in list(models.items())[:ROWS]:
             used, limits = model.used, model.limits
+            rate = self._run.rate(f"model {name}", used.calls + used.replayed + used.failed)
             table.add_row(
                 escape(name),
                 f"{used.calls:,}",
                 f"{used.replayed:,}",
                 f"{used.failed:,}",
-                f"{self._rate(name, model):.1f}",
+                f"{used.retries:,}",
+                format_number(rate, 1),
                 f"{limits.in_flight} of {limits.window}",
                 f"{limits.waiting:,}",
-                ", ".join(_limits(limits)),
             )
         return table
 
-    def _rate(self, name: str, model: ModelNow) -> float:
-        done = model.used.calls + model.used.replayed + model.used.failed
-        return self._rates.setdefault(name, Rate()).at(self._clock(), done)
 
-    def _spent(self, now: SpendingNow) -> str:
-        minutes, seconds = divmod(int(self._clock() - self._began), 60)
-        return "; ".join([f"{minutes}:{seconds:02} min", *_spending(now)])
-
-
-def _spending(now: SpendingNow) -> Iterator[str]:
-    for cap, amount in now.budget.items():
-        unit = "USD" if cap == "usd" else cap
-        if amount.cap is not None and amount.left is not None:
-            spent, most, left = (_amount(cap, value) for value in (amount.spent, amount.cap, amount.left))
-            yield f"{spent} of {most} {unit}, {left} left"
-        elif cap != "minutes":
-            yield f"{_amount(cap, amount.spent)} {unit}"
+def _overall(now: Snapshot) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    bar = ProgressBar(total=1.0, completed=now.share or 0.0, width=BAR, pulse=now.share is None)
+    grid.add_row(bar, Text("; ".join(_pace(now))))
+    return grid
 
 
-def _amount(cap: Cap, value: float) -> str:
-    return f"{value:,.2f}" if cap in {"usd", "minutes"} else f"{value:,.0f}"
+def _searches(now: Snapshot) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, overflow="ellipsis", max_width=26)
+    shown = sorted(now.searches, key=lambda search: search.ended)
+    for search in shown[:ROWS]:
+        table.add_row(escape(search.name), search.activity(), _calls(search), _best(search))
+    if len(shown) > ROWS:
+        table.add_row(f"and {len(shown) - ROWS} more", "", "", "")
+    if now.testing:
+        table.add_row("final test", f"{now.tested} tested", "", "")
+    return table
+
+
+def _calls(search: SearchNow) -> str:
+    if search.allotted is None:
+        return f"{search.calls:,} calls"
+    return f"{search.calls:,} of {search.allotted:,} calls"
+
+
+def _best(search: SearchNow) -> str:
+    if search.objective is None:
+        return ""
+    partly = f" ({search.rows} of {search.most} rows)" if search.rows < search.most else ""
+    return f"best {format_number(search.objective)}{partly}"
+
+
+def _doing(search: SearchNow) -> str:
+    best = _best(search)
+    return f"{search.name}: {search.activity()}, {_calls(search)}{f', {best}' if best else ''}"
+
+
+def _test(now: Snapshot) -> str:
+    return f"final test: {now.tested} tested" if now.testing else now.phase
+
+
+def _pace(now: Snapshot) -> Iterator[str]:
+    if now.share is not None:
+        yield f"{now.share:.0%} used"
+    yield f"{format_number(now.rate, 1)} calls/s"
+    if now.left is not None:
+        yield f"about {format_seconds(now.left)} left"
+
+
+def _spending(now: Snapshot) -> Text:
+    return Text(_spent(now), style="dim")
+
+
+def _spent(now: Snapshot) -> str:
+    spent = [one.words() for one in now.spending if one.name != "minutes" or one.cap is not None]
+    return "; ".join([format_seconds(now.seconds), *spent])
 
 
 def _limits(limits: LimitsNow) -> Iterator[str]:

@@ -2,26 +2,27 @@
 
 import gc
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from enum import IntEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
 import anyio
+import msgspec
 from rich.console import Console
+from rich.markup import escape
 
 from ..agents.team import Team
 from ..runtime.bus import Event
 from ..runtime.concurrency import ungrouped
 from ..runtime.record.results import Results
-from ..runtime.report.comparison import line_up
-from ..runtime.report.live import Feed, serve
+from ..runtime.report.comparison import METRICS, compare_runs
 from ..scenarios import Scenario
 from ..scenarios.errors import InputError
 from ..scenarios.scenario import variants
+from .options import Exit
 from .signals import SIGNALS, Interrupted, interruptible
-from .tables import comparison_table, summary
+from .summary import shortfalls, summary
+from .tables import comparison_table
 from .terminal import RunWritten, display, print_json
 
 T = TypeVar("T")
@@ -42,122 +43,118 @@ def run_event_loop(main: Callable[[*Arguments], Awaitable[T]], *arguments: *Argu
     return anyio.run(main, *arguments, backend_options={"use_uvloop": find_spec("uvloop") is not None})
 
 
-class Exit(IntEnum):
-    """What the exit codes mean."""
+class RunOptions(msgspec.Struct, frozen=True):
+    """Display of a run, see `terminal.display`, and what else its end decides.
 
-    DONE = 0
-    FAILED = 1
-    BAD_INPUT = 2
-    BUDGET = 3
-    INTERRUPTED = 130
-
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How runs are shown; see `terminal.display`.
-
-    `live` serves the report on loopback as a run goes, on `port` (0: any free one); `keep` goes on after its
-    end until a signal comes.
+    `live` serves the report on loopback during the run, on `port` (0: any free one); `keep` goes on after its
+    end until a signal comes. `fail_under` is a metric and the least gain of every target on held-out rows.
     """
 
     console: Console
     quiet: bool = False
     json: bool = False
+    verbose: bool = False
     live: bool = False
     keep: bool = False
     port: int = 0
+    fail_under: tuple[str, float] | None = None
 
     def say(self, line: str) -> None:
-        """Tell a person; on stderr where stdout is for the summary or for scripts alone."""
+        """Print a line for people; on stderr where stdout is for the summary or for scripts alone."""
         aside = self.quiet or self.json
-        (Console(stderr=True) if aside else self.console).print(line, highlight=False)
+        (Console(stderr=True) if aside else self.console).print(line, highlight=False, soft_wrap=True)
 
 
-def run(scenario: Scenario, folder: Path, manner: Manner) -> Exit:
-    """Run a scenario, or all its variants, and print what came of it.
+def run(scenario: Scenario, folder: Path, options: RunOptions) -> Exit:
+    """Run a scenario, or all its variants, and print the results.
 
     Raises Interrupted when signals ended it; what is complete is written by then.
     """
     if scenario.compare is not None:
-        return _run_variants(scenario, folder, manner)
-    results = _run_one(scenario, folder, manner, _tell_all)
+        return _run_variants(scenario, folder, options)
+    results = _run_one(scenario, folder, options, _print_all)
     if results.status == "interrupted":
         raise Interrupted
-    return _code(results)
+    return _code(results, options)
 
 
-Tell = Callable[[Results, Path, Manner], None]
-"""Says what came of a run."""
+Print = Callable[[Results, Path, RunOptions], None]
+"""Prints the results of a run."""
 
 
-def _run_one(scenario: Scenario, folder: Path, manner: Manner, tell: Tell) -> Results:
-    return run_event_loop(_served, scenario, folder, manner, tell)
+def _run_one(scenario: Scenario, folder: Path, options: RunOptions, show: Print) -> Results:
+    return run_event_loop(_served, scenario, folder, options, show)
 
 
-def _tell_all(results: Results, folder: Path, manner: Manner) -> None:
-    _tell_scripts(results, folder, manner)
-    if not manner.json:
-        manner.console.print(summary(results))
-        manner.console.print(f"results in {folder}, report in {folder / 'report.html'}", highlight=False)
+def _print_all(results: Results, folder: Path, options: RunOptions) -> None:
+    _print_json(results, folder, options)
+    if not options.json:
+        options.console.print(summary(results, verbose=options.verbose))
+        options.console.print(f"results in {folder}, report in {folder / 'report.html'}", highlight=False)
 
 
-def _tell_scripts(results: Results, folder: Path, manner: Manner) -> None:
-    if manner.json:
+def _print_json(results: Results, folder: Path, options: RunOptions) -> None:
+    if options.json:
         print_json(RunWritten(results.status, str(folder / "results.json")))
 
 
-def _run_variants(scenario: Scenario, folder: Path, manner: Manner) -> Exit:
+def _run_variants(scenario: Scenario, folder: Path, options: RunOptions) -> Exit:
     """Run every variant with every seed into a folder of its own; the worst exit code is that of all.
 
-    The budget of a variant is what it is to be compared at, so reaching it is no failure.
+    Variants are compared at the same budget, so reaching it is no failure.
     """
-    if manner.keep:
-        raise InputError("--keep goes with one run, not with a comparison of many; leave it out")
+    if options.keep:
+        raise InputError("--keep goes with one run, not with a comparison of many; omit it")
     finished: list[Results] = []
     for variant in variants(scenario, folder / "cache.sqlite"):
-        if not (manner.quiet or manner.json):
-            manner.say(f"[bold]{variant.scenario.name}[/], seed {variant.scenario.seed}")
-        results = _run_one(variant.scenario, folder / variant.folder, manner, _tell_scripts)
+        if not (options.quiet or options.json):
+            options.say(f"[bold]{variant.scenario.name}[/], seed {variant.scenario.seed}")
+        results = _run_one(variant.scenario, folder / variant.folder, options, _print_json)
         if results.status == "interrupted":
             raise Interrupted
         finished.append(results)
-    if not manner.json:
-        manner.console.print(comparison_table(line_up(finished)))
-        manner.console.print(f"results in {folder}", highlight=False)
-    codes = [_code(results) for results in finished]
+    if not options.json:
+        options.console.print(comparison_table(compare_runs(finished), METRICS))
+        options.console.print(f"results in {folder}", highlight=False)
+    codes = [_code(results, options) for results in finished]
     return next((code for code in codes if code not in (Exit.DONE, Exit.BUDGET)), Exit.DONE)
 
 
-async def _served(scenario: Scenario, folder: Path, manner: Manner, tell: Tell) -> Results:
-    """A run, told when it ends, and served from before it begins where it is to be seen live."""
-    if not manner.live:
-        results = await _shown(Team(scenario, out=folder), manner)
-        tell(results, folder, manner)
+async def _served(scenario: Scenario, folder: Path, options: RunOptions, show: Print) -> Results:
+    """A run whose results are printed when it ends, served from before it begins where it is to be live."""
+    team = Team(scenario, out=folder)
+    if not options.live:
+        results = await _displayed(team, options)
+        show(results, folder, options)
         return results
-    feed = Feed(folder)
-    async with serve(feed, port=manner.port) as url:
-        manner.say(f"live view: {url}")
-        results = await _shown(Team(scenario, out=folder), manner, feed.take)
-        tell(results, folder, manner)
+    from ..runtime.report.live import Feed, serve
+
+    feed = Feed(folder, team.now)
+    async with serve(feed, port=options.port) as url:
+        options.say(f"live view: {url}")
+        results = await _displayed(team, options, feed.take)
+        show(results, folder, options)
         await feed.finish()
-        if manner.keep and results.status != "interrupted":
-            manner.say("still serving; Ctrl-C ends it")
-            await _until_told()
+        if options.keep and results.status != "interrupted":
+            options.say("still serving; Ctrl-C ends it")
+            await _until_signal()
     return results
 
 
-async def _until_told() -> None:
-    """Until Ctrl-C or SIGTERM, which then end nothing else."""
+async def _until_signal() -> None:
+    """Wait for Ctrl-C or SIGTERM, which then end nothing else."""
     with anyio.open_signal_receiver(*SIGNALS) as signals:
         async for _ in signals:
             return
 
 
-async def _shown(team: Team, manner: Manner, *observers: Callable[[Event], object]) -> Results:
+async def _displayed(team: Team, options: RunOptions, *observers: Callable[[Event], object]) -> Results:
     async with (
         ungrouped(),
-        interruptible(manner.say) as interruption,
-        display(manner.console, team.now, quiet=manner.quiet, json=manner.json) as show,
+        interruptible(options.say) as interruption,
+        display(
+            options.console, team.now, quiet=options.quiet, json=options.json, verbose=options.verbose
+        ) as show,
         team,
     ):
         for observer in (show, *observers):
@@ -166,5 +163,11 @@ async def _shown(team: Team, manner: Manner, *observers: Callable[[Event], objec
         return await team.run()
 
 
-def _code(results: Results) -> Exit:
-    return {"complete": Exit.DONE, "budget": Exit.BUDGET}.get(results.status, Exit.FAILED)
+def _code(results: Results, options: RunOptions) -> Exit:
+    code = {"complete": Exit.DONE, "budget": Exit.BUDGET}.get(results.status, Exit.FAILED)
+    if options.fail_under is None:
+        return code
+    missed = list(shortfalls(results, *options.fail_under))
+    for line in missed:
+        options.say(f"[red]{escape(line)}[/]")
+    return Exit.FAILED if missed else code

@@ -17,16 +17,16 @@ class Interrupted(Exception):
 
 
 class Interruption:
-    """What signals do: the first asks to `stop`, or ends the scope where nothing runs; the second ends it."""
+    """Effect of signals: the first asks to `stop` (ends the scope where nothing runs), the second ends it."""
 
-    def __init__(self, scope: anyio.CancelScope, tell: Callable[[str], None]) -> None:
+    def __init__(self, scope: anyio.CancelScope, say: Callable[[str], None]) -> None:
         self._scope = scope
-        self._tell = tell
+        self._say = say
         self.stop: Callable[[], Coroutine[Any, Any, None]] | None = None
         self.ended = False
 
     async def watch(self, *, task_status: TaskStatus[None]) -> None:
-        """Heed signals until cancelled. A third one ends the process as Python does."""
+        """Receive signals until cancelled. A third one ends the process as Python does."""
         with anyio.open_signal_receiver(*SIGNALS) as signals:
             task_status.started()
             async with anyio.create_task_group() as tasks:
@@ -35,7 +35,7 @@ class Interruption:
                     if stopping or self.stop is None:
                         break
                     stopping = True
-                    self._tell("stopping: calls in flight finish, nothing else starts; again to stop at once")
+                    self._say("stopping: calls in flight finish, nothing else starts; again to stop at once")
                     tasks.start_soon(self.stop)
                 tasks.cancel_scope.cancel()
         self.ended = True
@@ -43,13 +43,13 @@ class Interruption:
 
 
 @asynccontextmanager
-async def interruptible(tell: Callable[[str], None]) -> AsyncGenerator[Interruption]:
-    """A scope that signals end. Raises Interrupted when one has ended it before it was done.
+async def interruptible(say: Callable[[str], None]) -> AsyncGenerator[Interruption]:
+    """Scope that signals end. Raises Interrupted when one ended it before it was done.
 
     Where signals cannot be received in an event loop (Windows), Ctrl-C cancels the run at once.
     """
     tasks = anyio.create_task_group()
-    interruption = Interruption(tasks.cancel_scope, tell)
+    interruption = Interruption(tasks.cancel_scope, say)
     async with tasks:
         if sys.platform != "win32":
             await tasks.start(interruption.watch)

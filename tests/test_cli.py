@@ -8,13 +8,18 @@ from pathlib import Path
 
 import anyio
 import pytest
+from rich.console import Console
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from transfer_prompting.cli.app import app
+from transfer_prompting.cli.summary import parse_threshold, shortfalls, summary
+from transfer_prompting.runtime.record.results import in_folder
 from transfer_prompting.runtime.tasks.presets import Preset, presets
+from transfer_prompting.scenarios.errors import InputError
 
 from support.commands import told, tprompt
+from support.finished import write_run
 from support.runs import scenario_data, simulated, write_scenario
 
 SCRIPT = Path(sys.executable).with_name("tprompt")
@@ -24,24 +29,24 @@ async def test_a_run_ends_with_0_and_prints_original_against_best(tmp_path: Path
     async with simulated(tmp_path):
         done = await tprompt("run", tmp_path / "scenario.yaml", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    assert "tickets with small: held-out test, 40 rows" in done.stdout
+    assert "tickets · small: held-out test, 40 rows" in done.stdout
     assert "simulated: complete" in done.stdout
     results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert results["schema"] == 1
+    assert results["schema"] == 2
     assert results["targets"][0]["best"]["scorecard"]["n"] == 40
 
 
 async def test_report_prints_the_summary_again(tmp_path: Path):
-    async with simulated(tmp_path):
-        await tprompt("run", tmp_path / "scenario.yaml", "--out", tmp_path / "out", "--quiet")
+    write_run(tmp_path / "out")
     done = await tprompt("report", tmp_path / "out")
-    assert done.returncode == 0
-    assert "held-out test" in done.stdout
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("held-out test of 2 targets: original → best prompt")
+    assert "Balanced accuracy" not in done.stdout
+    assert "Balanced accuracy" in (await tprompt("report", tmp_path / "out", "-v")).stdout
 
 
 async def test_report_builds_the_page_again(tmp_path: Path):
-    async with simulated(tmp_path):
-        await tprompt("run", tmp_path / "scenario.yaml", "--out", tmp_path / "out", "--quiet")
+    write_run(tmp_path / "out")
     page = tmp_path / "out" / "report.html"
     written = page.read_text()
     page.unlink()
@@ -49,6 +54,84 @@ async def test_report_builds_the_page_again(tmp_path: Path):
     assert done.returncode == 0, done.stderr
     assert str(page) in done.stdout
     assert page.read_text() == written
+
+
+@pytest.mark.parametrize("command", ["report", "compare", "export"])
+async def test_results_of_an_earlier_version_are_refused_in_words(tmp_path: Path, command: str):
+    (tmp_path / "results.json").write_text('{"schema": 1, "name": "old", "status": "complete", "seed": 1}')
+    assert "made by an earlier version" in told(await tprompt(command, tmp_path), 2)
+
+
+async def test_view_writes_one_page_for_all_runs(tmp_path: Path):
+    write_run(tmp_path / "runs" / "one", models=("small",))
+    done = await tprompt("view", tmp_path / "runs")
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path / "runs" / "index.html") in done.stdout
+    assert "one/report.html" in (tmp_path / "runs" / "index.html").read_text()
+    assert "no run here" in told(await tprompt("view", tmp_path / "none"), 2)
+
+
+@pytest.mark.parametrize(
+    ("form", "mark"),
+    [("csv", "task,model,metric"), ("markdown", "| data set"), ("latex", r"\toprule"), ("html", "<table>")],
+)
+async def test_compare_writes_tables_for_papers(tmp_path: Path, form: str, mark: str):
+    for seed in (1, 2):
+        write_run(tmp_path / f"{seed}", seed=seed, models=("small",), page=False)
+    done = await tprompt("compare", tmp_path, "--format", form, "--metrics", "accuracy")
+    assert done.returncode == 0, done.stderr
+    assert mark in done.stdout
+    assert "ECE" not in done.stdout
+
+
+async def test_compare_names_the_nearest_metric(tmp_path: Path):
+    write_run(tmp_path, page=False)
+    assert "did you mean 'accuracy'" in told(await tprompt("compare", tmp_path, "--metrics", "acuracy"), 2)
+
+
+def test_the_summary_fits_80_columns(tmp_path: Path):
+    write_run(tmp_path / "out", models=("small", "a-model-with-a-rather-long-name"), page=False)
+    console = Console(width=80, no_color=True)
+    for verbose in (False, True):
+        with console.capture() as shown:
+            console.print(summary(in_folder(tmp_path / "out"), verbose=verbose))
+        lines = shown.get().splitlines()
+        assert max(map(len, lines)) <= 80
+        assert "…" not in shown.get()
+        assert any("p (Holm)" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("metric", "least", "missed"),
+    [("objective", 0.02, 0), ("accuracy", 0.9, 2), ("ece", -1.0, 0), ("auroc", 0.99, 2)],
+)
+def test_a_gain_below_the_threshold_is_named_target_by_target(
+    tmp_path: Path, metric: str, least: float, missed: int
+):
+    results = write_run(tmp_path, page=False)
+    lines = list(shortfalls(results, metric, least))
+    assert len(lines) == missed
+    assert all(metric in line and f"below {least}" in line for line in lines)
+
+
+def test_a_threshold_is_a_metric_and_a_number():
+    assert parse_threshold("gain=0.02") == ("objective", 0.02)
+    assert parse_threshold("accuracy=-0.1") == ("accuracy", -0.1)
+    with pytest.raises(InputError, match="did you mean 'accuracy'"):
+        parse_threshold("acuracy=0")
+    with pytest.raises(InputError, match="METRIC=NUMBER"):
+        parse_threshold("gain")
+
+
+async def test_help_imports_nothing_that_it_does_not_show():
+    heavy = {"numpy", "scipy", "pydantic", "aiohttp", "sqlite3", "yaml", "msgspec", "anyio"}
+    code = (
+        "import sys; from typer.testing import CliRunner; from transfer_prompting.cli.app import app;"
+        "CliRunner().invoke(app, ['--help']); print(*sys.modules)"
+    )
+    with anyio.fail_after(60):
+        done = await anyio.run_process([sys.executable, "-c", code])
+    assert not heavy & set(done.stdout.decode().split())
 
 
 async def test_the_default_folder_is_runs_name(tmp_path: Path):
@@ -201,7 +284,7 @@ def test_one_preset_is_shown_with_source_and_licence(preset: Preset):
 
 
 async def test_a_mistyped_preset_is_told_the_nearest():
-    assert "no preset 'bolq'; did you mean boolq" in told(await tprompt("presets", "bolq"), 2)
+    assert "no preset 'bolq'; did you mean 'boolq'" in told(await tprompt("presets", "bolq"), 2)
 
 
 def test_lists_in_the_examples_of_help_are_shown_whole():
@@ -232,8 +315,8 @@ async def test_the_shell_completes_bundled_names_and_files(tmp_path: Path):
 async def test_quiet_prints_the_summary_only(tmp_path: Path):
     async with simulated(tmp_path):
         done = await tprompt("run", "scenario.yaml", "--out", "out", "--quiet", cwd=tmp_path)
-    assert "step 1" not in done.stdout
-    assert done.stdout.startswith("tickets with small: held-out test")
+    assert "best so far" not in done.stdout
+    assert done.stdout.startswith("held-out test of 1 target")
 
 
 async def test_a_comparison_runs_every_variant_and_lines_them_up(tmp_path: Path):

@@ -1,4 +1,4 @@
-"""Best prompts taken elsewhere: what is exported is what was found, whatever characters it holds."""
+"""Best prompts exported for use elsewhere: nothing is lost, whatever characters they hold."""
 
 import ast
 import json
@@ -14,7 +14,8 @@ from jinja2 import Environment
 
 from transfer_prompting.agents.team import Team
 from transfer_prompting.runtime.prompt import Position, Prompt
-from transfer_prompting.runtime.record.results import Part, PromptEntry, Results, TargetResult, in_folder
+from transfer_prompting.runtime.record.results import PromptEntry, Results, TargetResult, in_folder
+from transfer_prompting.runtime.record.results import TestedPrompt as Part
 from transfer_prompting.runtime.report.export import (
     ROWS,
     as_dspy,
@@ -112,8 +113,8 @@ def several(target: TargetResult) -> list[TargetResult]:
 def test_several_texts_each_say_where_they_belong(target: TargetResult):
     text = as_text(several(with_best(target, Prompt(text="Decide.", position="system"))))
     assert text == (
-        "# tickets with small, stands in the system turn\nDecide.\n\n"
-        "# tickets with large, stands in the system turn\nDecide."
+        "# tickets with small, placement: as the system message\nDecide.\n\n"
+        "# tickets with large, placement: as the system message\nDecide."
     )
 
 

@@ -32,7 +32,7 @@ async def test_the_first_signal_lets_calls_in_flight_finish_and_the_next_run_goe
         out, err = await outputs(process)
         assert process.returncode == 130
         assert "Traceback" not in err
-        assert "to go on from here: tprompt run scenario.yaml --out out" in err
+        assert "to continue: tprompt run scenario.yaml --out out" in err
         assert "simulated: interrupted" in out
         first = results_in(tmp_path / "out")
         assert first["status"] == "interrupted"
@@ -55,7 +55,7 @@ async def test_the_second_signal_ends_the_run_at_once(tmp_path: Path):
         process.send_signal(signal.SIGINT)
         _, err = await outputs(process)
         assert process.returncode == 130
-        assert "to go on from here" in err
+        assert "to continue: " in err
         assert "Traceback" not in err
     assert results_in(tmp_path / "out")["status"] == "interrupted"
 

@@ -43,7 +43,7 @@ async def test_an_interrupted_run_is_not_kept(tmp_path: Path):
         go_on.set()
         _, errors = await outputs(process)
         assert process.returncode == 130
-    assert "to go on from here" in errors
+    assert "to continue: " in errors
 
 
 async def test_to_keep_what_is_not_live_is_refused(tmp_path: Path):

@@ -1,4 +1,4 @@
-"""What is seen while a run goes on, at a real terminal."""
+"""Display of a run in progress at a real terminal."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 import anyio
 
 from support.commands import COMMAND
-from support.runs import simulated
+from support.runs import AT_ONCE, simulated
 from support.terminal import at_terminal
 
 MIDST = 20
-"""Requests after which the original prompt has more rows left than the endpoint takes at once."""
+"""Requests that are answered before the endpoint waits."""
 
 
 async def test_a_terminal_shows_stages_models_limits_and_the_budget_while_the_run_goes_on(tmp_path: Path):
@@ -25,8 +25,8 @@ async def test_a_terminal_shows_stages_models_limits_and_the_budget_while_the_ru
         server.behaviour = behaviour
         with anyio.fail_after(60):
             async with at_terminal([*COMMAND, "run", "scenario.yaml"], tmp_path) as terminal:
-                await terminal.see("source stage: reviews, mails with small, 3 steps")
-                await terminal.see("16 of 16")
+                await terminal.see("source search: reviews, mails with small")
+                await terminal.see(f" of {AT_ONCE}")
                 await terminal.see("of 5,000 calls")
                 go_on.set()
                 await terminal.see("best so far")
@@ -46,10 +46,10 @@ async def test_ctrl_c_typed_at_a_terminal_stops_the_run_and_says_how_to_go_on(tm
         server.behaviour = behaviour
         with anyio.fail_after(60):
             async with at_terminal([*COMMAND, "run", "scenario.yaml"], tmp_path) as terminal:
-                await terminal.see("16 of 16")
+                await terminal.see(f" of {AT_ONCE}")
                 terminal.type("\x03")
                 await terminal.see("stopping: calls in flight finish")
                 go_on.set()
                 await terminal.see("simulated: interrupted")
-                await terminal.see("to go on from here: tprompt run scenario.yaml")
+                await terminal.see("to continue: tprompt run scenario.yaml")
                 assert await terminal.end() == 130

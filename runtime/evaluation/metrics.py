@@ -45,7 +45,7 @@ METRICS: dict[str, Metric] = {
             name="accuracy",
             label="Accuracy",
             family="accuracy",
-            formula="mean of $y$ (mean credit, for free text)",
+            formula="share of rows answered right, the mean of $y$ (mean credit, for free text)",
             undefined=_NO_ROWS,
         ),
         Metric(
@@ -60,7 +60,7 @@ METRICS: dict[str, Metric] = {
             label="Calibration error (ECE)",
             family="calibration",
             better="lower",
-            formula="expected calibration error, see below",
+            formula="mean gap between confidence and accuracy over ten bins, see below",
             undefined=_NO_CONFIDENCE,
         ),
         Metric(

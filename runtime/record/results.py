@@ -206,10 +206,26 @@ def in_folder(folder: Path) -> Results:
     path = folder / "results.json"
     if not path.is_file():
         raise InputError(f"{path}: no results here; {_where(folder)}")
+    return load_results(path)
+
+
+class _Version(msgspec.Struct):
+    schema: int = 0
+
+
+def load_results(path: Path) -> Results:
+    """The results in a file; InputError when it holds none, or those of another version."""
     try:
+        schema = msgspec.json.decode(path.read_bytes(), type=_Version).schema
+        if schema != SCHEMA:
+            version = "an earlier" if schema < SCHEMA else "a later"
+            raise InputError(
+                f"{path}: made by {version} version (schema {schema}; this version reads {SCHEMA}); "
+                f"run the scenario again"
+            )
         return read(path)
     except msgspec.DecodeError as error:
-        raise InputError(f"{path}: not results of this version ({error}); run the scenario again") from None
+        raise InputError(f"{path}: not the results of a run ({error}); run the scenario again") from None
 
 
 def run_folders(folder: Path) -> list[Path]:

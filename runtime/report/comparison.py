@@ -1,7 +1,8 @@
-"""Runs lined up: what each scenario's best prompts achieve on test, and by how much they differ."""
+"""Comparison of runs: scores of each scenario's best prompts on test, and their differences."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import Literal
 
 import msgspec
@@ -45,14 +46,16 @@ class Comparison(msgspec.Struct, frozen=True):
     """The rows in the order of the runs, and last the original prompts of the first row's runs."""
 
     rows: tuple[Row, ...]
+    warnings: tuple[str, ...] = ()
 
 
-def line_up(runs: Iterable[Results]) -> Comparison:
-    """Runs grouped by the name of their scenario; those of one group differ in their seed.
+def compare_runs(runs: Iterable[Results], metrics: Sequence[str] = METRICS) -> Comparison:
+    """Runs grouped by the name of their scenario; runs of one group differ in their seed.
 
     Intervals take the tasks and models as they are and the seeds as drawn: t intervals over seeds, each of
     which stands for one mean over all tasks and models, since these share its source prompts and its rows.
-    They say nothing of other tasks. Differences are taken cell by cell, over the cells that both rows have.
+    They do not extend to other tasks. Differences are taken target by target and seed by seed, where both
+    have both. Targets that were tested on different numbers of rows are named in `warnings`.
     """
     groups: dict[str, list[Results]] = defaultdict(list)
     for run in runs:
@@ -66,13 +69,71 @@ def line_up(runs: Iterable[Results]) -> Comparison:
         Row(
             name=name,
             runs=len(groups.get(name, groups[first])),
-            means=_means(found),
-            differences={} if name == first else _differences(found, cards[first]),
+            means=_means(found, metrics),
+            differences={} if name == first else _differences(found, cards[first], metrics),
             calls=_calls(groups[name]) if name in groups else None,
         )
         for name, found in cards.items()
     ]
-    return Comparison(tuple(rows))
+    return Comparison(tuple(rows), warnings=tuple(_mismatches(groups)))
+
+
+def short_names(rows: Sequence[Row]) -> list[str]:
+    """Each row's name; scenarios without the words that all of their names begin with."""
+    words = [row.name.split("-") for row in rows if row.calls is not None]
+    alike = takewhile(lambda column: len(set(column)) == 1, zip(*(name[:-1] for name in words), strict=False))
+    shared = len(list(alike)) if len(words) > 1 else 0
+    return [row.name if row.calls is None else "-".join(row.name.split("-")[shared:]) for row in rows]
+
+
+def _mismatches(groups: Mapping[str, Sequence[Results]]) -> Iterator[str]:
+    rows: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for group in groups.values():
+        for run in group:
+            for target in run.targets:
+                card = target.best.scorecard
+                rows[target.task, target.model].add(card.n + card.failed)
+    for (task, model), counts in rows.items():
+        if len(counts) > 1:
+            said = " and ".join(f"{count:,}" for count in sorted(counts))
+            yield f"{task} · {model}: runs were tested on different rows ({said}); do not compare these"
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One cell of a results table: a task, a model, a metric and a prompt (`original`, or a scenario's best)
+    with the mean over seeds."""
+
+    task: str
+    model: str
+    metric: str
+    prompt: str
+    mean: Mean
+
+
+def entries(runs: Iterable[Results], metrics: Sequence[str] = METRICS) -> list[Entry]:
+    """Results by task, model and metric, each with the original and the best prompt of every scenario.
+
+    Means and 95 % t intervals are over seeds. Undefined values are left out.
+    """
+    groups: dict[str, list[Results]] = defaultdict(list)
+    for run in runs:
+        groups[run.name].append(run)
+    if not groups:
+        return []
+    cards = {"original": _cells(next(iter(groups.values())), "baseline")}
+    cards |= {name: _cells(group, "best") for name, group in groups.items()}
+    pairs = {(task, model): None for found in cards.values() for task, model, _ in found}
+    made: list[Entry] = []
+    for task, model in pairs:
+        for metric in metrics:
+            for prompt, found in cards.items():
+                here = {
+                    cell: _value(card, metric) for cell, card in found.items() if cell[:2] == (task, model)
+                }
+                mean = _mean(here)
+                if mean is not None:
+                    made.append(Entry(task=task, model=model, metric=metric, prompt=prompt, mean=mean))
+    return made
 
 
 def _cells(group: Iterable[Results], part: Literal["best", "baseline"]) -> dict[Cell, Scorecard]:
@@ -87,18 +148,20 @@ def _calls(group: Sequence[Results]) -> float:
     return sum(run.usage.calls + run.usage.replayed for run in group) / len(group)
 
 
-def _means(cards: Mapping[Cell, Scorecard]) -> dict[str, Mean]:
+def _means(cards: Mapping[Cell, Scorecard], metrics: Sequence[str]) -> dict[str, Mean]:
     found: dict[str, Mean] = {}
-    for metric in METRICS:
+    for metric in metrics:
         mean = _mean({cell: _value(card, metric) for cell, card in cards.items()})
         if mean is not None:
             found[metric] = mean
     return found
 
 
-def _differences(cards: Mapping[Cell, Scorecard], base: Mapping[Cell, Scorecard]) -> dict[str, Mean]:
+def _differences(
+    cards: Mapping[Cell, Scorecard], base: Mapping[Cell, Scorecard], metrics: Sequence[str]
+) -> dict[str, Mean]:
     found: dict[str, Mean] = {}
-    for metric in METRICS:
+    for metric in metrics:
         both = [cell for cell in cards if cell in base]
         mean = _mean({cell: _minus(_value(cards[cell], metric), _value(base[cell], metric)) for cell in both})
         if mean is not None:

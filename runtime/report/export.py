@@ -15,16 +15,11 @@ from ..record.results import Results, TargetResult
 from ..tasks.example import Example
 from ..tasks.load import LoadedTask
 from ..tasks.task import Reading, answer_format, shown
-
-STANDS: dict[Position, str] = {
-    "system": "in the system turn",
-    "before": "before the question",
-    "after": "after the question",
-}
+from .wording import PLACEMENT
 
 
 class Exported(msgspec.Struct, frozen=True):
-    """A best prompt with what was measured of it on test."""
+    """A best prompt with its scores on test."""
 
     task: str
     model: str
@@ -44,7 +39,7 @@ def chosen(results: Results, task: str | None = None, model: str | None = None) 
     """
     targets = results.targets
     if not targets:
-        raise InputError(f"{results.name}: no target was finished ({results.status}); run it again to go on")
+        raise InputError(f"{results.name}: no target was finished ({results.status}); run the scenario again")
     _known("task", task, [target.task for target in targets])
     _known("model", model, [target.model for target in targets])
     found = [one for one in targets if task in (None, one.task) and model in (None, one.model)]
@@ -54,7 +49,7 @@ def chosen(results: Results, task: str | None = None, model: str | None = None) 
 
 
 def only(targets: Sequence[TargetResult], form: str) -> TargetResult:
-    """The one target of a form that holds no more; InputError names what to choose from."""
+    """The one target of a format that takes no more; InputError lists those to choose from."""
     if len(targets) > 1:
         names = ", ".join(f"--task {target.task} --model {target.model}" for target in targets)
         raise InputError(f"--format {form} takes one prompt; choose one of: {names}")
@@ -62,7 +57,7 @@ def only(targets: Sequence[TargetResult], form: str) -> TargetResult:
 
 
 def as_text(targets: Sequence[TargetResult]) -> str:
-    """The words of one prompt alone; of several under a line each that says where they belong."""
+    """The text of one prompt alone; of several, each under a line with its target and placement."""
     if len(targets) == 1:
         return targets[0].best.prompt.text
     return "\n\n".join(f"# {about(target)}\n{target.best.prompt.text}" for target in targets)
@@ -74,9 +69,9 @@ def as_json(targets: Sequence[TargetResult]) -> str:
 
 
 def about(target: TargetResult) -> str:
-    """Where a best prompt belongs and stands."""
+    """Target and placement of a best prompt."""
     name = " ".join(f"{target.task} with {target.model}".split())
-    return f"{name}, stands {STANDS[target.best.prompt.position]}"
+    return f"{name}, placement: {PLACEMENT[target.best.prompt.position]}"
 
 
 def _exported(target: TargetResult) -> Exported:
@@ -113,7 +108,7 @@ OPEN = {
 def as_dspy(targets: Sequence[tuple[TargetResult, LoadedTask]]) -> str:
     """One signature a target, with the prompt as its instructions (`dspy.Signature`, DSPy 2.5 and later).
 
-    DSPy words the rest of the request itself, so what was measured need not hold there.
+    DSPy writes the rest of the request itself, so scores measured here need not hold there.
     """
     named: dict[str, str] = {}
     alone = len({target.model for target, _ in targets}) == 1
@@ -246,8 +241,8 @@ class _Dumper(yaml.SafeDumper):
     """Writes texts of several lines as blocks."""
 
 
-def _literal(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
+def _represent(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
 
 
-_Dumper.add_representer(str, _literal)
+_Dumper.add_representer(str, _represent)

@@ -15,11 +15,12 @@ from aiohttp import web
 from ...scenarios.errors import InputError
 from ..bus import Event
 from ..concurrency import ungrouped
-from .page._story import Story, told
-from .page.build import view_of
+from ..llm.stack import SpendingNow
+from .page._state import RunState
+from .page.build import build_view, view_of
 from .page.document import document
-from .page.prepare import view
 from .page.view import View
+from .progress import RunProgress
 
 PAUSE = 0.2
 """Least seconds between two states."""
@@ -41,13 +42,15 @@ class State(msgspec.Struct, frozen=True):
 class Feed:
     """Takes in a run's events and hands out states of its page.
 
-    Only the latest state is kept, so a viewer that lags skips what it missed. No state is made while nobody
-    looks. `folder` is where the run writes; once it has `finished`, the page is that of its files.
+    Only the latest state is kept, so a viewer that falls behind skips what it missed. Without a viewer no
+    state is made. `folder` is where the run writes; after `finish` the page is that of its files. `now` gives
+    what is spent; it is called only after the first event.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, now: Callable[[], SpendingNow] | None = None) -> None:
         self._folder = folder
-        self._story = Story()
+        self._run = RunState()
+        self._progress = RunProgress(now)
         self._final: tuple[View, tuple[str, ...]] | None = None
         self._events = 0
         self._state = State(-1, b"")
@@ -58,20 +61,19 @@ class Feed:
 
     def take(self, event: Event) -> None:
         """Take in an event; to be subscribed to a bus."""
-        known = told(msgspec.json.encode(event))
-        if known is not None:
-            self._story.take(datetime.now(UTC), known)
-            self._events += 1
-            self._stir.set()
+        self._run.apply(datetime.now(UTC), event)
+        self._progress.apply(event)
+        self._events += 1
+        self._stir.set()
 
     async def finish(self) -> None:
-        """The run is over: show what its folder holds."""
+        """The run is over: show the page of its folder."""
         self._final = await anyio.to_thread.run_sync(view_of, self._folder)
         self._events += 1
         self._stir.set()
 
     def close(self) -> None:
-        """There will be no further state; who waits for one gets the last."""
+        """End the feed; viewers that wait get the last state."""
         self.closed = True
         if self._viewers:
             self._make()
@@ -112,14 +114,16 @@ class Feed:
         self._shown = anyio.Event()
 
     def _now(self) -> tuple[View, tuple[str, ...]]:
-        return (view(self._story), ()) if self._final is None else self._final
+        if self._final is not None:
+            return self._final
+        return build_view(self._run, progress=self._progress.snapshot()), ()
 
 
 HOST = "127.0.0.1"
 QUIET = 15.0
 """Seconds after which a viewer without news is sent a comment, which finds out whether it is still there."""
 
-FAREWELL = 2.0
+LAST_SECONDS = 2.0
 """Seconds that viewers have to take what is left when the server stops."""
 
 MOST_VIEWERS = 64
@@ -144,7 +148,7 @@ async def serve(feed: Feed, *, port: int = 0) -> AsyncGenerator[str]:
     Raises InputError when the port (0: any free one) is taken.
     """
     server = _Server(feed, secrets.token_urlsafe(18))
-    runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=FAREWELL)
+    runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=LAST_SECONDS)
     await runner.setup()
     try:
         site = web.TCPSite(runner, HOST, port)
@@ -196,7 +200,9 @@ class _Server:
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         if self._viewers >= MOST_VIEWERS:
-            raise web.HTTPServiceUnavailable(text=f"{MOST_VIEWERS} viewers are looking on already.\n")
+            raise web.HTTPServiceUnavailable(
+                text=f"{MOST_VIEWERS} viewers are connected, which is the most.\n"
+            )
         self._viewers += 1
         response = web.StreamResponse(headers={**HEADERS, "Content-Type": "text/event-stream"})
         try:

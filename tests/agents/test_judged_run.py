@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from transfer_prompting.agents.team import Team
-from transfer_prompting.cli.tables import summary
+from transfer_prompting.cli.summary import summary
 from transfer_prompting.runtime.errors import EndpointError
 from transfer_prompting.runtime.evaluation._resampling import holm
 from transfer_prompting.runtime.record.results import Results, TargetResult
@@ -357,13 +357,13 @@ async def test_the_summary_shows_ratings_preference_bounds_and_corrected_p(tmp_p
     text = told(results)
     assert "relevance" in text
     assert "p (Holm)" in text
-    assert "the judge prefers the best prompt's responses: 0.50 (0 won, 0 lost, 3 tied, 0 swayed)" in text
-    assert "the best prompt misses required bounds on test: accuracy" in text
-    assert "ece after temperature scaling on validation: original" in text
+    assert "judge's preference for the best prompt: 0.50 (0 won, 0 lost, 3 tied, 0 undecided" in text
+    assert "The best prompt misses what the scenario requires: accuracy" in text
+    assert "ECE after temperature scaling on search rows: original" in text
 
 
 async def test_the_summary_of_one_target_has_one_p_and_says_nothing_of_a_judge(tmp_path: Path):
     text = told((await run(tmp_path))[0])
     assert "Holm" not in text
     assert "judge" not in text
-    assert "bounds" not in text
+    assert "requires" not in text

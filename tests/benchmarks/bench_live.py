@@ -1,4 +1,4 @@
-"""What the live view costs a run, and how old its news is. Goals: 2 % of the run's time, and one second.
+"""Cost of the live view to a run, and age of its news. Goals: 2 % of the run's time, and one second.
 
 `share` is the time that taking events in and making states of the page takes, over the time of a whole run in
 a simulated world that answers at once (so real runs have a smaller one), while a viewer looks on. `news_ms`
@@ -73,7 +73,7 @@ async def news_ages(folder: Path) -> list[float]:
     """Milliseconds from an event to its text in the page, some times over."""
     feed = Feed(folder)
     feed.take(RunStarted("a run", 1, {"tickets": (20, 20, 40)}, ("small",)))
-    feed.take(SearchStarted("source", "source", ("tickets",), ("small",), 3))
+    feed.take(SearchStarted("source", "source", ("tickets",), ("small",), (10, 20, 40), 400))
     ages: list[float] = []
     async with serve(feed) as url, browser() as chromium, opened(chromium, url) as seen:
         for number in range(EVENTS):

@@ -1,4 +1,4 @@
-"""How large a big run's report is and how soon it can be read: 50 prompts on 10 tasks with 10 models, 50,000
+"""Size of a big run's report and time until it can be read: 50 prompts on 10 tasks with 10 models, 50,000
 responses to held-out rows. Goals: under 15 MB, and ready in Chromium in under 3 s.
 
 Times are from the request: `words_s` until the answer can be read, `ready_s` until what is in view is drawn
@@ -32,10 +32,10 @@ from transfer_prompting.runtime.prompt import Prompt
 from transfer_prompting.runtime.record.history import open_history
 from transfer_prompting.runtime.record.responses import open_responses
 from transfer_prompting.runtime.record.results import (
-    Part,
     PromptEntry,
     Results,
     TargetResult,
+    TestedPrompt,
     Transfer,
     write,
 )
@@ -114,10 +114,10 @@ def write_run(folder: Path) -> None:
                 TargetResult(
                     task=task,
                     model=model,
-                    baseline=Part(PromptEntry.of(made[0]), cards[base]),
-                    best=Part(PromptEntry.of(made[-1]), cards[best]),
+                    baseline=TestedPrompt(PromptEntry.of(made[0]), cards[base]),
+                    best=TestedPrompt(PromptEntry.of(made[-1]), cards[best]),
                     gain=gains(outcomes[best], outcomes[base], objective, seed=1),
-                    validation=cards[best],
+                    search=cards[best],
                     selection_bias=0.0,
                     chance=Chance(0.5, 0.5),
                 )
@@ -132,13 +132,14 @@ def write_run(folder: Path) -> None:
 def events(
     made: list[Prompt], tasks: list[str], models: list[str], cards: dict[tuple[int, str, str], Scorecard]
 ) -> Iterator[Event]:
-    """The search behind it: ten steps of five prompts, scored on every task with every model."""
+    """Its search: every prompt scored on all rows of every task with every model."""
     yield RunStarted("large", 1, dict.fromkeys(tasks, (ROWS, ROWS, ROWS)), tuple(models))
-    yield SearchStarted("source", "source", tuple(tasks), tuple(models), 10)
+    yield SearchStarted("source", "source", tuple(tasks), tuple(models), (ROWS,), None)
     for number, prompt in enumerate(made):
         scores = {task: {model: cards[number, task, model] for model in models} for task in tasks}
         values = [card.objective or 0.0 for one in scores.values() for card in one.values()]
-        yield PromptScored("source", number // 5, "train", prompt, statistics.fmean(values), scores)
+        mean, calls = statistics.fmean(values), (number + 1) * ROWS * len(values)
+        yield PromptScored("source", number, prompt, ROWS, mean, scores, made[number].id, calls)
     yield RunEnded("complete")
 
 

@@ -12,8 +12,8 @@ from ...evaluation.calibration import reliability, risk_coverage
 from ...evaluation.outcomes import Graded, Outcomes
 from ...evaluation.scorecard import Bin, Scorecard
 from ...record.responses import Asked, Given
-from ...record.results import Part, Results, TargetResult
-from ._story import Card, Prompts, Split, Story
+from ...record.results import Results, TargetResult, TestedPrompt
+from ._state import Prompts, RunState, Where
 from .view import Cells, Diagram, Lineage, Piece, Point
 
 POINTS = 40
@@ -40,13 +40,15 @@ class Confidences:
 
     def diagrams(self, target: TargetResult) -> tuple[Diagram, ...]:
         """Of the original and of the best prompt; of one only where they are the same."""
-        parts: list[tuple[Literal["original", "best"], Part]] = [("original", target.baseline)]
+        parts: list[tuple[Literal["original", "best"], TestedPrompt]] = [("original", target.baseline)]
         if target.best.prompt.id != target.baseline.prompt.id:
             parts.append(("best", target.best))
         found = (self._diagram(name, target, part) for name, part in parts)
         return tuple(diagram for diagram in found if diagram is not None)
 
-    def _diagram(self, name: Literal["original", "best"], target: TargetResult, part: Part) -> Diagram | None:
+    def _diagram(
+        self, name: Literal["original", "best"], target: TargetResult, part: TestedPrompt
+    ) -> Diagram | None:
         graded = self._graded[target.task, target.model, part.prompt.id]
         outcomes = Outcomes.of(graded, closed=False)
         bins = reliability(outcomes)
@@ -102,7 +104,7 @@ def change(before: str, after: str) -> tuple[Piece, ...]:
 
 
 def lineage(prompts: Prompts, prompt: int, original: int | None) -> Lineage:
-    """The prompt's line of nearest parents, from the first that is known, and what changed at each step."""
+    """The prompt's nearest parents in a line, from the first that is known, with the change at each step."""
     line = _line(prompts, prompt)
     steps = [
         (place, change(prompts[before].text, prompts[place].text) if before is not None else ())
@@ -138,14 +140,12 @@ PROMPTS = 60
 
 METRICS = ("objective", "accuracy", "ifr", "ece", "auroc", "auprc_p", "auprc_n")
 
-MatrixKey = tuple[int, str, str, Split]
 
-
-def cells(story: Story, results: Results | None) -> Cells:
-    """The last scores of the prompts that were tested, then validated, then best on train."""
-    found: dict[MatrixKey, Card | Scorecard] = dict(story.cells)
+def cells(state: RunState, results: Results | None) -> Cells:
+    """The latest scores of the prompts that were tested, then of the best by their rows and estimates."""
+    found: dict[Where, Scorecard] = dict(state.cells)
     if results is not None:
-        found.update(_tested(story, results))
+        found.update(_tested(state, results))
     chosen = _chosen(found)
     shown = {key: card for key, card in found.items() if key[0] in chosen}
     return Cells(
@@ -164,29 +164,31 @@ def rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def _tested(story: Story, results: Results) -> Iterable[tuple[MatrixKey, Scorecard]]:
+def _tested(state: RunState, results: Results) -> Iterable[tuple[Where, Scorecard]]:
     for target in results.targets:
         for part in (target.baseline, target.best):
-            place = story.prompts.place(part.prompt.prompt())
+            place = state.prompts.place(part.prompt.prompt())
             yield (place, target.task, target.model, "test"), part.scorecard
     for entry in results.transfer:
-        for place in story.prompts.find([entry.prompt_id]):
+        for place in state.prompts.find([entry.prompt_id]):
             yield (place, entry.task, entry.model, "test"), entry.scorecard
 
 
-def _chosen(found: Mapping[MatrixKey, Card | Scorecard]) -> set[int]:
+def _chosen(found: Mapping[Where, Scorecard]) -> set[int]:
     chosen = {place for place, _, _, split in found if split == "test"}
-    for split in ("validation", "train"):
-        for place in _ranked(found, split):
-            if len(chosen) >= PROMPTS:
-                return chosen
-            chosen.add(place)
+    for place in _ranked(found):
+        if len(chosen) >= PROMPTS:
+            break
+        chosen.add(place)
     return chosen
 
 
-def _ranked(found: Mapping[MatrixKey, Card | Scorecard], split: Split) -> list[int]:
+def _ranked(found: Mapping[Where, Scorecard]) -> list[int]:
+    """Prompts by the rows they answered in a search, then by their mean objective."""
+    rows: dict[int, int] = {}
     values: dict[int, list[float]] = {}
-    for (place, _, _, where), card in found.items():
-        if where == split:
+    for (place, _, _, split), card in found.items():
+        if split == "search":
+            rows[place] = max(rows.get(place, 0), card.n)
             values.setdefault(place, []).append(card.objective or 0.0)
-    return sorted(values, key=lambda place: (-sum(values[place]) / len(values[place]), place))
+    return sorted(values, key=lambda place: (-rows[place], -sum(values[place]) / len(values[place]), place))

@@ -1,4 +1,4 @@
-"""The page as one HTML document: template, style, scripts, plotly and data, under a content security policy.
+"""The page as one HTML document: template, style, scripts and data, under a content security policy.
 
 Data stands in the page as JSON that no browser runs, and the scripts put it in as text only. So prompts and
 model output, which nobody trusts, cannot become markup; and the policy lets no script run but these.
@@ -11,8 +11,6 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from importlib.util import find_spec
-from pathlib import Path
 
 import msgspec
 
@@ -34,9 +32,6 @@ SCRIPTS = (
 )
 """In the order in which they are joined into one script."""
 
-_LOADED = '\ndocument.dispatchEvent(new Event("plotly"));\n'
-"""Behind plotly: drawing begins before the parser has come to the responses."""
-
 _PACKAGE = __name__.rpartition(".")[0]
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
 
@@ -44,49 +39,33 @@ _SLOT = re.compile(r"\{\{(\w+)\}\}")
 def document(view: View, blocks: Sequence[str] = (), *, live: bool = False) -> str:
     """The page, complete in itself. A `live` one may also ask the server that it came from for news.
 
-    `blocks` are test responses as `packed.pack` makes them. Without plotly installed, plots are told in words
-    and tables only.
+    `blocks` are test responses as `pack` makes them.
     """
     script = _program()
-    plotly = plotly_script()
     slots = {
         "title": html.escape(f"{view.name}: transfer-prompting"),
-        "policy": policy((script, plotly), live=live),
+        "policy": policy(script, live=live),
         "style": _asset("page.css"),
         "data": embedded(view),
         "blocks": "\n".join(f'<script type="text/plain" class="block">{block}</script>' for block in blocks),
         "live": "true" if live else "false",
-        "plotly": plotly,
         "script": script,
     }
     return _SLOT.sub(lambda slot: slots[slot[1]], _asset("page.html"))
 
 
-def policy(scripts: Sequence[str], *, live: bool) -> str:
-    """Only these scripts run, nothing is loaded from anywhere; plotly sets styles as it draws."""
-    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts if script)
+def policy(script: str, *, live: bool) -> str:
+    """Only this script runs, nothing is loaded from anywhere; plots set styles as they are drawn."""
     connect = "'self'" if live else "'none'"
     return (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
-        f"connect-src {connect}; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src 'sha256-{_digest(script)}'; style-src 'unsafe-inline'; "
+        f"img-src data:; connect-src {connect}; base-uri 'none'; form-action 'none'"
     )
 
 
 def embedded(view: View) -> str:
     """The view as JSON that can stand inside a script element: no `<` in it."""
     return msgspec.json.encode(view).replace(b"<", b"\\u003c").decode()
-
-
-@cache
-def plotly_script() -> str:
-    """plotly's script from its Python package, found without importing it; '' where that is missing."""
-    spec = find_spec("plotly")
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        path = Path(folder) / "package_data" / "plotly.min.js"
-        if path.is_file():
-            # The HTML parser ends a script at the first closing tag, even inside a string.
-            return path.read_text(encoding="utf-8").replace("</script", "<\\/script") + _LOADED
-    return ""
 
 
 @cache

@@ -1,6 +1,6 @@
-"""What the page shows, as one value that its scripts draw from.
+"""Everything the page shows, as one value that its scripts draw from.
 
-Prompts are told by their place in `View.prompts`. Long lists are columns: parallel lists of equal length.
+Prompts are named by their place in `View.prompts`. Long lists are columns: parallel lists of equal length.
 Ratios are in [0, 1], rounded to 4 decimals; times are ISO 8601; None is what is not known or undefined.
 """
 
@@ -10,8 +10,10 @@ import msgspec
 
 from ...evaluation.scorecard import Bin, Calibration, Gain
 from ...llm.budget.usage import UsageReport
+from ...record.results import Likeness
 from ...search.candidates import Merits
-from ._words import Verdict
+from ..progress import Snapshot
+from ..wording import Conclusion
 
 Measured = tuple[float | None, float | None, float | None]
 """A value, and the ends of its 95 % interval."""
@@ -32,9 +34,20 @@ class PromptView(msgspec.Struct, frozen=True, kw_only=True):
     parents: tuple[int, ...] = ()
 
 
+class MetricName(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric as people know it, with its definition in one line."""
+
+    label: str
+    formula: str
+    better: Literal["higher", "lower"]
+
+
 class MetricView(msgspec.Struct, frozen=True, kw_only=True):
-    """One metric of the original and of the best prompt on test. `better` is the sign of an improvement;
-    `explained` says how the best prompt's value came about."""
+    """One metric of the original and of the best prompt on test.
+
+    `better` is the direction of an improvement; `tested` is False where no p-value is given on purpose;
+    `explained` says how the best prompt's value was computed.
+    """
 
     name: str
     label: str
@@ -42,12 +55,13 @@ class MetricView(msgspec.Struct, frozen=True, kw_only=True):
     baseline: Measured
     best: Measured
     gain: Gain | None
+    tested: bool = True
     explained: str = ""
 
 
 class Diagram(msgspec.Struct, frozen=True, kw_only=True):
-    """How far one prompt's confidences can be believed on test: bins of a reliability diagram, and the error
-    rate (second) among the surest share of rows (first). `scaled` is what a temperature would mend."""
+    """Calibration of one prompt on test: bins of a reliability diagram, and the error rate (second) among the
+    most confident share of rows (first). `scaled` is the error after temperature scaling."""
 
     part: Literal["original", "best"]
     rows: int
@@ -58,18 +72,20 @@ class Diagram(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TargetView(msgspec.Struct, frozen=True, kw_only=True):
-    """One target task and model. `words` say what came out; `notes` what to bear in mind."""
+    """One target task and model. `words` describe the result, `advice` says which prompt to use, `notes` warn
+    of numbers that mislead. `calls` is the cost of the target's search."""
 
     task: str
     model: str
     baseline: int
     best: int
     rows: int
-    verdict: Verdict
+    conclusion: Conclusion
     words: str
+    advice: str
     notes: tuple[str, ...] = ()
     metrics: tuple[MetricView, ...] = ()
-    validation: float | None = None
+    calls: int | None = None
     selection_bias: float | None = None
     majority: float | None = None
     random: float | None = None
@@ -79,7 +95,7 @@ class TargetView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lineage(msgspec.Struct, frozen=True, kw_only=True):
-    """How a prompt came about: its ancestors from the first to itself, each with its change from the one
+    """Ancestry of a prompt: its ancestors from the first to itself, each with its change from the one
     before, and its change from the original."""
 
     prompt: int
@@ -89,7 +105,7 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cells(msgspec.Struct, frozen=True, kw_only=True):
-    """Scores by prompt, task, model and split, as columns; `values` by metric."""
+    """Scores by prompt, task, model and rows (`search` or `test`), as columns; `values` by metric."""
 
     prompt: list[int]
     task: list[str]
@@ -100,8 +116,8 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True):
     values: dict[str, list[float | None]]
 
 
-class Compromise(msgspec.Struct, frozen=True, kw_only=True):
-    """A prompt of a Pareto front: no other finalist of its search is better in every respect."""
+class TradeOff(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt of a Pareto front: no other fully scored one of its search is better in every respect."""
 
     prompt: int
     merits: Merits
@@ -109,60 +125,72 @@ class Compromise(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SearchView(msgspec.Struct, frozen=True, kw_only=True):
-    """One search; `best` is the best so far, on train, or the kept one once it has ended.
-
-    `stopped` of the `visited` prompts left their race early. `notes` are the reference LLM's latest.
+    """One search; `leader` is the prompt that would be chosen now, or was at the end, `objective` its
+    estimate from `rows` of the search rows of each task. `rungs` are the rows at which candidates are
+    compared, `risen` the candidates that answered at least so many. `calls` is its cost of the `allotted`.
     """
 
+    name: str
     scope: str
     stage: Literal["source", "target"]
     tasks: tuple[str, ...]
     models: tuple[str, ...]
-    steps: int
-    visited: int = 0
-    stopped: int = 0
-    best: int | None = None
+    rungs: tuple[int, ...]
+    risen: tuple[int, ...] = ()
+    candidates: int = 0
+    finished: int = 0
+    calls: int = 0
+    allotted: int | None = None
+    leader: int | None = None
     objective: float | None = None
+    rows: int = 0
     reason: str = ""
     refused: dict[str, int] = {}
     notes: tuple[str, ...] = ()
-    front: tuple[Compromise, ...] = ()
+    front: tuple[TradeOff, ...] = ()
 
 
-class Points(msgspec.Struct, frozen=True, kw_only=True):
-    """Every scoring of a prompt in a search, as columns; `search` is a place in `View.searches`."""
+class Estimates(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest estimate of every candidate in every search, as columns; `search` is a place in
+    `View.searches`, `rows` how many search rows of each task the estimate rests on."""
 
     search: list[int]
-    step: list[int]
-    split: list[str]
     prompt: list[int]
+    rows: list[int]
     objective: list[float | None]
-    stopped: list[bool]
 
 
-class StepView(msgspec.Struct, frozen=True, kw_only=True):
-    """A step of a search; calls, tokens and USD are of the whole run until its end."""
+class Leaders(msgspec.Struct, frozen=True, kw_only=True):
+    """The leader's estimate over the calls of its search, one entry for each change, as columns."""
 
-    search: int
-    step: int
-    candidates: int = 0
-    refused: int = 0
-    answers: int = 0
-    objective: float | None = None
-    calls: int | None = None
-    tokens: int | None = None
-    usd: float | None = None
+    search: list[int]
+    calls: list[int]
+    prompt: list[int]
+    rows: list[int]
+    objective: list[float | None]
+
+
+class OfferView(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt that entered a search from others; places in `View.prompts`, names of searches."""
+
+    prompt: int
+    search: str
+    sources: tuple[str, ...]
+    objective: float | None
+    rows: int
+    chosen: bool
 
 
 class ResponsesView(msgspec.Struct, frozen=True, kw_only=True):
-    """How many test responses there are, and how many the page carries (the rest is in the file)."""
+    """Number of test responses, and of those that the page carries (the rest is in the file)."""
 
     total: int = 0
     shown: int = 0
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole page. `words` is the answer in one or two sentences; `more` what else results hold."""
+    """The whole page. `words` is the conclusion in one or two sentences, `metrics` the names of all metrics,
+    `progress` the state of a run that goes on, `more` what else results hold."""
 
     name: str
     status: str
@@ -172,6 +200,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     started: str | None = None
     ended: str | None = None
     seconds: float | None = None
+    metrics: dict[str, MetricName] = {}
     splits: dict[str, tuple[int, int, int]] = {}
     answered: dict[str, tuple[int, int]] = {}
     prompts: tuple[PromptView, ...] = ()
@@ -179,8 +208,11 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     lineages: tuple[Lineage, ...] = ()
     cells: Cells | None = None
     searches: tuple[SearchView, ...] = ()
-    points: Points | None = None
-    steps: tuple[StepView, ...] = ()
+    estimates: Estimates | None = None
+    leaders: Leaders | None = None
+    offers: tuple[OfferView, ...] = ()
+    likeness: tuple[Likeness, ...] = ()
+    progress: Snapshot | None = None
     usage: UsageReport | None = None
     problems: tuple[str, ...] = ()
     responses: ResponsesView = ResponsesView()

@@ -1,15 +1,16 @@
-// Did it work? The answer in words, original against best per target as a plot, all metrics as a table.
+// Did it work? The conclusion in words, one row a target, original against best as a plot, all metrics as a table.
 
 const answerChoice = { metric: "objective", target: 0 };
 
-const VERDICTS = { better: "▲ better", worse: "▼ worse", unclear: "≈ unclear", kept: "= original kept" };
+const CONCLUSIONS = { better: "▲ better", worse: "▼ worse", unclear: "≈ not significant", kept: "= original kept" };
 
-function verdictChip(verdict) {
-  return el("span", { class: `chip ${verdict}` }, VERDICTS[verdict]);
+function conclusionChip(conclusion) {
+  return el("span", { class: `chip ${conclusion}` }, CONCLUSIONS[conclusion]);
 }
 
 function renderAnswer(view) {
   const parts = [el("p", { class: "lead", id: "words" }, view.words)];
+  const cost = costTiles(view);
   if (view.targets.length) {
     const rest = el("div", { class: "rest" });
     const names = metricNames(view.targets);
@@ -17,6 +18,10 @@ function renderAnswer(view) {
     const draw = () => rest.replaceChildren(gainFigure(view));
     draw();
     parts.push(
+      overviewTable(view),
+      definitions(view),
+      cost || [],
+      targetCards(view),
       el(
         "div",
         { class: "controls" },
@@ -26,11 +31,49 @@ function renderAnswer(view) {
         }),
       ),
       rest,
-      targetCards(view),
-      unfolding(`All metrics${view.targets.length > 1 ? ", target by target" : ""}`, () => metricTables(view)),
+      unfolding(`All metrics${view.targets.length > 1 ? " of each target" : ""}`, () => metricTables(view)),
     );
   }
+  if (!view.targets.length && cost) parts.push(cost);
   return parts.flat();
+}
+
+// One row a target: accuracy and objective side by side, the gain with its interval, and what to do.
+function overviewTable(view) {
+  const columns = [
+    { title: "Target" },
+    { title: "Accuracy, original → best", number: true },
+    { title: "Objective, original → best", number: true },
+    { title: "Gain in objective (95 %)", number: true },
+    { title: view.targets.length > 1 ? "p, corrected" : "p", number: true },
+    { title: "Result" },
+  ];
+  const pair = (target, name) => {
+    const metric = metricOf(target, name);
+    return metric ? `${number(metric.baseline[0])} → ${number(metric.best[0])}` : dash;
+  };
+  const rows = view.targets.map((target) => {
+    const metric = metricOf(target, "objective");
+    const gain = metric && metric.gain;
+    const p = gain && (view.targets.length > 1 ? gain.p_adjusted : gain.p);
+    return [
+      pairName(target),
+      pair(target, "accuracy"),
+      pair(target, "objective"),
+      gain ? `${signed(gain.difference)} (${interval(gain.low, gain.high, signed) || dash})` : dash,
+      probability(p),
+      conclusionChip(target.conclusion),
+    ];
+  });
+  const tested = [...new Set(view.targets.map((target) => target.rows))];
+  const said = tested.length === 1 ? `on ${plural(tested[0], "held-out row")}${view.targets.length > 1 ? " each" : ""}` : "on held-out rows";
+  const whole = () => table(`Original and best prompt ${said}`, columns, rows, { class: "stacked" });
+  return rows.length > 20 ? unfolding(`${count(rows.length)} targets in a table`, whole) : whole();
+}
+
+function definitions(view) {
+  const said = ["objective", "accuracy"].filter((name) => view.metrics[name]).map((name) => `${view.metrics[name].label}: ${view.metrics[name].formula}.`);
+  return el("p", { class: "note" }, said.join(" "));
 }
 
 function metricNames(targets) {
@@ -47,14 +90,15 @@ function targetCards(view) {
     el(
       "article",
       { class: "card" },
-      el("div", { class: "row" }, el("h3", {}, pairName(target)), verdictChip(target.verdict)),
+      el("div", { class: "row" }, el("h3", {}, pairName(target)), conclusionChip(target.conclusion)),
       el("p", {}, target.words),
+      el("p", {}, el("strong", {}, target.advice)),
       own(target).length ? el("ul", {}, own(target).map((note) => el("li", {}, note))) : null,
     );
   const cards = () => el("div", { class: "cards" }, view.targets.map(card));
   return [
     many ? unfolding(`${view.targets.length} targets in words`, cards) : cards(),
-    ...shared.map((note) => el("p", { class: "note" }, `Of every target: ${note}`)),
+    ...shared.map((note) => el("p", { class: "note" }, `Every target: ${note}`)),
   ];
 }
 
@@ -66,109 +110,101 @@ function gainFigure(view) {
   const shown = view.targets
     .map((target) => ({ target, metric: metricOf(target, answerChoice.metric) }))
     .filter((row) => row.metric);
-  const { label, better } = shown[0].metric;
-  const clearly = shown.filter(({ metric }) => clearGain(metric) === "better").length;
+  const { label: name, better, tested } = shown[0].metric;
+  const clear = shown.filter(({ metric }) => significance(metric) === "better").length;
+  const said = tested ? ` The gain is significant for ${clear} of ${plural(shown.length, "target")}.` : "";
   const words =
-    `${label}${better === "lower" ? " (lower is better)" : ""} on held-out rows, original and best prompt, and ` +
-    `the gain with its 95 % interval. The gain is clear of zero for ${clearly} of ${plural(shown.length, "target")}.`;
+    `${name}${better === "lower" ? " (lower is better)" : ""} on held-out rows, original and best prompt, and ` +
+    `the difference with its 95 % interval.${said}`;
   const key = el(
     "ul",
     { class: "key" },
     el("li", { class: "of-original" }, "original"),
     el("li", { class: "of-best filled" }, "best"),
   );
-  return plots.figure(words, (narrow) => gainPlot(shown, narrow), key);
+  return plots.figure(words, (width, narrow) => gainPlot(shown, width, narrow), { key, table: () => gainTable(shown, name) });
 }
 
-function clearGain(metric) {
+function significance(metric) {
   const gain = metric.gain;
-  if (!gain || gain.low === null || gain.high === null) return "unclear";
+  if (!gain || !metric.tested || gain.low === null || gain.high === null) return "unclear";
   const [low, high] = gain.better === "lower" ? [-gain.high, -gain.low] : [gain.low, gain.high];
   return low > 0 ? "better" : high < 0 ? "worse" : "unclear";
 }
 
-function gainPlot(shown, narrow) {
-  const rows = shown.map((_, i) => shown.length - 1 - i);
-  const error = (pick) => ({
-    type: "data",
-    symmetric: false,
-    array: shown.map(({ metric }) => spread(pick(metric), 2)),
-    arrayminus: shown.map(({ metric }) => spread(pick(metric), 1)),
-    thickness: 1.5,
-    width: 0,
+const gainOf = (metric) => (metric.gain ? [metric.gain.difference, metric.gain.low, metric.gain.high] : [null, null, null]);
+
+function gainTable(shown, name) {
+  const columns = [{ title: "Target" }, ...["Original", "Best", "Difference", "95 % interval"].map((title) => ({ title, number: true }))];
+  const rows = shown.map(({ target, metric }) => {
+    const [difference, low, high] = gainOf(metric);
+    return [pairName(target), number(metric.baseline[0]), number(metric.best[0]), signed(difference), interval(low, high, signed) || dash];
   });
-  const hover = (part, pick) =>
-    shown.map(({ target, metric }) => {
-      const [value, low, high] = pick(metric);
-      return `<b>${plain(pairName(target))}</b><br>${part} ${number(value)}${low === null ? "" : ` (${interval(low, high)})`}`;
-    });
-  const side = (part, pick, symbol, offset) => ({
-    x: shown.map(({ metric }) => pick(metric)[0]),
-    y: rows.map((row) => row + offset),
-    mode: "markers",
-    error_x: { ...error(pick), color: theme.colour(part) },
-    marker: { size: shown.length > 24 ? 7 : 10, symbol, color: theme.colour(part), line: { width: 2, color: theme.colour(part) } },
-    hovertext: hover(part, pick),
-    hoverinfo: "text",
-  });
-  const gain = (metric) => (metric.gain ? [metric.gain.difference, metric.gain.low, metric.gain.high] : [null, null, null]);
-  const gains = {
-    ...side("best", gain, "square", 0),
-    xaxis: "x2",
-    yaxis: "y2",
-    hovertext: hover("gain", gain),
-  };
-  gains.error_x.color = gains.marker.color = gains.marker.line.color = theme.colour("ink");
-  gains.marker.size = 8;
-  const reach = Math.max(...shown.flatMap(({ metric }) => gain(metric).map((value) => Math.abs(value || 0))));
-  const unmoved = reach < 0.005 ? { range: [-0.05, 0.05] } : {};
-  const size = shown.length > 24 ? 11 : 13;
-  const texts = shown.map(({ target }) => plain(pairName(target), narrow ? 18 : 26, 3));
-  const names = { tickvals: rows, ticktext: texts, tickfont: { size } };
-  const range = [-0.6, shown.length - 0.4];
-  const height = (shown.length > 24 ? 17 : 40) * shown.length + 70;
-  const title = (text, x, y) => ({ text, x, y, xref: "paper", yref: "paper", showarrow: false, xanchor: "left", yanchor: "bottom", font: { size: 12, color: theme.colour("muted") } });
-  const gap = 32 / (2 * height - 56);
-  const domains = narrow
-    ? [[0, 1], [0.5 + gap, 1], [0, 1], [0, 0.5 - gap]]
-    : [[0, 0.56], [0, 1], [0.62, 1], [0, 1]];
-  return {
-    data: [
-      side("original", (metric) => metric.baseline, "circle-open", 0.1),
-      side("best", (metric) => metric.best, "circle", -0.1),
-      gains,
-    ],
-    layout: plots.layout({
-      height: narrow ? 2 * height : height,
-      margin: { l: plots.widest(texts, size) + 14, r: 12, t: 26, b: 30 },
-      xaxis: plots.axis({ domain: domains[0] }),
-      yaxis: plots.axis({ domain: domains[1], range, ...names, showgrid: false, zeroline: false }),
-      xaxis2: plots.axis({ domain: domains[2], anchor: "y2", zerolinewidth: 1.5, tickformat: ".2~f", rangemode: "tozero", ...unmoved }),
-      yaxis2: plots.axis({ domain: domains[3], anchor: "x2", range, ...names, showticklabels: narrow, showgrid: false, zeroline: false }),
-      annotations: [title("score on test", domains[0][0], domains[1][1]), title("gain, best minus original", domains[2][0], domains[3][1])],
-    }),
-  };
+  return table(`${name} on held-out rows`, columns, rows);
 }
 
-function spread([value, low, high], side) {
-  if (value === null || low === null || high === null) return 0;
-  return Math.max(0, side === 1 ? value - low : high - value);
+// Scores on the left and gains on the right; one below the other where there is little room.
+function gainPlot(shown, width, narrow) {
+  const size = shown.length > 24 ? 11 : 13;
+  const names = shown.map(({ target }) => pairName(target));
+  const left = Math.min(narrow ? width * 0.4 : width * 0.3, plots.widest(names, size) + 12);
+  const step = shown.length > 24 ? 17 : 36;
+  const block = step * shown.length + 54;
+  const panels = narrow
+    ? [{ from: left, to: width - 14, top: 24, names: true }, { from: left, to: width - 14, top: 24 + block, names: true }]
+    : [{ from: left, to: left + (width - left) * 0.58, top: 24, names: true }, { from: left + (width - left) * 0.66, to: width - 14, top: 24 }];
+  const scores = rangeOf(shown.flatMap(({ metric }) => [...metric.baseline, ...metric.best]));
+  const gains = rangeOf(shown.flatMap(({ metric }) => gainOf(metric)), { zero: true, least: 0.1 });
+  const text = (part, target, [value, low, high]) => `${pairName(target)}\n${part} ${number(value)}${low === null ? "" : ` (${interval(low, high)})`}`;
+  const side = (part, pick, at, y, filled) =>
+    shown.map(({ target, metric }, i) => {
+      const [value, low, high] = pick(metric);
+      if (value === null) return null;
+      const [row, colour] = [y(i), `var(--${part})`];
+      const bar = low === null || high === null ? null : whisker(at(low), at(high), row, colour);
+      return [bar, marker("circle", at(value), row, size > 11 ? 10 : 7, colour, filled, text(part, target, [value, low, high]))];
+    });
+  const drawn = panels.map((panel, which) => {
+    const at = scale(which ? gains : scores, [panel.from, panel.to]);
+    const bottom = panel.top + step * shown.length;
+    const y = (i) => panel.top + step * (i + 0.5);
+    const ticks = ticksOf(...(which ? gains : scores), 4);
+    return [
+      label(which ? "difference, best minus original" : "score on test", panel.from, panel.top - 9, { class: "title" }),
+      ticks.map((tick) => [
+        svg("line", { x1: at(tick), x2: at(tick), y1: panel.top, y2: bottom, class: which && tick === 0 ? "axis" : "grid" }),
+        label(short(tick), at(tick), bottom + 16, { "text-anchor": "middle" }),
+      ]),
+      panel.names ? names.map((name, i) => label(fitted(name, left - 10, size), left - 8, y(i) + 4, { "text-anchor": "end", style: `font-size: ${size}px` })) : null,
+      which
+        ? side("ink", gainOf, at, y, true)
+        : [side("original", (metric) => metric.baseline, at, (i) => y(i) - 4, false), side("best", (metric) => metric.best, at, (i) => y(i) + 4, true)],
+    ];
+  });
+  return canvas(width, (narrow ? 2 : 1) * block + 4, drawn);
 }
 
 function metricTables(view) {
   const host = el("div", { class: "rest" });
   const draw = () => {
     const target = view.targets[answerChoice.target] || view.targets[0];
-    host.replaceChildren(metricTable(target), explanations(target));
+    host.replaceChildren(metricTable(target), explanations(view, target));
   };
   draw();
   return [targetChoice(view, answerChoice, draw), host];
 }
 
-function explanations(target) {
-  const explained = target.metrics.filter((metric) => metric.explained);
-  return unfolding("How the best prompt's numbers came about", () =>
-    el("ul", { class: "notes" }, explained.map((metric) => el("li", {}, `${metric.label}: ${metric.explained}`))),
+function explanations(view, target) {
+  return unfolding("Definitions, and how the best prompt's numbers were computed", () =>
+    el(
+      "ul",
+      { class: "notes" },
+      target.metrics.map((metric) => {
+        const known = view.metrics[metric.name];
+        const said = [known && known.formula, metric.explained].filter(Boolean).join("; ");
+        return said ? el("li", {}, `${metric.label}: ${said}`) : null;
+      }),
+    ),
   );
 }
 
@@ -195,15 +231,15 @@ function metricTable(target) {
   const measured = ([value, low, high]) => (low === null ? number(value) : `${number(value)} (${interval(low, high)})`);
   const rows = target.metrics.map((metric) => {
     const gain = metric.gain;
-    const verdict = clearGain(metric);
+    const found = significance(metric);
     return [
       metric.better === "lower" ? `${metric.label}, lower is better` : metric.label,
       measured(metric.baseline),
       measured(metric.best),
-      { text: gain ? signed(gain.difference) : dash, class: verdict === "unclear" ? "" : verdict },
+      { text: gain ? signed(gain.difference) : dash, class: found === "unclear" ? "" : found },
       gain ? interval(gain.low, gain.high, signed) || dash : dash,
-      probability(gain && gain.p),
-      probability(gain && gain.p_adjusted),
+      metric.tested ? probability(gain && gain.p) : "not tested",
+      metric.tested ? probability(gain && gain.p_adjusted) : dash,
     ];
   });
   const columns = [

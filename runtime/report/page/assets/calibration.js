@@ -3,9 +3,9 @@
 const calibrationChoice = { target: 0 };
 
 function renderCalibration(view) {
-  if (!view.targets.length) return [el("p", { class: "none" }, "Nothing has met the held-out rows yet.")];
+  if (!view.targets.length) return [el("p", { class: "none" }, "Not tested yet.")];
   if (!view.targets.some((target) => target.diagrams.length)) {
-    return [el("p", { class: "none" }, "There are no confidences to hold against the answers.")];
+    return [el("p", { class: "none" }, "The responses carry no confidences to compare with the answers.")];
   }
   const host = el("div", { class: "rest" });
   const draw = () => host.replaceChildren(...calibrationParts(view.targets[calibrationChoice.target]));
@@ -15,23 +15,21 @@ function renderCalibration(view) {
     el(
       "p",
       { class: "note" },
-      "A calibrated model that says 80 % is right 80 % of the time: its points lie on the diagonal. The error among its " +
-        "surest answers falls to the left.",
+      "A calibrated model that says 80 % is right 80 % of the time: its points lie on the diagonal. A useful confidence has " +
+        "a lower error rate among its most confident answers.",
     ),
     pick,
     host,
   ].flat();
 }
 
-const PARTS = { original: { symbol: "circle-open", dash: "dot" }, best: { symbol: "circle", dash: "solid" } };
-
 function calibrationParts(target) {
   const { diagrams } = target;
   if (!diagrams.length) return [el("p", { class: "none" }, `${pairName(target)} has no confidences.`)];
   const errors = diagrams.map((one) => `${one.part} ${number(one.ece)}`).join(", ");
-  const reliability = `Reliability: share of right answers by stated confidence; larger points stand for more rows. Expected calibration error: ${errors}.`;
+  const reliability = `Reliability: accuracy by stated confidence; larger points stand for more rows. Expected calibration error: ${errors}.`;
   const half = (one) => (one.risk.find(([coverage]) => coverage >= 0.5) || one.risk.at(-1))[1];
-  const risk = `Risk and coverage: error rate when only the surest share is answered. Among the surest half it is ${diagrams
+  const risk = `Risk and coverage: error rate when only the most confident share is answered. Among the most confident half it is ${diagrams
     .map((one) => `${number(half(one))} (${one.part})`)
     .join(", ")}.`;
   const key = el(
@@ -45,18 +43,17 @@ function calibrationParts(target) {
     el(
       "div",
       { class: "pair" },
-      plots.figure(reliability, () => reliabilityPlot(diagrams)),
-      plots.figure(risk, () => riskPlot(diagrams)),
+      plots.figure(reliability, (width) => reliabilityPlot(diagrams, width), { table: () => binTable(target) }),
+      plots.figure(risk, (width) => riskPlot(diagrams, width), { table: () => riskTable(target) }),
     ),
-    ...diagrams.filter((one) => one.scaled).map((one) => el("p", { class: "note" }, scaledTold(one))),
-    unfolding("The bins as a table", () => binTable(target)),
+    ...diagrams.filter((one) => one.scaled).map((one) => el("p", { class: "note" }, scalingWords(one))),
   ];
 }
 
-function scaledTold({ part, scaled }) {
+function scalingWords({ part, scaled }) {
   return (
-    `Of the ${part} prompt: confidences scaled by a temperature of ${number(scaled.temperature, 2)}, fitted on ` +
-    `${plural(scaled.fitted_on, "validation row")}, would have an error of ${number(scaled.scaled_ece)} instead of ${number(scaled.ece)}.`
+    `The ${part} prompt: confidences scaled by a temperature of ${number(scaled.temperature, 2)}, fitted on ` +
+    `${plural(scaled.fitted_on, "search row")}, would have an error of ${number(scaled.scaled_ece)} instead of ${number(scaled.ece)}.`
   );
 }
 
@@ -75,45 +72,40 @@ function binTable(target) {
   return table(`${pairName(target)}: bins of equal width`, columns, rows);
 }
 
-function square(x, y) {
-  const shared = { range: [-0.03, 1.03], tickvals: [0, 0.25, 0.5, 0.75, 1], zeroline: false };
-  return {
-    height: 360,
-    hovermode: "closest",
-    xaxis: plots.axis({ ...shared, title: { text: x, font: { size: 12 } } }),
-    yaxis: plots.axis({ ...shared, title: { text: y, font: { size: 12 }, standoff: 8 } }),
-  };
+function riskTable(target) {
+  const columns = [{ title: "Share answered" }, { title: "Prompt" }, { title: "Error rate", number: true }];
+  const rows = target.diagrams.flatMap((one) => one.risk.map(([coverage, risk]) => [number(coverage, 2), one.part, number(risk)]));
+  return table(`${pairName(target)}: most confident first`, columns, rows);
 }
 
-function reliabilityPlot(diagrams) {
+const UNIT = { range: [-0.03, 1.03], ticks: [0, 0.25, 0.5, 0.75, 1] };
+
+function reliabilityPlot(diagrams, width) {
   const most = Math.max(...diagrams.flatMap((one) => one.bins.map((bin) => bin.rows)));
-  const traces = diagrams.map((one) => ({
-    x: one.bins.map((bin) => bin.confidence),
-    y: one.bins.map((bin) => bin.accuracy),
-    mode: "lines+markers",
-    line: { color: theme.colour(one.part), width: 1.5, dash: PARTS[one.part].dash },
-    marker: {
-      symbol: PARTS[one.part].symbol,
-      color: theme.colour(one.part),
-      size: one.bins.map((bin) => 6 + 14 * Math.sqrt(bin.rows / most)),
-      line: { width: 1.5, color: theme.colour(one.part) },
-    },
-    hovertext: one.bins.map((bin) => `${one.part}: ${plural(bin.rows, "row")}<br>confidence ${number(bin.confidence)}, right ${number(bin.accuracy)}`),
-    hoverinfo: "text",
+  const diagonal = { points: [{ x: 0, y: 0 }, { x: 1, y: 1 }], line: true, dash: true, markers: false, colour: "var(--strong-line)" };
+  const series = diagrams.map((one) => ({
+    points: one.bins.map((bin) => ({
+      x: bin.confidence,
+      y: bin.accuracy,
+      size: 6 + 14 * Math.sqrt(bin.rows / most),
+      text: `${one.part}: ${plural(bin.rows, "row")}\nconfidence ${number(bin.confidence)}, accuracy ${number(bin.accuracy)}`,
+    })),
+    line: true,
+    dash: one.part === "original",
+    filled: one.part === "best",
+    colour: `var(--${one.part})`,
   }));
-  const diagonal = { x: [0, 1], y: [0, 1], mode: "lines", line: { color: theme.colour("strong-line"), width: 1, dash: "dash" }, hoverinfo: "skip" };
-  return { data: [diagonal, ...traces], layout: plots.layout(square("stated confidence", "share right")) };
+  return chart(width, 340, { x: { ...UNIT, label: "stated confidence" }, y: { ...UNIT, label: "accuracy" }, series: [diagonal, ...series] });
 }
 
-function riskPlot(diagrams) {
-  const traces = diagrams.map((one) => ({
-    x: one.risk.map(([coverage]) => coverage),
-    y: one.risk.map(([, risk]) => risk),
-    mode: one.risk.length > 1 ? "lines" : "markers",
-    line: { color: theme.colour(one.part), width: 2, dash: PARTS[one.part].dash },
-    marker: { symbol: PARTS[one.part].symbol, color: theme.colour(one.part), size: 9, line: { width: 1.5, color: theme.colour(one.part) } },
-    hovertext: one.risk.map(([coverage, risk]) => `${one.part}: the surest ${number(100 * coverage, 0)} %<br>error rate ${number(risk)}`),
-    hoverinfo: "text",
+function riskPlot(diagrams, width) {
+  const series = diagrams.map((one) => ({
+    points: one.risk.map(([x, y]) => ({ x, y, text: `${one.part}: the most confident ${number(100 * x, 0)} %\nerror rate ${number(y)}` })),
+    line: true,
+    dash: one.part === "original",
+    filled: one.part === "best",
+    size: 5,
+    colour: `var(--${one.part})`,
   }));
-  return { data: traces, layout: plots.layout(square("share answered, surest first", "error rate")) };
+  return chart(width, 340, { x: { ...UNIT, label: "share answered, most confident first" }, y: { ...UNIT, label: "error rate" }, series });
 }

@@ -1,5 +1,32 @@
 // What did it cost? Calls, tokens, money and time; by model and by role.
 
+// The few numbers that stand beside the conclusion.
+function costTiles(view) {
+  const { usage, progress } = view;
+  if (usage) {
+    return tileList([
+      ["Calls", count(usage.calls + usage.replayed)],
+      ...(usage.replayed ? [["Paid in this run", count(usage.calls)]] : []),
+      ["Tokens", count(usage.prompt_tokens + usage.completion_tokens)],
+      ["Cost", money(usage.usd)],
+      ["Time", duration(usage.seconds)],
+    ]);
+  }
+  if (!progress) return null;
+  const tiles = [
+    ["Time so far", duration(progress.seconds)],
+    ["Calls", count(progress.calls)],
+    ["Calls per second", number(progress.rate, 1)],
+    ["Time left", progress.left === null ? dash : `about ${duration(progress.left)}`],
+    ["Retries", count(progress.retries)],
+  ];
+  for (const { name, spent, cap } of progress.spending) {
+    if (cap !== null) tiles.push([`Budget: ${name}`, name === "usd" ? `${money(spent)} of ${money(cap)}` : `${number(spent, name === "minutes" ? 1 : 0)} of ${count(cap)}`]);
+  }
+  const share = progress.share === null ? null : el("progress", { max: 1, value: progress.share, "aria-label": "Share of the budget used" });
+  return el("div", { class: "rest" }, share, tileList(tiles));
+}
+
 function renderCost(view) {
   const { usage } = view;
   if (!usage) return liveCost(view);
@@ -25,7 +52,7 @@ function renderCost(view) {
     ]);
   return [
     tileList(tiles),
-    el("p", { class: "note" }, "Of the last invocation: a replayed call was paid for in an earlier one. Calls run at once, so the time in calls is more than the time that passed."),
+    el("p", { class: "note" }, "This run only: a replayed call was paid for by an earlier one. Calls run at the same time, so the time in calls is more than the time that passed."),
     table("By model", [{ title: "Model" }, ...columns.slice(1)], rows(usage.by_model)),
     table("By role", [{ title: "Role" }, ...columns.slice(1)], rows(usage.by_role)),
   ];
@@ -36,10 +63,7 @@ function tileList(tiles) {
 }
 
 function liveCost(view) {
-  const last = view.steps.filter((step) => step.calls !== null).sort((a, b) => a.calls - b.calls).at(-1);
-  const tiles = [["Time so far", duration(view.seconds)]];
-  if (last) tiles.push(["Calls", count(last.calls)], ["Tokens", count(last.tokens)], ["Cost", money(last.usd)]);
   const rows = Object.entries(view.answered).map(([model, [answered, failed]]) => [model, count(answered), count(failed)]);
   const columns = [{ title: "Model" }, { title: "Answers", number: true }, { title: "Failed calls", number: true }];
-  return [tileList(tiles), last ? el("p", { class: "note" }, "Calls, tokens and cost as of the end of the last step.") : null, rows.length ? table("By target model", columns, rows) : null].filter(Boolean);
+  return [costTiles(view), rows.length ? table("By target model", columns, rows) : null].filter(Boolean);
 }

@@ -1,4 +1,4 @@
-// Small means to build the page. Whatever comes from the run enters as text nodes only, never as markup.
+// Elements, numbers and tables of the page. Whatever comes from the run enters as text nodes only, never as markup.
 
 function el(name, attributes, ...children) {
   const node = document.createElement(name);
@@ -15,11 +15,13 @@ const dash = "–";
 const grouped = new Intl.NumberFormat("en");
 
 function number(value, digits = 3) {
-  return value === null || value === undefined ? dash : value.toFixed(digits).replace("-", "−");
+  if (value === null || value === undefined) return dash;
+  const text = value.toFixed(digits);
+  return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−");
 }
 
 function signed(value, digits = 3) {
-  return value > 0 ? `+${number(value, digits)}` : number(value, digits);
+  return value > 0 && Number(value.toFixed(digits)) !== 0 ? `+${number(value, digits)}` : number(value, digits);
 }
 
 function count(value) {
@@ -89,7 +91,7 @@ function choice(label, options, chosen, change) {
   return el("label", {}, label, select);
 }
 
-// What is inside is made when it is first opened.
+// The content is made when it is first opened.
 function unfolding(summary, make, open = false) {
   const node = el("details", {}, el("summary", {}, summary));
   let made = false;

@@ -1,13 +1,13 @@
 // Puts the page together, and keeps a live one up to date.
 
 const SECTIONS = [
-  ["answer", renderAnswer, (view) => [view.words, view.targets]],
+  ["answer", renderAnswer, (view) => [view.words, view.targets, view.progress, view.usage]],
   ["prompts", renderPrompts, (view) => [view.targets, view.lineages, view.searches]],
   ["transfer", renderTransfer, (view) => [view.cells, view.targets.length]],
-  ["search", renderSearch, (view) => [view.points, view.steps, view.searches]],
+  ["search", renderSearch, (view) => [view.estimates, view.leaders, view.searches, view.offers]],
   ["calibration", renderCalibration, (view) => view.targets],
   ["responses", renderResponses, (view, blocks) => [view.responses, blocks.length]],
-  ["cost", renderCost, (view) => [view.usage, view.answered, view.steps, view.seconds]],
+  ["cost", renderCost, (view) => [view.usage, view.answered, view.progress]],
   ["trust", renderTrust, (view) => [view.problems, view.splits, view.targets, view.searches, view.more]],
 ];
 
@@ -43,13 +43,13 @@ function facts(view) {
 }
 
 function progress(view) {
-  const search = view.searches.findLast((one) => !one.reason) || view.searches.at(-1);
-  if (!search) return "Starting …";
-  const index = view.searches.indexOf(search);
-  const done = view.steps.filter((step) => step.search === index && step.calls !== null).length;
-  const answers = Object.values(view.answered).reduce((sum, [answered]) => sum + answered, 0);
-  const at = search.reason ? `${search.scope} is done` : `${search.scope}: step ${Math.min(done + 1, search.steps)} of ${search.steps}`;
-  return `Running. ${at}, ${plural(answers, "answer")} so far.`;
+  const now = view.progress;
+  if (!now) return "Running.";
+  const search = now.searches.findLast((one) => !one.ended);
+  const calls = search && (search.allotted === null ? plural(search.calls, "call") : `${count(search.calls)} of ${plural(search.allotted, "call")}`);
+  const at = search ? `${search.name}: ${plural(search.candidates, "candidate")} scored, ${calls}` : now.searches.length ? "final test" : "preparing";
+  const left = now.left === null ? "" : `, about ${duration(now.left)} left`;
+  return `Running. ${at}; ${number(now.rate, 1)} calls per second${left}.`;
 }
 
 function follow() {
@@ -86,22 +86,13 @@ function markPlace() {
 
 const { dataset } = document.documentElement;
 
-async function begin() {
-  await plots.drawInView();
-  dataset.ready = "true";
-}
-
-// The answer can be read before plotly is there, and its plots before the responses further down the file.
+// The answer can be read before the responses further down the file are there.
 const first = JSON.parse(document.getElementById("view").textContent);
 render(first, []);
 markPlace();
-let begun = null;
-document.addEventListener("plotly", () => {
-  begun = begin();
-});
+dataset.ready = "true";
 document.addEventListener("DOMContentLoaded", async () => {
   const blocks = [...document.querySelectorAll("script.block")].map((block) => block.textContent);
-  await (begun || begin());
   if (blocks.length) show("responses", renderResponses(first, blocks));
   if (live) follow();
   await plots.drawAll();

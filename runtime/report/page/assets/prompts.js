@@ -1,13 +1,13 @@
-// Which prompt do I take? Its text to copy, what changed from the original, and by which steps it came about.
+// Which prompt do I use? Its text to copy, the message as sent, the change from the original, its ancestry.
 
-const PLACES = { system: "in the system turn", before: "before the question", after: "after the question" };
+const PLACEMENT = { system: "as the system message", before: "before the question", after: "after the question" };
 
 function renderPrompts(view) {
   const parts = view.targets.length ? testedPrompts(view) : bestSoFar(view);
-  const source = view.searches.find((search) => search.stage === "source" && search.best !== null);
+  const source = view.searches.find((search) => search.stage === "source" && search.leader !== null);
   if (source) parts.push(sourcePrompt(view, source));
   const fronts = view.searches.filter((search) => search.front.length > 1);
-  if (fronts.length) parts.push(unfolding("Other compromises", () => fronts.map((search) => frontTable(view, search))));
+  if (fronts.length) parts.push(unfolding("Trade-offs", () => fronts.map((search) => frontTable(view, search))));
   return parts.length ? parts : [el("p", { class: "none" }, "No prompt has been scored yet.")];
 }
 
@@ -20,10 +20,12 @@ function testedPrompts(view) {
   }
   const cards = [...byPrompt].map(([prompt, targets], i) => {
     const original = targets.every((target) => target.baseline === prompt);
-    const title = `${original ? "Keep the original for" : "For"} ${namesOf(targets, view.targets)}`;
-    const verdicts = [...new Set(targets.map((target) => target.verdict))];
-    const many = targets.length > FEW ? targets.map(pairName).join(", ") : null;
-    return promptCard(view, prompt, title, verdicts.length === 1 ? verdictChip(verdicts[0]) : [], i < 2, many);
+    const title = `${original ? "Keep the original for" : "Best prompt for"} ${namesOf(targets, view.targets)}`;
+    const found = [...new Set(targets.map((target) => target.conclusion))];
+    const advice = [...new Set(targets.map((target) => target.advice))];
+    const many = targets.length > FEW ? ` ${targets.map(pairName).join(", ")}.` : "";
+    const note = advice.length === 1 ? `${original ? "" : advice[0]}${many}` : many.trim();
+    return promptCard(view, prompt, title, found.length === 1 ? conclusionChip(found[0]) : [], i < 2, note);
   });
   if (cards.length <= 4) return cards;
   return [...cards.slice(0, 3), unfolding(`${cards.length - 3} more prompts`, () => el("div", { class: "rest" }, cards.slice(3)))];
@@ -38,22 +40,27 @@ function namesOf(targets, all) {
 
 function bestSoFar(view) {
   return view.searches
-    .filter((search) => search.best !== null && search.stage === "target")
+    .filter((search) => search.leader !== null && search.stage === "target")
     .map((search, i) =>
-      promptCard(view, search.best, `Best so far for ${search.tasks.join(", ")} · ${search.models.join(", ")}`, [
-        el("span", { class: "meta" }, `${number(search.objective)} on train`),
-      ], i < 2),
+      promptCard(view, search.leader, `Best so far for ${search.name}`, el("span", { class: "meta" }, estimateOf(search)), i < 2),
     );
+}
+
+// An estimate, with the rows that it rests on.
+function estimateOf({ objective, rows, rungs }) {
+  const most = rungs.at(-1);
+  const partly = rows < most ? `estimate from ${count(rows)} of ${plural(most, "search row")}` : `on ${plural(most, "search row")}`;
+  return `${number(objective)}, ${partly}`;
 }
 
 function sourcePrompt(view, source) {
   const title = "For another task: the best source prompt";
-  const standing = source.reason ? "Best on validation" : "Best so far on train";
-  const note = `${standing} over ${source.tasks.join(", ")}; a start for tasks and models that are not listed here.`;
-  return promptCard(view, source.best, title, [], false, note);
+  const note =
+    `${source.reason ? "Chosen" : "Best so far"} over ${source.tasks.join(", ")} (${estimateOf(source)}); a start for tasks and models that are not listed here.`;
+  return promptCard(view, source.leader, title, [], false, note);
 }
 
-// The Pareto front of a search's finalists, on validation.
+// The Pareto front of a search's fully scored prompts.
 function frontTable(view, search) {
   const columns = [
     { title: "Prompt" },
@@ -68,7 +75,7 @@ function frontTable(view, search) {
     number(merits.output_tokens, 1),
     count(merits.length),
   ]);
-  return table(`${search.scope}: finalists that no other is better than in every respect, on validation`, columns, rows, { class: "stacked" });
+  return table(`${search.name}: fully scored prompts that no other beats in every respect, on the search rows`, columns, rows, { class: "stacked" });
 }
 
 function promptCard(view, place, title, beside, open, note) {
@@ -84,14 +91,31 @@ function promptCard(view, place, title, beside, open, note) {
     el(
       "div",
       { class: "row" },
-      el("span", { class: "meta" }, `Stands ${PLACES[prompt.position] || prompt.position}. Made by ${prompt.origin}; id ${prompt.id}.`),
-      copyButton(prompt.text),
+      el("span", { class: "meta" }, `Placement: ${PLACEMENT[prompt.position] || prompt.position}. Origin: ${prompt.origin}. Id ${prompt.id}.`),
+      copyButton(prompt.text, "Copy prompt"),
     ),
+    unfolding("Message as sent", () => sentMessage(prompt)),
     changed ? unfolding("Change from the original", () => el("p", { class: "text" }, changeOf(lineage.change)), open) : null,
     lineage && lineage.steps.length > 1
       ? unfolding(`Ancestry: ${plural(lineage.steps.length - 1, "step")} from ${view.prompts[lineage.steps[0][0]].origin}`, () => ancestry(view, lineage))
       : null,
   );
+}
+
+// The chat as a model gets it, with marks where the row and the task's answer format go.
+function sentMessage(prompt) {
+  const row = "[the row: context, question, choices]";
+  const format = "[the answer format of the task]";
+  const turns =
+    prompt.position === "system"
+      ? [["system", prompt.text], ["user", `${row}\n\n${format}`]]
+      : [["user", (prompt.position === "after" ? [row, prompt.text, format] : [prompt.text, row, format]).join("\n\n")]];
+  const text = JSON.stringify(turns.map(([role, content]) => ({ role, content })), null, 2);
+  return [
+    el("p", { class: "note" }, "tprompt peek shows whole rows in this place."),
+    ...turns.map(([role, content]) => el("div", {}, el("p", { class: "meta" }, role), el("pre", { class: "text", tabindex: "0", "aria-label": `${role} message` }, content))),
+    copyButton(text, "Copy as chat JSON"),
+  ];
 }
 
 function changeOf(pieces) {
@@ -100,11 +124,11 @@ function changeOf(pieces) {
 }
 
 function ancestry(view, lineage) {
-  // Scores of different searches are of different tasks: each is told with the one it comes from.
+  // Estimates of different searches are on different tasks: each names its search.
   const scores = new Map();
-  view.points.prompt.forEach((place, i) => {
-    if (view.points.split[i] !== "train" || scores.has(place)) return;
-    scores.set(place, `, ${number(view.points.objective[i])} on train in ${view.searches[view.points.search[i]].scope}`);
+  const { search, prompt, objective, rows } = view.estimates;
+  prompt.forEach((place, i) => {
+    if (!scores.has(place)) scores.set(place, `, ${estimateOf({ objective: objective[i], rows: rows[i], rungs: view.searches[search[i]].rungs })} (${view.searches[search[i]].name})`);
   });
   return el(
     "ol",
@@ -121,13 +145,13 @@ function ancestry(view, lineage) {
   );
 }
 
-function copyButton(text) {
-  const button = el("button", { type: "button", class: "copy" }, "Copy prompt");
+function copyButton(text, name) {
+  const button = el("button", { type: "button", class: "copy" }, name);
   button.addEventListener("click", async () => {
     const copied = (await copyByClipboard(text)) || copyBySelection(text);
     button.textContent = copied ? "Copied" : "Select the text and copy it";
     announce(button.textContent);
-    setTimeout(() => (button.textContent = "Copy prompt"), 2000);
+    setTimeout(() => (button.textContent = name), 2000);
   });
   return button;
 }

@@ -1,204 +1,200 @@
-// How did the search go? Every candidate by step, the best so far, and what each step took.
+// How did the search go? The leader's estimate over calls, every candidate by the rows it answered, how many rose
+// to each rung, and what one search offered another.
 
 const searchChoice = { scope: null };
 
 function renderSearch(view) {
   if (!view.searches.length) return [el("p", { class: "none" }, "The search has not begun.")];
-  const source = view.searches.findIndex((search) => search.stage === "source");
-  const targets = view.searches.map((search, i) => [i, search]).filter(([, search]) => search.stage === "target");
-  const scopes = targets.length ? targets.map(([i]) => i) : [source];
-  if (!scopes.includes(searchChoice.scope)) searchChoice.scope = scopes[0];
+  if (!(searchChoice.scope in view.searches)) {
+    searchChoice.scope = Math.max(0, view.searches.findIndex((search) => search.stage === "target"));
+  }
   const host = el("div", { class: "rest" });
-  const draw = () => host.replaceChildren(...searchParts(view, source, searchChoice.scope));
+  const draw = () => host.replaceChildren(...searchParts(view, searchChoice.scope).flat());
   draw();
   const pick =
-    targets.length > 1
+    view.searches.length > 1
       ? el(
           "div",
           { class: "controls" },
-          choice("Search", targets.map(([i, search]) => [i, searchName(search)]), searchChoice.scope, (value) => {
+          choice("Search", view.searches.map((search, i) => [i, search.name]), searchChoice.scope, (value) => {
             searchChoice.scope = Number(value);
             draw();
           }),
         )
       : [];
-  return [pick, host].flat();
+  const shared = view.offers.length || view.likeness.length ? [offerTable(view), likenessTable(view)] : [];
+  return [overallSearches(view), pick, host, shared].flat().filter(Boolean);
 }
 
-function searchName(search) {
-  return `${search.tasks.join(", ")} · ${search.models.join(", ")}`;
+function callsOf(search) {
+  return search.allotted === null ? count(search.calls) : `${count(search.calls)} of ${count(search.allotted)}`;
 }
 
-function searchParts(view, source, chosen) {
-  const shown = [...new Set([source, chosen])].filter((i) => i >= 0).map((i) => legOf(view, i));
-  let offset = 0;
-  for (const leg of shown) {
-    leg.offset = offset;
-    offset += leg.last + 1;
-  }
-  return [
-    plots.figure(searchWords(view, shown), (narrow) => searchPlot(view, shown, narrow), searchKey(shown)),
-    ...shown.map((leg) => {
-      const refused = Object.entries(leg.search.refused).map(([reason, n]) => `${count(n)} ${reason}`);
-      const ended = leg.search.reason ? ` It ended so: ${leg.search.reason}.` : "";
-      const early = leg.search.stopped ? `, ${count(leg.search.stopped)} of them not on every row` : "";
-      const text = `${leg.search.scope}: ${plural(leg.search.visited, "prompt")} scored${early}${refused.length ? `, refused ${refused.join(", ")}` : ""}.${ended}`;
-      return el("p", { class: "note" }, text);
-    }),
-    ...shown.filter((leg) => leg.search.notes.length).map((leg) =>
-      unfolding(`Notes of the reference LLM: ${leg.search.scope}`, () => el("ul", { class: "notes" }, leg.search.notes.map((note) => el("li", { class: "text" }, note)))),
-    ),
-    unfolding("Step by step, as a table", () => stepTable(view, shown)),
+function overallSearches(view) {
+  const columns = [
+    { title: "Search" },
+    ...["Candidates", "On all rows", "Calls", "Best estimate"].map((title) => ({ title, number: true })),
+    { title: "Rows of it" },
+    { title: "Stopped" },
   ];
+  const rows = view.searches.map((search) => [
+    search.name,
+    count(search.candidates),
+    count(search.finished),
+    callsOf(search),
+    number(search.objective),
+    search.rungs.length ? `${count(search.rows)} of ${count(search.rungs.at(-1))}` : dash,
+    search.reason || "running",
+  ]);
+  return table("Searches: candidates are compared on few rows first; only the best answer more", columns, rows, { class: "stacked" });
 }
 
-// One search as the plot needs it.
-function legOf(view, index) {
+function ofSearch(columns, index) {
+  const names = Object.keys(columns).filter((name) => name !== "search");
+  return columns.search.flatMap((owner, i) => (owner === index ? [Object.fromEntries(names.map((name) => [name, columns[name][i]]))] : []));
+}
+
+function searchParts(view, index) {
   const search = view.searches[index];
-  const steps = view.steps.filter((step) => step.search === index);
-  const points = { train: [], stopped: [], validation: [] };
-  const { points: all } = view;
-  all.search.forEach((owner, i) => {
-    const kind = all.stopped[i] ? "stopped" : all.split[i];
-    if (owner !== index || all.objective[i] === null || !points[kind]) return;
-    points[kind].push({ step: all.step[i], prompt: all.prompt[i], objective: all.objective[i] });
-  });
-  const last = Math.max(0, ...steps.map((step) => step.step));
-  let best = null;
-  const climb = [];
-  for (let step = 0; step <= last; step++) {
-    for (const point of points.train) if (point.step === step && (best === null || point.objective > best)) best = point.objective;
-    if (best !== null) climb.push([step, best]);
-  }
-  return { index, search, steps, points, last, climb, offset: 0 };
+  const estimates = ofSearch(view.estimates, index);
+  const leaders = ofSearch(view.leaders, index);
+  if (!estimates.length) return [el("p", { class: "none" }, "No candidate has been scored yet.")];
+  const refused = Object.entries(search.refused).map(([reason, n]) => `${count(n)} ${reason}`);
+  const said =
+    `${search.name}: ${plural(search.candidates, "prompt")} scored, ${count(search.finished)} of them on all ${plural(search.rungs.at(-1) || 0, "search row")}` +
+    `${refused.length ? `; replies refused: ${refused.join(", ")}` : ""}.${search.reason ? ` Stopped: ${search.reason}.` : ""}`;
+  return [
+    leaders.length ? leaderFigure(view, search, leaders) : null,
+    el("div", { class: "pair" }, estimateFigure(view, search, estimates), rungFigure(search)),
+    el("p", { class: "note" }, said),
+    search.notes.length
+      ? unfolding("Notes of the reference LLM", () => el("ul", { class: "notes" }, search.notes.map((note) => el("li", { class: "text" }, note))))
+      : null,
+  ].filter(Boolean);
 }
 
-function searchKey(shown) {
-  const raced = shown.some((leg) => leg.points.stopped.length);
-  return el(
+function leaderFigure(view, search, leaders) {
+  const words =
+    `Estimated objective of the best prompt so far over the calls of the search ${search.name}: ${number(leaders[0].objective)} at ` +
+    `${plural(leaders[0].calls, "call")}, ${number(leaders.at(-1).objective)} at ${plural(leaders.at(-1).calls, "call")}. ` +
+    "An estimate falls when a prompt that did well on few rows does less well on more.";
+  const known = leaders.filter((one) => one.objective !== null);
+  const last = Math.max(search.calls, known.length ? known.at(-1).calls : 0);
+  const points = known.map((one) => ({
+    x: one.calls,
+    y: one.objective,
+    text: `${number(one.objective)} from ${plural(one.rows, "row")}, at ${plural(one.calls, "call")}\n${excerpt(view.prompts[one.prompt].text, 300)}`,
+  }));
+  if (points.length) points.push({ ...points.at(-1), x: last });
+  const make = (width) =>
+    chart(width, 280, {
+      x: { range: [0, last || 1], label: "calls of this search" },
+      y: { range: rangeOf(known.map((one) => one.objective), { bounds: [0, 1] }), label: "objective (estimate)" },
+      series: [{ points, line: true, steps: true, filled: true, size: 6, colour: "var(--best)" }],
+    });
+  const rows = () =>
+    table(
+      "The best prompt so far",
+      [{ title: "Prompt" }, ...["Calls", "Rows", "Objective (estimate)"].map((title) => ({ title, number: true }))],
+      leaders.map((one) => [promptName(view, one.prompt, 60), count(one.calls), count(one.rows), number(one.objective)]),
+    );
+  return plots.figure(words, make, { table: rows });
+}
+
+function estimateFigure(view, search, estimates) {
+  const most = search.rungs.at(-1) || 0;
+  const known = estimates.filter((one) => one.objective !== null);
+  const values = known.map((one) => one.objective);
+  const words = `Every candidate by the search rows it answered (of ${count(most)}): ${plural(known.length, "estimate")} from ${number(Math.min(...values))} to ${number(Math.max(...values))}. Those on fewer rows are less certain.`;
+  const mark = (fits, look) => ({
+    points: known.filter(fits).map((one) => ({
+      x: one.rows,
+      y: one.objective,
+      text: `${number(one.objective)} from ${plural(one.rows, "row")}, ${view.prompts[one.prompt].origin}\n${excerpt(view.prompts[one.prompt].text, 300)}`,
+    })),
+    ...look,
+  });
+  const make = (width) =>
+    chart(width, 300, {
+      x: { range: rangeOf([0, most], { least: 1 }), ticks: search.rungs.filter((rung, i, all) => width > 420 || i === all.length - 1 || i % 2 === 0), label: "search rows answered" },
+      y: { range: rangeOf(values, { bounds: [-0.02, 1.02] }), label: "objective (estimate)" },
+      series: [
+        mark((one) => one.rows < most && one.prompt !== search.leader, { size: 6, colour: "var(--strong-line)" }),
+        mark((one) => one.rows >= most && one.prompt !== search.leader, { size: 8, filled: true, colour: "var(--finished)" }),
+        mark((one) => one.prompt === search.leader, { size: 9, shape: "diamond", filled: true, colour: "var(--best)" }),
+      ],
+    });
+  const key = el(
     "ul",
     { class: "key" },
-    el("li", { class: "of-best" }, "candidate on train"),
-    raced ? el("li", { class: "small filled" }, "left its race early (estimate)") : null,
-    el("li", { class: "of-finalist diamond filled" }, "finalist on validation"),
-    el("li", { class: "line" }, "best so far on train"),
+    el("li", { class: "small" }, "some rows"),
+    el("li", { class: "of-finished filled" }, "all rows"),
+    el("li", { class: "of-best diamond filled" }, search.reason ? "chosen" : "best so far"),
   );
-}
-
-function searchWords(view, shown) {
-  const said = shown
-    .filter((leg) => leg.climb.length)
-    .map((leg) => `${leg.search.stage} stage from ${number(leg.climb[0][1])} to ${number(leg.climb.at(-1)[1])} in ${plural(leg.last, "step")}`);
-  const boundary = shown.length > 1 ? " Scores on either side of the stage boundary are on different tasks." : "";
-  return `Objective of every candidate by step, and below the answers each step asked for. Best so far on train: ${said.join("; ")}.${boundary}`;
-}
-
-function searchPlot(view, shown, narrow) {
-  const hover = (leg, part) => (point) =>
-    `<b>${number(point.objective)}</b> ${part === "stopped" ? "estimated on train" : `on ${part}`}, step ${point.step}<br>${plain(view.prompts[point.prompt].origin)}<br>${plain(view.prompts[point.prompt].text)}`;
-  const data = [];
-  for (const leg of shown) {
-    const mark = (part, colour, symbol, size = 8) => ({
-      x: leg.points[part].map((point) => leg.offset + point.step + (part === "validation" ? 0.18 : 0)),
-      y: leg.points[part].map((point) => point.objective),
-      mode: "markers",
-      marker: { symbol, size, color: theme.colour(colour), line: { width: 1.5, color: theme.colour(colour) }, opacity: 0.85 },
-      hovertext: leg.points[part].map(hover(leg, part)),
-      hoverinfo: "text",
-    });
-    data.push(
-      {
-        x: leg.climb.map(([step]) => leg.offset + step),
-        y: leg.climb.map(([, best]) => best),
-        mode: "lines",
-        line: { shape: "hv", width: 2, color: theme.colour("muted") },
-        hoverinfo: "skip",
-      },
-      mark("stopped", "strong-line", "circle", 4),
-      mark("train", "best", "circle-open"),
-      mark("validation", "finalist", "diamond"),
-      {
-        type: "bar",
-        x: leg.steps.map((step) => leg.offset + step.step),
-        y: leg.steps.map((step) => step.answers),
-        xaxis: "x",
-        yaxis: "y2",
-        width: 0.55,
-        marker: { color: theme.colour("strong-line") },
-        hovertext: leg.steps.map((step) => plain(stepTold(step))),
-        hoverinfo: "text",
-      },
+  const sorted = [...estimates].sort((a, b) => b.rows - a.rows || (b.objective || 0) - (a.objective || 0));
+  const rows = () =>
+    table(
+      "Candidates",
+      [{ title: "Prompt" }, { title: "Origin" }, { title: "Rows", number: true }, { title: "Objective", number: true }, { title: "" }],
+      sorted.slice(0, 200).map((one) => [
+        promptName(view, one.prompt, 60),
+        view.prompts[one.prompt].origin,
+        `${count(one.rows)} of ${count(most)}`,
+        number(one.objective),
+        one.rows < most ? "estimate" : "all rows",
+      ]),
     );
-  }
-  const ticks = shown.flatMap((leg) => Array.from({ length: leg.last + 1 }, (_, step) => [leg.offset + step, String(step)]));
-  const every = Math.ceil(ticks.length / (narrow ? 12 : 30));
-  const kept = ticks.filter((_, i) => i % every === 0);
-  const end = shown.at(-1).offset + shown.at(-1).last;
-  const label = (leg) => ({
-    text: plain(`${leg.search.stage} stage`),
-    x: leg.offset - 0.4,
-    xref: "x",
-    y: 1,
-    yref: "paper",
-    xanchor: "left",
-    yanchor: "bottom",
-    showarrow: false,
-    font: { size: 12, color: theme.colour("muted") },
-  });
-  return {
-    data,
-    layout: plots.layout({
-      height: narrow ? 360 : 420,
-      hovermode: "closest",
-      bargap: 0.4,
-      xaxis: plots.axis({
-        anchor: "y2",
-        range: [-0.6, end + 0.6],
-        tickvals: kept.map(([at]) => at),
-        ticktext: kept.map(([, text]) => text),
-        title: { text: "step (0: the prompts given)", font: { size: 12 } },
-        showgrid: false,
-        zeroline: false,
-      }),
-      yaxis: plots.axis({ domain: [0.32, 1], title: { text: "objective", font: { size: 12 }, standoff: 8 }, zeroline: false }),
-      yaxis2: plots.axis({ domain: [0, 0.2], title: { text: "answers", font: { size: 12 }, standoff: 8 }, nticks: 3, rangemode: "tozero" }),
-      annotations: shown.map(label),
-      shapes: shown.slice(1).map((leg) => ({
-        type: "line",
-        x0: leg.offset - 0.5,
-        x1: leg.offset - 0.5,
-        y0: 0,
-        y1: 1,
-        yref: "paper",
-        line: { color: theme.colour("strong-line"), width: 1, dash: "dot" },
-      })),
-    }),
-  };
+  return plots.figure(words, make, { key, table: rows });
 }
 
-function stepTold(step) {
-  const until = step.calls === null ? "" : `\nthe whole run until then: ${count(step.calls)} calls, ${count(step.tokens)} tokens, ${money(step.usd)}`;
-  return `step ${step.step}: ${plural(step.answers, "answer")}, ${plural(step.candidates, "candidate")}${until}`;
+function rungFigure(search) {
+  const words = `Candidates that answered at least so many search rows: ${search.rungs.map((rung, i) => `${count(search.risen[i])} at ${count(rung)}`).join(", ")}.`;
+  const make = (width) =>
+    chart(width, 300, {
+      x: { range: [-0.6, search.rungs.length - 0.4], ticks: search.rungs.map((_, i) => i), format: (i) => count(search.rungs[i]), label: "search rows (rungs)" },
+      y: { range: [0, Math.max(1, ...search.risen) * 1.05], label: "candidates" },
+      series: [
+        {
+          points: search.risen.map((n, i) => ({ x: i, y: n, text: `${plural(n, "candidate")} with at least ${plural(search.rungs[i], "row")}` })),
+          bars: Math.min(48, (width - 90) / Math.max(1, search.rungs.length) / 1.8),
+          colour: "var(--best)",
+        },
+      ],
+    });
+  const rows = () => table("Candidates by rung", [{ title: "Rows" }, { title: "Candidates", number: true }], search.rungs.map((rung, i) => [count(rung), count(search.risen[i])]));
+  return plots.figure(words, make, { table: rows });
 }
 
-function stepTable(view, shown) {
-  const columns = [
-    { title: "Step" },
-    ...["Candidates", "Refused", "Answers", "Best on train", "Calls until then", "Tokens until then", "Cost until then"].map(
-      (title) => ({ title, number: true }),
-    ),
-  ];
-  const rows = shown.flatMap((leg) =>
-    leg.steps.map((step) => [
-      `${leg.search.stage} ${step.step}`,
-      count(step.candidates),
-      count(step.refused),
-      count(step.answers),
-      number(step.objective),
-      count(step.calls),
-      count(step.tokens),
-      money(step.usd),
-    ]),
+function offerTable(view) {
+  if (!view.offers.length) return null;
+  const columns = [{ title: "Prompt" }, { title: "From" }, { title: "Tried in" }, { title: "Rows", number: true }, { title: "Estimate", number: true }, { title: "" }];
+  const shown = view.offers.slice(0, 60);
+  const rows = shown.map((offer) => [
+    promptName(view, offer.prompt, 50),
+    offer.sources.join(", "),
+    offer.search,
+    count(offer.rows),
+    number(offer.objective),
+    offer.chosen ? "chosen" : offer.objective === null ? "not tried" : "",
+  ]);
+  const chosen = view.offers.filter((offer) => offer.chosen).length;
+  const cut = view.offers.length > shown.length ? `; the first ${shown.length} are shown` : "";
+  return el(
+    "div",
+    { class: "rest" },
+    el("h3", {}, "Prompts offered from one search to another"),
+    table(`${plural(view.offers.length, "offer")}, ${chosen} chosen in the end${cut}`, columns, rows, { class: "stacked" }),
   );
-  return table("Calls, tokens and cost are of the whole run, all searches together, replayed calls counted as when they were paid.", columns, rows);
+}
+
+function likenessTable(view) {
+  if (!view.likeness.length) return null;
+  const names = new Map(view.searches.map((search) => [search.scope, search.name]));
+  const name = (scope) => names.get(scope) || scope;
+  const rows = view.likeness.map((one) => [one.scopes.map(name).join(" and "), count(one.prompts), one.correlation === null ? "too few prompts" : number(one.correlation, 2)]);
+  return table(
+    "Likeness: rank correlation of the prompts that two searches both scored (1: what is good in one is good in the other)",
+    [{ title: "Searches" }, { title: "Prompts in both", number: true }, { title: "Correlation", number: true }],
+    rows,
+  );
 }

@@ -1,9 +1,8 @@
 // Light or dark: as the system says, until the reader chooses.
 
-const theme = (() => {
+(() => {
   const system = window.matchMedia("(prefers-color-scheme: dark)");
   const button = document.getElementById("theme");
-  const listeners = [];
   let chosen = remembered();
 
   function remembered() {
@@ -14,14 +13,11 @@ const theme = (() => {
     }
   }
 
-  function current() {
-    return chosen || (system.matches ? "dark" : "light");
-  }
+  const current = () => chosen || (system.matches ? "dark" : "light");
 
   function apply() {
     document.documentElement.dataset.theme = current();
     button.textContent = current() === "dark" ? "Light theme" : "Dark theme";
-    listeners.forEach((listener) => listener());
   }
 
   button.addEventListener("click", () => {
@@ -35,15 +31,7 @@ const theme = (() => {
   });
   system.addEventListener("change", apply);
   // Paper is white.
-  window.addEventListener("beforeprint", () => {
-    document.documentElement.dataset.theme = "light";
-    listeners.forEach((listener) => listener());
-  });
+  window.addEventListener("beforeprint", () => (document.documentElement.dataset.theme = "light"));
   window.addEventListener("afterprint", apply);
   apply();
-
-  return {
-    listen: (listener) => listeners.push(listener),
-    colour: (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim(),
-  };
 })();

@@ -2,17 +2,7 @@
 
 const transferChoice = { split: null, metric: "objective", show: "score" };
 
-const SPLITS = { test: "test (held out)", validation: "validation", train: "train" };
-
-const METRIC_LABELS = {
-  objective: "Objective",
-  accuracy: "Accuracy",
-  ifr: "Format followed (IFR)",
-  ece: "Calibration error (ECE)",
-  auroc: "AUROC",
-  auprc_p: "AUPRC-P",
-  auprc_n: "AUPRC-N",
-};
+const SPLITS = { test: "test (held out)", search: "search (estimates)" };
 
 function renderTransfer(view) {
   const cells = view.cells;
@@ -25,7 +15,9 @@ function renderTransfer(view) {
     transferChoice[name] = value;
     draw();
   };
-  const metrics = Object.entries(METRIC_LABELS).filter(([name]) => cells.values[name].some((v) => v !== null));
+  const metrics = Object.keys(cells.values)
+    .filter((name) => cells.values[name].some((v) => v !== null))
+    .map((name) => [name, view.metrics[name].label]);
   draw();
   return [
     el(
@@ -53,7 +45,7 @@ function matrixOf(view) {
     rows.get(prompt).set(column, value);
   });
   const ordered = [...columns].sort(([, a], [, b]) => a.task.localeCompare(b.task) || a.model.localeCompare(b.model));
-  const lower = transferChoice.metric === "ece";
+  const lower = view.metrics[transferChoice.metric].better === "lower";
   const tops = new Map(ordered.map(([column, pair]) => [column, topOf(view, rows, column, pair, lower)]));
   const shown = (row, column) => {
     if (!row.has(column)) return null;
@@ -70,7 +62,7 @@ function matrixOf(view) {
   };
 }
 
-// How far a row lies above the columns' means where it has values, so that hard columns count against nobody.
+// Distance of a row from the columns' means where it has values, so that hard columns count against no prompt.
 function standings(columns, rows) {
   const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
   const means = new Map(columns.map((column) => [column, mean(rows.filter((row) => row.has(column)).map((row) => row.get(column)))]));
@@ -91,17 +83,14 @@ function topOf(view, rows, column, pair, lower) {
 function matrixParts(view, matrix) {
   if (!matrix.prompts.length) return [el("p", { class: "none" }, "No prompt has this score here.")];
   const gap = transferChoice.show === "gap";
-  const label = METRIC_LABELS[transferChoice.metric];
-  const what = gap ? `gap in ${label.toLowerCase()} to the best prompt of each column (0: as good)` : label;
+  const name = view.metrics[transferChoice.metric].label;
+  const what = gap ? `gap in ${name.toLowerCase()} to the best prompt of each column (0: as good)` : name;
   const known = matrix.values.flat().filter((value) => value !== null);
   const words =
     `${what} of ${plural(matrix.prompts.length, "prompt")} on ${plural(matrix.columns.length, "pair")} of task and model, ` +
     `${SPLITS[transferChoice.split]} rows: from ${number(Math.min(...known))} to ${number(Math.max(...known))}. Rows are ` +
-    "prompts, the best on average on top; empty where a prompt was not tried. Short ids tell prompts apart.";
-  return [
-    plots.figure(words, (narrow) => heatMap(view, matrix, narrow)),
-    unfolding("The same as a table", () => matrixTable(view, matrix, what)),
-  ];
+    "prompts, the best on average on top; empty where a prompt was not tried.";
+  return [plots.figure(words, (width) => matrixPlot(view, matrix, width), { table: () => matrixTable(view, matrix, what) })];
 }
 
 function promptName(view, place, length = 28) {
@@ -109,84 +98,22 @@ function promptName(view, place, length = 28) {
   return `${excerpt(prompt.text, length)} (${prompt.origin === "original" ? "original" : prompt.id.slice(0, 4)})`;
 }
 
-function heatMap(view, matrix, narrow) {
+function matrixPlot(view, matrix, width) {
   const gap = transferChoice.show === "gap";
   const { prompts, columns, values } = matrix;
-  const roomy = columns.length * prompts.length <= 240 && (!narrow || columns.length <= 4);
-  const size = prompts.length > 30 ? 10 : 12;
-  const names = prompts.map((place) => plain(promptName(view, place, narrow ? 11 : 28)));
-  const heads = columnHeads(columns, narrow ? 6 : 12);
-  const upright = heads.texts.length > (narrow ? 3 : 8);
-  const room = upright ? plots.widest(heads.texts, 12) : 34;
-  const hover = prompts.map((place, i) =>
-    columns.map((pair, j) =>
-      values[i][j] === null
-        ? "not tried"
-        : `<b>${plain(pairName(pair))}</b><br>${number(values[i][j])}<br>${plain(view.prompts[place].text)}`,
-    ),
-  );
-  const extreme = Math.max(0.01, ...values.flat().map((value) => Math.abs(value || 0)));
-  const dark = document.documentElement.dataset.theme === "dark";
-  const middle = dark ? "#24282f" : "#f5f5f2";
-  const scale = gap
-    ? { colorscale: [[0, "#0072b2"], [0.5, middle], [1, "#d55e00"]], zmin: -extreme, zmax: extreme }
-    : { colorscale: "Cividis" };
-  return {
-    most: 380 + 110 * columns.length,
-    data: [
-      {
-        type: "heatmap",
-        z: values,
-        x: columns.map((_, j) => j),
-        y: prompts.map((_, i) => i),
-        ...scale,
-        xgap: columns.length > 24 ? 0.5 : 2,
-        ygap: prompts.length > 30 ? 0.5 : 2,
-        hoverongaps: false,
-        hovertext: hover,
-        hoverinfo: "text",
-        texttemplate: roomy ? "%{text}" : undefined,
-        text: values.map((row) => row.map((value) => (value === null ? "" : number(value, 2)))),
-        colorbar: { thickness: 10, outlinewidth: 0, len: 1, tickfont: { color: theme.colour("muted") } },
-        showscale: !narrow,
-      },
-    ],
-    layout: plots.layout({
-      height: (prompts.length > 30 ? 18 : 34) * prompts.length + room + 30,
-      margin: { l: plots.widest(names, size) + 14, r: 12, t: room + 14, b: 12 },
-      xaxis: plots.axis({
-        tickvals: heads.places,
-        ticktext: heads.texts,
-        tickangle: upright ? -90 : 0,
-        tickfont: { size: 12 },
-        showgrid: false,
-        zeroline: false,
-        side: "top",
-      }),
-      yaxis: plots.axis({
-        tickvals: prompts.map((_, i) => i),
-        ticktext: names,
-        tickfont: { size },
-        autorange: "reversed",
-        showgrid: false,
-        zeroline: false,
-      }),
-    }),
-  };
-}
-
-// Every column's task and model; where there are too many to be read, each task over the middle of its columns.
-function columnHeads(columns, most) {
-  if (columns.length <= most) {
-    const texts = columns.map((pair) => [plain(pair.task, 16, 2), plain(pair.model, 16, 2)].join("<br>"));
-    return { places: columns.map((_, j) => j), texts };
-  }
-  const tasks = [...new Set(columns.map((pair) => pair.task))];
-  const middle = (task) => {
-    const places = columns.flatMap((pair, j) => (pair.task === task ? [j] : []));
-    return (places[0] + places.at(-1)) / 2;
-  };
-  return { places: tasks.map(middle), texts: tasks.map((task) => plain(task, 16, 2)) };
+  const known = values.flat().filter((value) => value !== null);
+  const [low, high] = [Math.min(...known), Math.max(...known)];
+  const extreme = Math.max(0.01, ...known.map(Math.abs));
+  const alone = new Set(columns.map((pair) => pair.model)).size === 1;
+  return heatMap(width, {
+    rows: prompts.map((place) => promptName(view, place, width < 560 ? 14 : 30)),
+    columns: columns.map((pair) => (alone ? pair.task : pairName(pair))),
+    values,
+    upright: columns.length > (width < 560 ? 2 : 5),
+    format: (value) => number(value, 2),
+    text: (i, j) => `${pairName(columns[j])}\n${number(values[i][j])}\n${excerpt(view.prompts[prompts[i]].text, 300)}`,
+    colourOf: (value) => (gap ? diverging(value / extreme) : blues(high > low ? (value - low) / (high - low) : 0.5)),
+  });
 }
 
 function matrixTable(view, matrix, caption) {

@@ -1,4 +1,4 @@
-// Can I trust it? What the numbers rest on, and what went wrong on the way.
+// Can I trust it? Problems of the run, baselines, rows, and the basis of the numbers.
 
 function renderTrust(view) {
   const parts = [];
@@ -7,7 +7,6 @@ function renderTrust(view) {
   }
   if (view.targets.length) parts.push(baselines(view));
   if (Object.keys(view.splits).length) parts.push(splits(view));
-  if (view.searches.length) parts.push(endings(view));
   parts.push(basis(view));
   for (const target of view.targets) {
     if (Object.keys(target.more).length) parts.push(unfolding(`More about ${pairName(target)}`, () => further(target.more)));
@@ -19,7 +18,7 @@ function renderTrust(view) {
 function baselines(view) {
   const columns = [
     { title: "Target" },
-    ...["Majority class", "Guessing", "Original accuracy", "Best accuracy", "Objective on validation", "Objective on test", "Selection bias", "Failed calls"].map(
+    ...["Majority class", "Guessing", "Original accuracy", "Best accuracy", "Estimate when chosen", "Objective on test", "Selection bias", "Failed calls"].map(
       (title) => ({ title, number: true }),
     ),
   ];
@@ -33,29 +32,24 @@ function baselines(view) {
     number(target.random),
     value(target, "accuracy", "baseline"),
     value(target, "accuracy", "best"),
-    number(target.validation),
+    estimateWhenChosen(target),
     value(target, "objective", "best"),
     signed(target.selection_bias),
     count(target.failed),
   ]);
-  return table("Baselines that read no question, and what choosing on validation flattered (validation minus test)", columns, rows);
+  return table("Baselines that do not read the question, and optimism from selection (selection bias: the estimate that chose the best prompt, minus its objective on test)", columns, rows);
+}
+
+function estimateWhenChosen(target) {
+  const metric = metricOf(target, "objective");
+  const known = metric && metric.best[0] !== null && target.selection_bias !== null;
+  return number(known ? metric.best[0] + target.selection_bias : null);
 }
 
 function splits(view) {
   const columns = [{ title: "Task" }, ...["Train", "Validation", "Test"].map((title) => ({ title, number: true }))];
   const rows = Object.entries(view.splits).map(([task, sizes]) => [task, ...sizes.map(count)]);
-  return table("Rows: train scored candidates, validation chose among finalists, test was used once at the end", columns, rows);
-}
-
-function endings(view) {
-  const columns = [{ title: "Search" }, { title: "Prompts scored", number: true }, { title: "Refused" }, { title: "Why it ended" }];
-  const rows = view.searches.map((search) => [
-    search.scope,
-    count(search.visited),
-    Object.entries(search.refused).map(([reason, n]) => `${count(n)} ${reason}`).join(", ") || dash,
-    search.reason || "not yet",
-  ]);
-  return table("Searches", columns, rows, { class: "stacked" });
+  return table("Rows: candidates are compared on train and validation rows together; test rows are used once, at the end", columns, rows);
 }
 
 function basis(view) {
@@ -63,9 +57,9 @@ function basis(view) {
   return el(
     "p",
     { class: "note" },
-    `Seed ${view.seed === null ? dash : view.seed}; the same seed takes the same path.${when} Intervals are 95 % bootstrap intervals; those of gains are ` +
-      "paired, on the same rows for both prompts. p is the chance of such a difference if the prompts were equal; the corrected one allows for all targets " +
-      "of the run having been looked at. A response that cannot be read counts as wrong; a call that failed counts as nothing.",
+    `Seed ${view.seed === null ? dash : view.seed}.${when} Intervals are 95 % bootstrap intervals; those of gains are ` +
+      "paired, on the same rows for both prompts. p is the chance of a difference at least as large if the prompts were equal; the corrected p (Holm) allows " +
+      "for all targets of the run. Differences in time and length are not tested. A reply that cannot be read counts as wrong; a call that failed is excluded.",
   );
 }
 

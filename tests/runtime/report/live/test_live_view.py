@@ -14,14 +14,9 @@ import pytest
 from transfer_prompting.agents.team import Team
 from transfer_prompting.runtime.bus import Event
 from transfer_prompting.runtime.evaluation.scorecard import Scorecard
-from transfer_prompting.runtime.messages import (
-    Cost,
-    ProblemMet,
-    PromptScored,
-    RunStarted,
-    SearchStarted,
-    StepEnded,
-)
+from transfer_prompting.runtime.llm.budget.budget import Remaining
+from transfer_prompting.runtime.llm.stack import SpendingNow
+from transfer_prompting.runtime.messages import ProblemMet, PromptScored, RunStarted, SearchStarted
 from transfer_prompting.runtime.prompt import Prompt
 from transfer_prompting.runtime.report.live import Feed, serve
 from transfer_prompting.scenarios.errors import InputError
@@ -33,20 +28,25 @@ pytestmark = pytest.mark.timeout(SECONDS)
 
 BEGINNING: tuple[Event, ...] = (
     RunStarted("a run", 1, {"tickets": (20, 20, 40)}, ("small",)),
-    SearchStarted("source", "source", ("tickets",), ("small",), 3),
+    SearchStarted("source", "source", ("tickets",), ("small",), (10, 20, 40), 400),
 )
 FIRST = Prompt(text="Decide.")
 
 
-def scored(text: str, step: int, objective: float) -> PromptScored:
-    card = Scorecard(n=20, objective=objective)
-    return PromptScored("source", step, "train", Prompt(text=text), objective, {"tickets": {"small": card}})
+def scored(text: str, job: int, objective: float) -> PromptScored:
+    prompt, card = Prompt(text=text), Scorecard(n=20, objective=objective)
+    cards = {"tickets": {"small": card}}
+    return PromptScored("source", job, prompt, 20, objective, cards, prompt.id, 20 * (job + 1))
+
+
+def spending() -> SpendingNow:
+    return SpendingNow({}, {"calls": Remaining(spent=100, cap=400, left=300)})
 
 
 @asynccontextmanager
 async def served(folder: Path) -> AsyncGenerator[tuple[Feed, str]]:
     """A feed that has seen a run begin, and its URL."""
-    feed = Feed(folder)
+    feed = Feed(folder, spending)
     for event in BEGINNING:
         feed.take(event)
     with anyio.fail_after(SECONDS):
@@ -99,7 +99,8 @@ async def test_a_viewer_is_told_what_has_happened_and_then_what_happens(tmp_path
     assert name == "view"
     assert first["view"]["name"] == "a run"
     assert first["view"]["status"] == "running"
-    assert news["view"]["points"]["objective"] == [0.5]
+    assert news["view"]["estimates"]["objective"] == [0.5]
+    assert news["view"]["progress"]["share"] == 0.25
 
 
 async def test_news_is_less_than_a_second_old(tmp_path: Path):
@@ -143,7 +144,7 @@ async def test_a_viewer_that_lags_finds_the_latest_state_and_holds_nobody_up(tmp
         _, state = await slow.next()
         while "Decide 299 times." not in str(state):
             _, state = await slow.next()
-    assert len(state["view"]["points"]["step"]) == 300
+    assert len(state["view"]["estimates"]["rows"]) == 300
 
 
 async def test_nothing_is_made_while_nobody_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -224,17 +225,16 @@ async def test_a_port_that_is_taken_is_said(tmp_path: Path):
 
 
 async def test_the_browser_shows_news_and_survives_a_reload(tmp_path: Path):
-    cost = Cost(calls=20, tokens=100, usd=0.0)
     async with served(tmp_path) as (feed, url), browser() as chromium, opened(chromium, url) as seen:
         page = seen.page
-        await page.locator("#status", has_text="step 1 of 3").wait_for()
+        await page.locator("#status", has_text="source: 0 candidates scored, 0 of 400 calls").wait_for()
         feed.take(scored("Decide calmly.", 1, 0.5))
-        feed.take(StepEnded("source", 1, Prompt(text="Decide calmly.").id, 0.5, cost))
-        await page.locator("#status", has_text="step 2 of 3").wait_for()
-        await page.locator("#prompts pre", has_text="Decide calmly.").wait_for()
+        await page.locator("#status", has_text="source: 1 candidate scored, 40 of 400 calls").wait_for()
+        await page.locator("#prompts pre", has_text="Decide calmly.").first.wait_for()
+        await page.locator("#answer", has_text="100 of 400").wait_for()
         await page.reload()
         await seen.ready()
-        await page.locator("#prompts pre", has_text="Decide calmly.").wait_for()
+        await page.locator("#prompts pre", has_text="Decide calmly.").first.wait_for()
         marks = await page.locator("#search .point").count()
     assert marks > 0
     assert seen.errors == []

@@ -7,11 +7,8 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-import anyio
 import pytest
 
-from transfer_prompting.agents.team import Team
-from transfer_prompting.runtime.messages import SearchStarted
 from transfer_prompting.runtime.record.results import read
 from transfer_prompting.runtime.report.page import write_page
 from transfer_prompting.runtime.report.page.build import view_of
@@ -19,7 +16,7 @@ from transfer_prompting.runtime.report.page.document import document
 from transfer_prompting.runtime.report.page.view import PromptView, View
 from transfer_prompting.scenarios.errors import InputError
 
-from support.runs import simulated
+from support.finished import write_run
 
 EVIL = "</script><script>window.harmed = true</script><!-- {{script}} ]]>"
 
@@ -67,7 +64,7 @@ def test_data_from_a_run_cannot_close_its_element_or_fill_a_slot():
     assert "<" not in data
     assert page.title == f"{EVIL}: transfer-prompting"
     running = [text for attributes, text in page.scripts if "type" not in attributes]
-    assert len(running) == 2
+    assert len(running) == 1
 
 
 @pytest.mark.parametrize("live", [False, True])
@@ -87,64 +84,80 @@ def test_nothing_is_loaded_from_anywhere():
     assert {address for address in page.addresses if not address.startswith("#")} == {"data:,"}
 
 
-async def test_a_run_with_an_output_folder_writes_its_report(tmp_path: Path):
-    out = tmp_path / "out"
-    async with simulated(tmp_path) as (scenario, _, _), Team(scenario, out=out) as team:
-        results = await team.run()
-    shown, blocks = view_of(out)
-    (told,) = shown.targets
-    (target,) = results.targets
-    assert (out / "report.html").read_text() == document(shown, blocks)
-    assert shown.prompts[told.best].text == target.best.prompt.text
+def test_a_finished_run_is_shown_with_everything_its_files_hold(tmp_path: Path):
+    results = write_run(tmp_path)
+    shown, blocks = view_of(tmp_path)
+    target = results.targets[0]
+    first = shown.targets[0]
+    assert (tmp_path / "report.html").read_text() == document(shown, blocks)
+    assert shown.prompts[first.best].text == target.best.prompt.text
     assert shown.responses.total == shown.responses.shown > 0
-    assert told.diagrams[1].ece == pytest.approx(target.best.scorecard.ece, abs=1e-4)
-    assert shown.strategy == results.strategy
+    assert first.diagrams[1].ece == pytest.approx(target.best.scorecard.ece, abs=1e-4)
+    assert (shown.strategy, shown.likeness) == (results.strategy, results.likeness)
+    assert [first.calls for first in shown.targets] == [one.calls for one in results.searches[1:]]
     for one, summary in zip(shown.searches, results.searches, strict=True):
-        assert (one.scope, one.visited, one.stopped) == (summary.scope, summary.visited, summary.stopped)
-        assert one.notes == summary.notes
+        assert (one.scope, one.candidates, one.finished) == (
+            summary.scope,
+            summary.candidates,
+            summary.finished,
+        )
+        assert one.risen[-1] == summary.finished
         assert [shown.prompts[entry.prompt].id for entry in one.front] == [
             entry.prompt.id for entry in summary.front
         ]
+    (offer,) = shown.offers
+    assert (offer.search, offer.sources) == ("tickets · small", ("source",))
     cells = shown.cells
     assert cells is not None
-    tested = [i for i, split in enumerate(cells.split) if split == "test"]
+    tested = [i for i, split in enumerate(cells.split) if split == "test" and cells.model[i] == "small"]
     objectives = {cells.prompt[i]: cells.values["objective"][i] for i in tested}
-    assert objectives[told.best] == pytest.approx(target.best.scorecard.objective, abs=1e-4)
-    assert len(objectives) == len({told.best, told.baseline}) + len(results.transfer) - sum(
-        entry.prompt_id in {shown.prompts[told.best].id, shown.prompts[told.baseline].id}
-        for entry in results.transfer
-    )
+    assert objectives[first.best] == pytest.approx(target.best.scorecard.objective, abs=1e-4)
 
 
-async def test_a_run_that_was_interrupted_reports_what_it_has(tmp_path: Path):
-    out = tmp_path / "out"
-    async with simulated(tmp_path) as (scenario, _, _):
-        with anyio.CancelScope() as scope:
-            async with Team(scenario, out=out) as team:
-                team.bus.subscribe(SearchStarted, lambda e: scope.cancel() if e.stage == "target" else None)
-                await team.run()
-    shown, blocks = view_of(out)
+def test_time_and_length_have_no_p_value(tmp_path: Path):
+    write_run(tmp_path)
+    shown, _ = view_of(tmp_path)
+    costs = [one for one in shown.targets[0].metrics if one.name in {"seconds", "output_tokens"}]
+    assert len(costs) == 2
+    assert all(not one.tested and one.gain is not None and one.gain.p is None for one in costs)
+
+
+def test_the_page_of_a_run_is_below_a_megabyte_and_a_half(tmp_path: Path):
+    write_run(tmp_path)
+    assert (tmp_path / "report.html").stat().st_size < 1_500_000
+
+
+def test_a_run_without_results_reports_what_it_has(tmp_path: Path):
+    write_run(tmp_path, status="interrupted", page=False)
+    (tmp_path / "results.json").unlink()
+    (tmp_path / "responses.jsonl").unlink()
+    shown, blocks = view_of(write_page(tmp_path).parent)
     assert "interrupted" in shown.words
     assert shown.searches[0].reason
     assert blocks == ()
-    assert (out / "report.html").is_file()
 
 
-async def test_what_results_hold_beyond_this_version_is_shown_as_it_is(tmp_path: Path):
-    out = tmp_path / "out"
-    async with simulated(tmp_path) as (scenario, _, _), Team(scenario, out=out) as team:
-        await team.run()
-    data = json.loads((out / "results.json").read_text())
+def test_what_results_hold_beyond_this_version_is_shown_as_it_is(tmp_path: Path):
+    write_run(tmp_path)
+    data = json.loads((tmp_path / "results.json").read_text())
     data["front"] = [{"prompt": "x", "why": EVIL}]
-    data["targets"][0]["calibration"] = {"temperature": 1.25}
+    data["targets"][0]["further"] = {"temperature": 1.25}
     data["targets"][0]["best"]["scorecard"]["further"] = 1
-    (out / "results.json").write_text(json.dumps(data))
-    page = Page(write_page(out).read_text())
-    shown, _ = view_of(out)
+    (tmp_path / "results.json").write_text(json.dumps(data))
+    page = Page(write_page(tmp_path).read_text())
+    shown, _ = view_of(tmp_path)
     assert json.loads(shown.more["front"]) == data["front"]
-    assert json.loads(shown.targets[0].more["calibration"]) == {"temperature": 1.25}
-    assert len([1 for attributes, _ in page.scripts if "type" not in attributes]) == 2
-    assert read(out / "results.json").status == "complete"
+    assert json.loads(shown.targets[0].more["further"]) == {"temperature": 1.25}
+    assert len([1 for attributes, _ in page.scripts if "type" not in attributes]) == 1
+    assert read(tmp_path / "results.json").status == "complete"
+
+
+def test_results_of_an_earlier_version_are_refused_in_words(tmp_path: Path):
+    (tmp_path / "results.json").write_text('{"schema": 1, "name": "old", "status": "complete", "seed": 1}')
+    with pytest.raises(
+        InputError, match=r"results\.json: made by an earlier version .* run the scenario again"
+    ):
+        write_page(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["results.json", "history.jsonl", "responses.jsonl"])

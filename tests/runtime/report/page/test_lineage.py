@@ -1,4 +1,4 @@
-"""What changed from one text to another, and how a prompt came about."""
+"""Changes from one text to another, and ancestries of prompts."""
 
 from itertools import pairwise
 
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from transfer_prompting.runtime.prompt import Prompt
 from transfer_prompting.runtime.report.page._sections import WORDS_COMPARED, change, lineage
-from transfer_prompting.runtime.report.page._story import Prompts
+from transfer_prompting.runtime.report.page._state import Prompts
 from transfer_prompting.runtime.report.page.view import Piece
 
 TEXTS = st.text(st.sampled_from("ab .,\n<é漢"), max_size=60)

@@ -1,24 +1,21 @@
-"""The report as people see it: a real run's page, opened from disk in a real browser."""
+"""The report as people see it: the page of a finished run, opened from disk in a real browser."""
 
 import json
-from collections.abc import Mapping
+import re
 from pathlib import Path
 from typing import Literal
 
-import anyio
 import pytest
 from axe_playwright_python.async_playwright import Axe
 
-from transfer_prompting.agents.team import Team
-from transfer_prompting.runtime.report.page import build, document
+from transfer_prompting.runtime.report.wording import FORMULAS
 
 from support.browser import SECONDS, Seen, browser, opened
-from support.runs import helpful_world, simulated
+from support.finished import write_run
 
 pytestmark = pytest.mark.timeout(SECONDS)
 
 HARM = "<script>window.harmed = true</script><img src=x onerror='window.harmed = true'>"
-MODELS = {name: {"endpoint": "server", "model": f"{name}-1"} for name in ("writer", "small", "large")}
 Scheme = Literal["light", "dark"]
 WINDOWS: list[tuple[int, Scheme]] = [(1280, "light"), (390, "dark")]
 OPEN_EVERYTHING = "document.querySelectorAll('details').forEach(one => { one.open = true })"
@@ -28,21 +25,8 @@ OPEN_EVERYTHING = "document.querySelectorAll('details').forEach(one => { one.ope
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run with two target models, whose prompts and responses carry markup."""
     home = tmp_path_factory.mktemp("run")
-    world = helpful_world()
-
-    def behaviour(body: Mapping[str, object]) -> str:
-        reply = world(body)
-        return reply if body["model"] == world.writer else f"{reply}\n{HARM}"
-
-    async def run() -> None:
-        async with simulated(home, world, targets=["small", "large"], models=MODELS) as (scenario, _, server):
-            server.behaviour = behaviour
-            scenario.stages.source.seed_prompts[0] = f"Decide. {HARM}"
-            async with Team(scenario, out=home / "out") as team:
-                await team.run()
-
-    anyio.run(run)
-    return home / "out"
+    write_run(home, skills=(0.45, 0.9), extra=f" {HARM}")
+    return home
 
 
 def url(folder: Path) -> str:
@@ -73,7 +57,7 @@ async def test_it_answers_its_questions_in_their_order(folder: Path):
         prompts = set(await seen.page.locator("#prompts pre").all_inner_texts())
     assert titles == [
         "Did it work?",
-        "Which prompt do I take?",
+        "Which prompt do I use?",
         "Where does it transfer?",
         "How did the search go?",
         "Is it calibrated?",
@@ -82,24 +66,71 @@ async def test_it_answers_its_questions_in_their_order(folder: Path):
         "Can I trust it?",
     ]
     assert words.startswith(
-        "Yes: on held-out rows the best prompts are clearly better than the original on 2 of 2"
+        "Yes: on held-out rows the best prompts are significantly better than the original on 2 of 2"
     )
     assert all(len(body) > 100 for body in bodies)
     assert best <= prompts
 
 
-async def test_every_plot_has_data_and_says_in_words_what_it_shows(folder: Path):
+async def test_every_plot_has_data_says_in_words_what_it_shows_and_has_its_table(folder: Path):
     script = """[...document.querySelectorAll('.plot')].map(plot => ({
-        words: plot.getAttribute('aria-label'),
-        marks: plot.querySelectorAll('.point, .hm image, .js-line').length,
-        values: (plot.data || []).flatMap(t => (t.z || t.y).flat()).filter(Number.isFinite).length}))"""
+        words: plot.getAttribute('aria-label'), role: plot.getAttribute('role'),
+        marks: plot.querySelectorAll('.point, path.line').length,
+        table: plot.parentElement.querySelectorAll('table tbody tr').length,
+        outside: [...plot.querySelectorAll('.point')].filter(mark => {
+            const [a, b] = [mark.getBoundingClientRect(), plot.getBoundingClientRect()];
+            return Math.min(a.left - b.left, b.right - a.right, a.top - b.top, b.bottom - a.bottom) < -1;
+        }).length}))"""
     async with browser() as chromium, opened(chromium, url(folder)) as seen:
+        await seen.page.evaluate(OPEN_EVERYTHING)
+        await seen.page.locator(".plot").last.locator("svg").wait_for()
         plots = await seen.page.evaluate(script)
-    assert len(plots) == 5
+    assert len(plots) == 9
     for plot in plots:
+        assert plot["role"] == "img"
         assert len(plot["words"]) > 60
-        assert plot["values"] > 1
-        assert plot["marks"] > 0
+        assert plot["marks"] > 1
+        assert plot["table"] > 1
+        assert plot["outside"] == 0
+
+
+async def test_accuracy_stands_beside_the_objective_and_the_cost_near_the_top(folder: Path):
+    results = json.loads((folder / "results.json").read_text())
+    target = results["targets"][0]
+    async with browser() as chromium, opened(chromium, url(folder)) as seen:
+        row = await seen.page.locator("#answer table tbody tr").first.inner_text()
+        answer = await seen.page.locator("#answer").inner_text()
+    for metric in ("accuracy", "objective"):
+        values = [target[part]["scorecard"][metric] for part in ("baseline", "best")]
+        assert f"{values[0]:.3f} → {values[1]:.3f}" in row
+    assert FORMULAS["accuracy"] in answer
+    assert "$0.2100" in answer
+
+
+async def test_original_and_best_are_compared_row_by_row(folder: Path):
+    lines = [json.loads(line) for line in (folder / "responses.jsonl").read_text().splitlines()]
+    target = json.loads((folder / "results.json").read_text())["targets"][0]
+    right = {
+        part: {
+            line["response"]["example"]: line["response"]["correct"]
+            for line in lines
+            if line["type"] == "response"
+            and (line["model"], line["prompt"]) == ("small", target[part]["prompt"]["id"])
+        }
+        for part in ("baseline", "best")
+    }
+    pairs = [(before, right["best"][id]) for id, before in right["baseline"].items()]
+    async with browser() as chromium, opened(chromium, url(folder)) as seen:
+        tiles = await seen.page.locator("#pairs .tiles div").all_inner_texts()
+        figures = await seen.page.locator("#pairs figcaption").all_inner_texts()
+    assert [tile.split("\n") for tile in tiles] == [
+        ["Fixed", str(pairs.count((False, True)))],
+        ["Broken", str(pairs.count((True, False)))],
+        ["Both wrong", str(pairs.count((False, False)))],
+        ["Both right", str(pairs.count((True, True)))],
+    ]
+    assert f"{sum(before for before, _ in pairs)} of {len(pairs)} on the diagonal" in figures[0]
+    assert f"{sum(after for _, after in pairs)} of {len(pairs)} on the diagonal" in figures[1]
 
 
 async def test_copying_a_prompt_puts_its_very_text_on_the_clipboard(folder: Path):
@@ -112,7 +143,7 @@ async def test_copying_a_prompt_puts_its_very_text_on_the_clipboard(folder: Path
         await field.focus()
         await seen.page.keyboard.press("Control+V")
         pasted = await field.input_value()
-    assert "verbatim" in text or "stepwise" in text
+    assert "Decide" in text
     assert pasted == text
 
 
@@ -135,7 +166,7 @@ async def test_filters_and_search_find_what_fits_and_nothing_else(folder: Path):
     id, question = next(iter(questions.items()))
     about = [one for one in every if one["example"] == id and one["model"] == "large"]
     amiss = [one for one in every if not (one["correct"] and one["followed"])]
-    large = [one for one in every if one["model"] == "large" and not one["correct"]]
+    large = [one for one in every if one["model"] == "large" and not one["correct"] and one["answer"]]
     async with browser() as chromium, opened(chromium, url(folder)) as seen:
         page = seen.page
         assert await found(seen) == str(len(amiss))
@@ -144,7 +175,7 @@ async def test_filters_and_search_find_what_fits_and_nothing_else(folder: Path):
         assert await found(seen) == str(len(large))
         await page.get_by_label("Outcome").select_option("")
         await page.get_by_label("Search in question").fill(question.upper())
-        await page.locator("#found", has_text=f"of {len(about)}").wait_for()
+        await page.locator("#found", has_text=re.compile(f"of {len(about)}$")).wait_for()
         rows = await page.locator("#listing tbody tr").all_inner_texts()
         await page.get_by_label("Search in question").fill("no such words")
         await page.locator("#found", has_text="Nothing fits").wait_for()
@@ -201,7 +232,7 @@ async def test_the_readers_theme_outlives_a_reload(folder: Path):
 
 
 async def test_on_paper_plots_fit_and_are_light(folder: Path):
-    script = """[...document.querySelectorAll('.plot')].map(plot => plot.layout.width)
+    script = """[...document.querySelectorAll('.plot svg')].map(plot => Number(plot.getAttribute('width')))
         .concat(document.documentElement.dataset.theme)"""
     async with browser() as chromium, opened(chromium, url(folder), scheme="dark") as seen:
         await seen.page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
@@ -210,15 +241,3 @@ async def test_on_paper_plots_fit_and_are_light(folder: Path):
     assert max(widths) <= 640
     assert theme == "light"
     assert paper.startswith(b"%PDF")
-
-
-async def test_without_plotly_the_words_and_tables_remain(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(document, "plotly_script", lambda: "")
-    page = folder / "plain.html"
-    page.write_text(document.document(*build.view_of(folder)), encoding="utf-8")
-    async with browser() as chromium, opened(chromium, page.as_uri()) as seen:
-        told = await seen.page.locator("figcaption").all_inner_texts()
-        first = await seen.page.locator(".plot").first.inner_text()
-    assert seen.errors == []
-    assert len(told) == 5
-    assert "pip install plotly" in first

@@ -9,8 +9,8 @@ import pytest
 
 from transfer_prompting.runtime.evaluation.outcomes import Failed, Graded
 from transfer_prompting.runtime.record.responses import Asked, Given
-from transfer_prompting.runtime.report.page import _packed as packed
-from transfer_prompting.runtime.report.page._packed import OUTCOMES, TEXT, Block, pack
+from transfer_prompting.runtime.report.page import _responses as packed
+from transfer_prompting.runtime.report.page._responses import OUTCOMES, TEXT, Block, pack
 from transfer_prompting.runtime.tasks.example import Example
 
 from support.graded import graded

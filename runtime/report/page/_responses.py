@@ -15,13 +15,13 @@ BLOCK = 5_000
 """Responses in a block."""
 
 MOST_CHARACTERS = 7_000_000
-"""What all blocks may take in the page."""
+"""Characters that all blocks together may take in the page."""
 
 TEXT = 1_000
 """Characters of a question or a response that are carried."""
 
 Outcome = Literal["wrong", "unread", "failed", "right"]
-"""What became of a row; the worst first."""
+"""Outcomes of a row, the worst first."""
 
 
 class Block(msgspec.Struct, kw_only=True):
@@ -59,7 +59,7 @@ class Packed(msgspec.Struct, frozen=True):
 class Packer:
     """Takes lines in, and hands out blocks as they fill up until the page has no room for more.
 
-    Give it all responses that went wrong first: what no longer fits is left out and counted.
+    Give it all failures first: what no longer fits is left out and counted.
     """
 
     def __init__(self) -> None:
@@ -146,7 +146,7 @@ class Packer:
 
 
 def pack(lines: Iterable[Asked | Given], again: Iterable[Asked | Given]) -> Packed:
-    """The same lines twice: the first time what went wrong is taken, the second time the rest."""
+    """The same lines twice: the first time failures are taken, the second time the rest."""
     packer = Packer()
     for line in lines:
         if isinstance(line, Asked):
@@ -160,7 +160,7 @@ def pack(lines: Iterable[Asked | Given], again: Iterable[Asked | Given]) -> Pack
 
 
 def outcome(response: Graded | Failed) -> Outcome:
-    """What became of the row."""
+    """Outcome of a row."""
     if isinstance(response, Failed):
         return "failed"
     if response.correct:

@@ -5,8 +5,23 @@ import pytest
 from transfer_prompting.runtime.evaluation.ratings import Preference, Reliability
 from transfer_prompting.runtime.evaluation.scorecard import Chance, Gain, Scorecard
 from transfer_prompting.runtime.prompt import Prompt
-from transfer_prompting.runtime.record.results import Part, PromptEntry, Results, Status, TargetResult
-from transfer_prompting.runtime.report.page._words import in_all, notes, told, verdict
+from transfer_prompting.runtime.record.results import (
+    PromptEntry,
+    Results,
+    Status,
+    TargetResult,
+)
+from transfer_prompting.runtime.record.results import (
+    TestedPrompt as Part,
+)
+from transfer_prompting.runtime.report.wording import (
+    advice,
+    conclusion,
+    describe_run,
+    describe_target,
+    notes,
+    significance,
+)
 
 BETTER, WORSE, UNCLEAR = (
     Gain(0.1, 0.02, 0.2, 0.01),
@@ -28,7 +43,7 @@ def target(
         "baseline": part("Decide.", 0.6),
         "best": part(words, 0.7),
         "gain": {} if gain is None else {"objective": gain},
-        "validation": None,
+        "search": None,
         "selection_bias": None,
         "chance": Chance(0.5, 0.5),
     }
@@ -50,12 +65,12 @@ def results(*gains: Gain, status: Status = "complete") -> Results:
         (None, "unclear"),
     ],
 )
-def test_a_verdict_is_clear_only_where_the_interval_leaves_out_zero(gain: Gain | None, said: str):
-    assert verdict(target(gain)) == said
+def test_a_conclusion_is_clear_only_where_the_interval_leaves_out_zero(gain: Gain | None, said: str):
+    assert conclusion(target(gain)) == said
 
 
-def test_a_target_is_told_with_scores_rows_difference_and_interval():
-    said = told(target(UNCLEAR))
+def test_a_target_is_described_with_scores_rows_difference_and_interval():
+    said = describe_target(target(UNCLEAR))
     assert "0.700 on 200 held-out rows, the original 0.600" in said
     assert "chance may explain" in said
     assert "+0.100 (95 % interval −0.100 to +0.300)" in said
@@ -63,18 +78,23 @@ def test_a_target_is_told_with_scores_rows_difference_and_interval():
 
 def test_keeping_the_original_is_said_plainly():
     kept = target(Gain(0.0, 0.0, 0.0, 1.0), words="Decide.")
-    assert verdict(kept) == "kept"
-    assert told(kept).startswith("No prompt was better on validation")
+    assert conclusion(kept) == "kept"
+    assert describe_target(kept).startswith("No prompt was better on the search rows")
     for targets, said in (
-        ((kept,), "No: no prompt was better than the original on validation; the original is kept."),
-        ((kept, kept), "No: no prompt was better than the original of any target on validation"),
-        ((kept, target(BETTER)), "In part: on held-out rows the best prompts are clearly better than the "),
+        ((kept,), "No: no prompt was better than the original on the search rows; the original is kept."),
+        ((kept, kept), "No: no prompt was better than the original of any target on the search rows"),
+        (
+            (kept, target(BETTER)),
+            "In part: on held-out rows the best prompts are significantly better than the ",
+        ),
     ):
-        assert in_all(Results(name="run", status="complete", seed=1, targets=targets), "complete").startswith(
-            said
-        )
+        assert describe_run(
+            Results(name="run", status="complete", seed=1, targets=targets), "complete"
+        ).startswith(said)
     mixed = Results(name="run", status="complete", seed=1, targets=(kept, target(BETTER), target(UNCLEAR)))
-    assert in_all(mixed, "complete").endswith("not to be told apart on 1; on 1 the original was kept.")
+    assert describe_run(mixed, "complete").endswith(
+        "not significantly different on 1; on 1 the original was kept."
+    )
 
 
 @pytest.mark.parametrize(
@@ -85,20 +105,20 @@ def test_keeping_the_original_is_said_plainly():
         ([UNCLEAR], "Not clearly:"),
         (
             [BETTER, BETTER],
-            "Yes: on held-out rows the best prompts are clearly better than the original on 2 of 2",
+            "Yes: on held-out rows the best prompts are significantly better than the original on 2 of 2",
         ),
         ([BETTER, UNCLEAR], "In part:"),
         ([UNCLEAR, WORSE], "No:"),
     ],
 )
-def test_the_whole_is_told_by_its_targets(gains: list[Gain], lead: str):
-    assert in_all(results(*gains), "complete").startswith(lead)
+def test_the_whole_is_described_by_its_targets(gains: list[Gain], lead: str):
+    assert describe_run(results(*gains), "complete").startswith(lead)
 
 
 def test_an_end_before_the_end_is_said_beside_the_result():
-    assert "budget ended" in in_all(results(BETTER, status="budget"), "budget")
-    assert "interrupted" in in_all(results(status="interrupted"), "interrupted")
-    assert "held-out" in in_all(None, "running")
+    assert "budget ended the run early" in describe_run(results(BETTER, status="budget"), "budget")
+    assert "interrupted" in describe_run(results(status="interrupted"), "interrupted")
+    assert "Not tested yet" in describe_run(None, "running")
 
 
 def test_what_the_judge_says_is_noted_with_how_far_it_can_be_believed():
@@ -123,6 +143,32 @@ def test_what_the_judge_says_is_noted_with_how_far_it_can_be_believed():
 def test_what_flatters_is_noted():
     few = notes(target(BETTER, rows=40, selection_bias=0.08, chance=Chance(0.8, 0.5)))
     assert any("40 test rows are few" in note and "±15 points" in note for note in few)
-    assert any("+0.080 more on validation" in note for note in few)
+    assert any("+0.080 above its objective on test" in note for note in few)
     assert any("not above the 0.800" in note for note in few)
     assert notes(target(BETTER)) == ()
+
+
+def test_a_number_that_misleads_is_warned_of():
+    card = Scorecard(n=90, objective=0.2, accuracy=0.3, ifr=0.0, auroc=0.5, ece=0.3)
+    base = Part(PromptEntry.of(Prompt(text="Decide.")), card)
+    said = notes(target(BETTER, baseline=base))
+    assert any("0 of 90 replies to the original are in the required format" in note for note in said)
+    assert not any("best prompt are in the required format" in note for note in said)
+
+
+def test_a_gain_that_accuracy_does_not_share_is_warned_of():
+    found = target(BETTER)
+    found.gain["accuracy"] = Gain(-0.02, -0.1, 0.05, 0.6)
+    assert any("although accuracy fell (−0.020)" in note for note in notes(found))
+
+
+@pytest.mark.parametrize(
+    ("gain", "said"), [(BETTER, "Use the best"), (WORSE, "Keep"), (UNCLEAR, "Keep the original")]
+)
+def test_the_original_is_advised_where_no_gain_is_clear(gain: Gain, said: str):
+    assert advice(target(gain)).startswith(said)
+
+
+def test_time_is_never_called_significant_and_a_lower_error_is_better():
+    assert significance("seconds", Gain(-1.0, -2.0, -0.5, 0.001, better="lower")) == "unclear"
+    assert significance("ece", Gain(-0.1, -0.2, -0.05, 0.001, better="lower")) == "better"

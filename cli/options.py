@@ -1,0 +1,64 @@
+"""Options and exit codes of the command line, without anything that a command would have to import."""
+
+from enum import IntEnum, StrEnum
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+import typer
+
+Place = Literal["openai", "vllm", "ollama", "llamacpp", "embedded"]
+"""Kinds of endpoints that `init` knows."""
+
+PLACES: tuple[Place, ...] = get_args(Place)
+
+
+class Exit(IntEnum):
+    """Exit codes."""
+
+    DONE = 0
+    FAILED = 1
+    BAD_INPUT = 2
+    BUDGET = 3
+    INTERRUPTED = 130
+
+
+class ExportFormat(StrEnum):
+    """Output formats of `export`."""
+
+    TEXT = "text"
+    JSON = "json"
+    DSPY = "dspy"
+    PROMPTFOO = "promptfoo"
+
+
+class TableFormat(StrEnum):
+    """Output formats of `compare`."""
+
+    TEXT = "text"
+    CSV = "csv"
+    MARKDOWN = "markdown"
+    LATEX = "latex"
+    HTML = "html"
+
+
+def _scenarios(incomplete: str) -> list[str]:
+    from ..scenarios.scenario import completions
+
+    return completions(incomplete)
+
+
+ScenarioName = Annotated[
+    str,
+    typer.Argument(
+        metavar="SCENARIO",
+        help="Path of a scenario file, or a bundled name (tprompt scenarios).",
+        autocompletion=_scenarios,
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY.PATH=VALUE", help="Override one value, e.g. budget.calls=500. Repeatable."
+    ),
+]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Output folder of a run.")]

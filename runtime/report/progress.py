@@ -1,0 +1,269 @@
+"""Progress of a run: searches, rate, time left and spending, for the terminal and the live view."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+
+from ..bus import Event
+from ..formatting import format_number, format_usd
+from ..llm.budget.budget import Cap
+from ..llm.stack import SpendingNow
+from ..messages import (
+    BatchAnswered,
+    CandidatesProposed,
+    PromptScored,
+    RunStarted,
+    SearchEnded,
+    SearchStarted,
+    Stage,
+    TargetTested,
+)
+from ..prompt import Prompt
+
+WINDOW = 30.0
+"""Seconds over which rates are measured."""
+
+
+class SearchNow(msgspec.Struct, frozen=True, kw_only=True):
+    """One search at this moment. `rows` is how many of `most` rows the leader has answered."""
+
+    name: str
+    stage: Stage
+    candidates: int
+    calls: int
+    allotted: int | None
+    leader: str | None
+    objective: float | None
+    rows: int
+    most: int
+    ended: bool
+
+    def activity(self) -> str:
+        """State of the search in words."""
+        if self.ended:
+            return "done"
+        if not self.candidates:
+            return "first prompts are being scored"
+        return f"{self.candidates:,} scored"
+
+
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
+    """A cap of the budget with what is spent of it; `cap` is None where there is none."""
+
+    name: Cap
+    spent: float
+    cap: float | None
+
+    def words(self) -> str:
+        """Spending against the cap, in the cap's unit."""
+        if self.name == "usd":
+            amounts = [format_usd(self.spent), *([format_usd(self.cap)] if self.cap is not None else [])]
+            return " of ".join(amounts)
+        digits = 1 if self.name == "minutes" else 0
+        amounts = [format_number(self.spent, digits)]
+        if self.cap is not None:
+            amounts.append(format_number(self.cap, digits))
+        return f"{' of '.join(amounts)} {self.name}"
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """A run at this moment: `rate` in calls per second, `left` the estimated seconds to go (None: unknown),
+    `share` the part in [0, 1] of the budget, or of the calls allotted to searches, that is used."""
+
+    seconds: float
+    rate: float
+    left: float | None
+    share: float | None
+    calls: int
+    retries: int
+    failed: int
+    searches: tuple[SearchNow, ...]
+    tested: int
+    targets: int
+    spending: tuple[Spent, ...]
+
+    @property
+    def phase(self) -> str:
+        """The running search, or what comes before and after the searches."""
+        running = next((one for one in self.searches if not one.ended), None)
+        if running is not None:
+            return running.name
+        return "final test" if self.tested or self.testing else "preparing"
+
+    @property
+    def testing(self) -> bool:
+        """All searches have ended, among them one of a target."""
+        return all(one.ended for one in self.searches) and any(one.stage == "target" for one in self.searches)
+
+
+class _Rate:
+    """Growth of a count per second, over the seconds just past."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, float]] = deque()
+
+    def at(self, moment: float, amount: float) -> float:
+        seen = self._seen
+        if not seen or seen[-1][0] < moment:
+            seen.append((moment, amount))
+        while len(seen) > 2 and seen[1][0] <= moment - WINDOW:
+            seen.popleft()
+        since, before = seen[0]
+        return (amount - before) / (moment - since) if moment > since else 0.0
+
+
+class _Search:
+    def __init__(self, started: SearchStarted | None, scope: str) -> None:
+        self.name = scope if started is None else search_name(started)
+        self.stage: Stage = "target" if started is None else started.stage
+        self.most = started.rungs[-1] if started is not None and started.rungs else 0
+        self.allotted = None if started is None else started.allotted
+        self.estimates: dict[str, tuple[float | None, int]] = {}
+        self.texts: dict[str, str] = {}
+        self.leader: str | None = None
+        self.calls = 0
+        self.ended = False
+
+    def scored(self, event: PromptScored) -> None:
+        id = event.prompt.id
+        self.estimates[id] = (event.objective, event.rows)
+        self.texts[id] = event.prompt.text
+        self.leader, self.calls = event.leader, event.calls
+
+    def now(self) -> SearchNow:
+        objective, rows = self.estimates.get(self.leader or "", (None, 0))
+        return SearchNow(
+            name=self.name,
+            stage=self.stage,
+            candidates=len(self.estimates),
+            calls=self.calls,
+            allotted=self.allotted,
+            leader=self.texts.get(self.leader or ""),
+            objective=objective,
+            rows=rows,
+            most=self.most,
+            ended=self.ended,
+        )
+
+
+class RunProgress:
+    """Takes in events and says how far the run is.
+
+    `now` gives what is spent; it is called only once an event has come, since a team has nothing to say
+    before it has started.
+    """
+
+    def __init__(
+        self, now: Callable[[], SpendingNow] | None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._now = now
+        self._clock = clock
+        self._started = clock()
+        self._searches: dict[str, _Search] = {}
+        self._rates: dict[str, _Rate] = {}
+        self._answered = 0
+        self._tested = 0
+        self._targets = 0
+        self.begun = False
+
+    def apply(self, event: Event) -> None:
+        """Apply one event."""
+        self.begun = True
+        match event:
+            case RunStarted():
+                self._targets = len(event.targets)
+            case SearchStarted():
+                self._searches[event.scope] = _Search(event, event.scope)
+            case CandidatesProposed():
+                search = self._search(event.scope)
+                search.texts |= {prompt.id: prompt.text for prompt in event.prompts}
+            case PromptScored():
+                self._search(event.scope).scored(event)
+            case SearchEnded():
+                self._ended(self._search(event.scope), event.prompts)
+            case TargetTested():
+                self._tested += 1
+            case BatchAnswered():
+                self._answered += event.answered + event.failed
+            case _:
+                pass
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return self._clock() - self._started
+
+    def spending(self) -> SpendingNow:
+        """Spending at this moment; nothing before the first event."""
+        return self._now() if self._now is not None and self.begun else SpendingNow({}, {})
+
+    def rate(self, name: str, done: float) -> float:
+        """Growth per second of a count that is followed under a name."""
+        return self._rates.setdefault(name, _Rate()).at(self._clock(), done)
+
+    def snapshot(self, spending: SpendingNow | None = None) -> Snapshot:
+        """The run at this moment."""
+        now = self.spending() if spending is None else spending
+        used = [model.used for model in now.models.values()]
+        done = sum(one.calls + one.replayed + one.failed for one in used) if used else self._answered
+        rate = self.rate("all calls", done)
+        searches = tuple(search.now() for search in self._searches.values())
+        spent = tuple(
+            Spent(name=cap, spent=amount.spent, cap=amount.cap) for cap, amount in now.budget.items()
+        )
+        share, left = self._remaining(spent, searches, rate)
+        if searches and all(one.ended for one in searches):
+            left = None  # what is left of a budget says nothing about the final test
+        return Snapshot(
+            seconds=self.seconds,
+            rate=rate,
+            left=left,
+            share=share,
+            calls=done,
+            retries=sum(one.retries for one in used),
+            failed=sum(one.failed for one in used),
+            searches=searches,
+            tested=self._tested,
+            targets=self._targets,
+            spending=spent,
+        )
+
+    def _remaining(
+        self, spent: tuple[Spent, ...], searches: tuple[SearchNow, ...], rate: float
+    ) -> tuple[float | None, float | None]:
+        """Share used and seconds left, by the cap that is used most; without caps by the calls allotted."""
+        capped = [(one, one.cap) for one in spent if one.cap]
+        if capped:
+            rates = {one.name: self.rate(f"spent {one.name}", one.spent) for one in spent}
+            lefts = [
+                (cap - one.spent) * 60 if one.name == "minutes" else (cap - one.spent) / rates[one.name]
+                for one, cap in capped
+                if one.name == "minutes" or rates[one.name] > 0
+            ]
+            share = min(1.0, max(one.spent / cap for one, cap in capped))
+            return share, max(0.0, min(lefts)) if lefts else None
+        allotted = [one for one in searches if one.allotted]
+        total = sum(one.allotted or 0 for one in allotted)
+        if not total:
+            return None, None
+        done = sum((one.allotted or 0) if one.ended else one.calls for one in allotted)
+        return min(1.0, done / total), (total - done) / rate if rate > 0 else None
+
+    def _ended(self, search: _Search, prompts: tuple[Prompt, ...]) -> None:
+        search.ended = True
+        if prompts:
+            search.leader = prompts[0].id
+            search.texts.setdefault(prompts[0].id, prompts[0].text)
+
+    def _search(self, scope: str) -> _Search:
+        """The search of this name; an observer that fell behind may have missed its start."""
+        return self._searches.setdefault(scope, _Search(None, scope))
+
+
+def search_name(started: SearchStarted) -> str:
+    """A search as people know it: `source`, or the tasks and models of a target search."""
+    if started.stage == "source":
+        return "source"
+    return f"{', '.join(started.tasks)} · {', '.join(started.models)}"

@@ -1,0 +1,229 @@
+"""Results in words: labels of metrics, conclusions, advice and warnings."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from ..evaluation.metrics import METRICS
+from ..evaluation.ratings import Preference, Reliability
+from ..evaluation.scorecard import Gain, Scorecard
+from ..formatting import format_number, plural
+from ..record.results import Results, TargetResult
+
+OBJECTIVE = "weighted mean of the metrics that the scenario names; the search maximises it"
+
+LABELS = {"objective": "Objective", **{name: metric.label for name, metric in METRICS.items()}}
+"""Metrics as people read them, in the order in which they are shown."""
+
+FORMULAS = {
+    "objective": OBJECTIVE,
+    **{name: re.sub(r"[$`]|, see below", "", metric.formula) for name, metric in METRICS.items()},
+}
+"""Definitions in one line, without Markdown and references to the documentation."""
+
+UNTESTED = frozenset(name for name, metric in METRICS.items() if metric.family == "cost")
+"""Metrics whose differences are never tested: time and length are not what a p-value here is about."""
+
+RANKED = ("ece", "auroc", "auprc_p", "auprc_n", "brier", "aurc")
+"""Metrics of confidence, which few readable replies make meaningless."""
+
+PLACEMENT = {
+    "system": "as the system message",
+    "before": "before the question",
+    "after": "after the question",
+}
+"""Where a prompt is put, by its position."""
+
+FEW = 10
+"""Replies below which a metric of confidence is not meaningful."""
+
+Conclusion = Literal["better", "worse", "unclear", "kept"]
+Gains = Mapping[str, Gain]
+
+
+def label(metric: str) -> str:
+    """The metric's name for people; its own where it has none here."""
+    return LABELS.get(metric, metric)
+
+
+def better(metric: str) -> Literal["higher", "lower"]:
+    """Which direction is an improvement."""
+    known = METRICS.get(metric)
+    return "higher" if known is None else known.better
+
+
+def significance(metric: str, gain: Gain | None) -> Literal["better", "worse", "unclear"]:
+    """Better or worse where the 95 % interval of a gain excludes 0, else unclear."""
+    if gain is None or gain.low is None or gain.high is None or metric in UNTESTED:
+        return "unclear"
+    low, high = (gain.low, gain.high) if gain.better == "higher" else (-gain.high, -gain.low)
+    if low > 0:
+        return "better"
+    return "worse" if high < 0 else "unclear"
+
+
+def conclusion(target: TargetResult) -> Conclusion:
+    """Kept where the original was chosen, else the significance of the gain in the objective."""
+    if target.baseline.prompt.id == target.best.prompt.id:
+        return "kept"
+    return significance("objective", target.gain.get("objective"))
+
+
+def describe_target(target: TargetResult) -> str:
+    """One target in a sentence or two, with the advice where there is one."""
+    base, best = target.baseline.scorecard, target.best.scorecard
+    if conclusion(target) == "kept":
+        return (
+            f"No prompt was better on the search rows than the original, which scores "
+            f"{format_number(base.objective)} on {plural(base.n, 'held-out row')}."
+        )
+    gain = target.gain.get("objective")
+    scores = (
+        f"The best prompt scores {format_number(best.objective)} on {plural(best.n, 'held-out row')}, "
+        f"the original {format_number(base.objective)}"
+    )
+    if gain is None or gain.low is None or gain.high is None:
+        return f"{scores}; their difference could not be measured."
+    kind = {
+        "better": "a significant gain",
+        "worse": "a significant loss",
+        "unclear": "a difference that chance may explain",
+    }[significance("objective", gain)]
+    interval = f"95 % interval {format_number(gain.low, sign=True)} to {format_number(gain.high, sign=True)}"
+    return f"{scores}: {kind}, {format_number(gain.difference, sign=True)} ({interval})."
+
+
+def advice(target: TargetResult) -> str:
+    """Which of the two prompts to use."""
+    return {
+        "better": "Use the best prompt.",
+        "worse": "Keep the original: the best prompt found is worse on held-out rows.",
+        "unclear": "Keep the original, unless more test rows show a gain: none is clear here.",
+        "kept": "Keep the original.",
+    }[conclusion(target)]
+
+
+def warnings(target: TargetResult) -> tuple[str, ...]:
+    """Numbers of a target that mislead where they are read alone."""
+    return tuple(_warnings(target))
+
+
+def _warnings(target: TargetResult) -> Iterator[str]:
+    best, base, chance = target.best.scorecard, target.baseline.scorecard, target.chance
+    for name, card in (("original", base), ("best prompt", best)):
+        yield from _format_warning(name, card)
+    floor = max((value for value in (chance.majority, chance.random) if value is not None), default=None)
+    if floor is not None and best.accuracy is not None and best.accuracy <= floor:
+        yield (
+            f"The best prompt's accuracy, {format_number(best.accuracy)}, is not above the "
+            f"{format_number(floor)} of answering without reading the question."
+        )
+    gain = target.gain.get("accuracy")
+    if conclusion(target) == "better" and gain is not None and gain.difference < 0:
+        yield (
+            f"The objective rose although accuracy fell ({format_number(gain.difference, sign=True)}): "
+            "other metrics of the objective made the gain."
+        )
+    if target.selection_bias is not None and target.selection_bias > 0.05:
+        yield (
+            f"The estimate that chose the best prompt was {format_number(target.selection_bias, sign=True)} "
+            "above its objective on test (optimism from selection)."
+        )
+    if best.unmet:
+        yield f"The best prompt misses what the scenario requires: {'; '.join(best.unmet.values())}."
+    if best.n < 100:
+        width = round(100 * 1.96 * 0.5 / best.n**0.5) if best.n else 100
+        yield (
+            f"{plural(best.n, 'test row')} are few: an accuracy from them is uncertain by about ±{width} "
+            "points."
+        )
+    failed = best.failed + base.failed
+    if failed:
+        yield f"{plural(failed, 'call')} failed and {'is' if failed == 1 else 'are'} excluded."
+
+
+def _format_warning(name: str, card: Scorecard) -> Iterator[str]:
+    """Confidence metrics of replies that are nearly all out of format say nothing."""
+    if card.ifr is None or not card.n:
+        return
+    followed = round(card.ifr * card.n)
+    undefined = [name for name in RANKED if getattr(card, name) is not None]
+    if followed < min(FEW, card.n) and undefined:
+        yield (
+            f"{followed} of {card.n} replies to the {name} are in the required format: its AUROC and "
+            "calibration error are not meaningful."
+        )
+
+
+def notes(target: TargetResult) -> tuple[str, ...]:
+    """Warnings, and what the judge adds."""
+    found = list(warnings(target))
+    if target.preference is not None and target.preference.share is not None:
+        found.append(_preferred(target.preference))
+    if target.best.scorecard.reliability is not None:
+        found += _agreement(target.best.scorecard.reliability)
+    return tuple(found)
+
+
+def _preferred(preference: Preference) -> str:
+    undecided = preference.tied + preference.swayed
+    return (
+        f"Shown both responses to a row, the judge preferred the best prompt's {preference.wins} times, the "
+        f"original's {preference.losses} times; {undecided} rows were undecided."
+    )
+
+
+def _agreement(reliability: Reliability) -> list[str]:
+    """Difference between the judge's two ratings of a response."""
+    apart = [gap for gap in reliability.disagreement.values() if gap is not None]
+    if not apart:
+        return []
+    gap = sum(apart) / len(apart)
+    return [f"Asked twice, the judge's ratings of a response differ by {gap:.2f} points (of 4)."]
+
+
+def describe_run(results: Results | None, status: str) -> str:
+    """The conclusion over all targets, and why the run ended where it ended early."""
+    if results is None or not results.targets:
+        return _ending(status)
+    counts = _counts(Counter(conclusion(target) for target in results.targets))
+    early = "" if results.status == "complete" else f" {_ending(results.status, tested=True)}"
+    return f"{counts}{early}"
+
+
+def _counts(found: Counter[Conclusion]) -> str:
+    total = found.total()
+    if total == 1:
+        return {
+            "better": "Yes: on held-out rows the best prompt is significantly better than the original.",
+            "worse": "No: on held-out rows the best prompt is significantly worse than the original.",
+            "unclear": "Not clearly: on held-out rows the best prompt is not significantly better than the "
+            "original.",
+            "kept": "No: no prompt was better than the original on the search rows; the original is kept.",
+        }[next(iter(found))]
+    if found["kept"] == total:
+        return (
+            "No: no prompt was better than the original of any target on the search rows; "
+            "the originals are kept."
+        )
+    parts = [f"significantly better than the original on {found['better']} of {total} targets"]
+    if found["unclear"]:
+        parts.append(f"not significantly different on {found['unclear']}")
+    if found["worse"]:
+        parts.append(f"significantly worse on {found['worse']}")
+    lead = "Yes" if found["better"] == total else "No" if not found["better"] else "In part"
+    kept = f"; on {found['kept']} the original was kept" if found["kept"] else ""
+    return f"{lead}: on held-out rows the best prompts are {', '.join(parts)}{kept}."
+
+
+def _ending(status: str, *, tested: bool = False) -> str:
+    return {
+        "running": "Not tested yet.",
+        "budget": "The budget ended the run early; the test on held-out rows is complete."
+        if tested
+        else "The budget ended the run before anything was tested on held-out rows.",
+        "interrupted": "The run was interrupted; run the same command again to continue.",
+        "failed": "The run failed or lost a target; see the problems below.",
+        "complete": "The run is complete, but nothing was tested.",
+    }.get(status, f"The run ended: {status}.")
