@@ -38,7 +38,7 @@ from .loading import foreseen, load_tasks, probed, resolve
 from .parts import Parts
 from .reference.agent import Reference, Writing
 from .reference.operators import known
-from .reference.strategies import Strategy
+from .reference.strategies import STRATEGIES, Strategy
 from .scorer import Readings, Scorer
 from .target import ApplicationTarget, Sampling, Target
 
@@ -77,6 +77,18 @@ def check(scenario: Scenario, strategy: Strategy, parts: Parts, metrics: Mapping
     plans = target_plans(scenario, strategy)
     check_budget(scenario, strategy, CallCounts(loaded, readings, judging), plans)
     return Checked(loaded, readings, judging, objective)
+
+
+def check_scenario(scenario: Scenario) -> Checked:
+    """`check` for a scenario as the command line runs it, with nothing brought by an application."""
+    relay = relay_of(scenario, (), ())
+    parts = Parts({} if relay is None else relay.clients, {}, frozenset())
+    return check(scenario, STRATEGIES[scenario.strategy], parts, {})
+
+
+def estimate_scenario(scenario: Scenario) -> Estimate:
+    """What the budget of a scenario buys; no call is made. Raises InputError as `check` does."""
+    return estimated(scenario, STRATEGIES[scenario.strategy], check_scenario(scenario))
 
 
 def estimated(scenario: Scenario, strategy: Strategy, checked: Checked) -> Estimate:

@@ -131,19 +131,24 @@ def _facts(event: Event) -> dict[str, object]:
     match event:
         case CandidatesProposed():
             ids = [prompt.id for prompt in event.prompts]
-            return {"scope": event.scope, "step": event.step, "prompts": ids, "refused": event.refused}
+            return {"scope": event.scope, "job": event.job, "prompts": ids, "refused": event.refused}
         case PromptScored():
             return {
                 "scope": event.scope,
-                "step": event.step,
-                "split": event.split,
+                "job": event.job,
+                "rows": event.rows,
                 "prompt": event.prompt.id,
                 "origin": event.prompt.origin,
                 "objective": event.objective,
             }
         case SearchEnded():
             ids = [prompt.id for prompt in event.prompts]
-            return {"scope": event.scope, "prompts": ids, "reason": event.reason}
+            return {
+                "scope": event.scope,
+                "prompts": ids,
+                "reason": event.reason,
+                "cost": msgspec.structs.asdict(event.cost),
+            }
         case TargetTested():
             return {
                 "task": event.task,

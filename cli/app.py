@@ -13,8 +13,8 @@ from .options import Exit, ExportFormat, Folder, Overrides, Place, ScenarioName,
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..agents.team import Team
     from ..runtime.record.results import TargetResult
+    from ..scenarios import Scenario
 
 
 def _print_version(wanted: bool) -> None:
@@ -173,14 +173,13 @@ def validate(scenario: ScenarioName, overrides: Overrides = None) -> None:
     import msgspec
     from rich.markup import escape
 
+    from ..agents.assembly import check_scenario
     from ..agents.coordinator.estimate import unpriced
-    from ..agents.team import Team
     from ..scenarios import load
 
     loaded = load(scenario, overrides or ())
-    team = Team(loaded)
     console = _console()
-    for name, task in team.check().items():
+    for name, task in check_scenario(loaded).loaded.items():
         sizes = ", ".join(
             f"{len(rows)} {split}" for split, rows in msgspec.structs.asdict(task.splits).items()
         )
@@ -194,15 +193,15 @@ def validate(scenario: ScenarioName, overrides: Overrides = None) -> None:
 
 @app.command(rich_help_panel=START)
 def plan(scenario: ScenarioName, overrides: Overrides = None) -> None:
-    """Estimate what a run takes: calls, tokens, cost, time under the limits. No call is made.
+    """Estimate what a run's budget buys: candidates, calls, tokens, cost, time. No call is made.
 
     Example: tprompt plan my.yaml --set targets='\\[small, large]'
     """
-    from ..agents.team import Team
+    from ..agents.assembly import estimate_scenario
     from ..scenarios import load
     from .tables import estimate_view
 
-    _console().print(estimate_view(Team(load(scenario, overrides or ())).estimate()))
+    _console().print(estimate_view(estimate_scenario(load(scenario, overrides or ()))))
 
 
 @app.command(rich_help_panel=START)
@@ -337,10 +336,12 @@ def export(
         case ExportFormat.JSON:
             typer.echo(as_json(targets))
         case ExportFormat.DSPY:
-            loaded = _team_of(folder).prepared()
+            from ..agents.loading import load_tasks
+
+            loaded = load_tasks(_scenario_of(folder))
             typer.echo(as_dspy([(target, loaded[target.task]) for target in targets]))
         case ExportFormat.PROMPTFOO:
-            typer.echo(_promptfoo(only(targets, form), _team_of(folder)), nl=False)
+            typer.echo(_promptfoo(only(targets, form), _scenario_of(folder)), nl=False)
 
 
 @app.command(rich_help_panel=OTHER)
@@ -436,21 +437,22 @@ def schema() -> None:
     _console().print_json(json_schema())
 
 
-def _team_of(folder: Path) -> "Team":
-    """A team for the scenario of a finished run, to look at its tasks."""
-    from ..agents.team import Team
+def _scenario_of(folder: Path) -> "Scenario":
+    """The scenario of a finished run."""
     from ..scenarios import load
 
-    return Team(load(folder / "scenario.yaml"))
+    return load(folder / "scenario.yaml")
 
 
-def _promptfoo(target: "TargetResult", team: "Team") -> str:
+def _promptfoo(target: "TargetResult", scenario: "Scenario") -> str:
+    from ..agents.loading import foreseen, load_tasks
     from ..runtime.report.export import as_promptfoo
 
-    loaded = team.prepared()
-    model = team.scenario.models[target.model]
-    reading = team.readings(loaded)[target.task, target.model]
-    return as_promptfoo(target, loaded[target.task], reading, model, team.scenario.endpoints[model.endpoint])
+    loaded = load_tasks(scenario)
+    model = scenario.models[target.model]
+    tasks = {name: one.task for name, one in loaded.items()}
+    reading = foreseen(scenario, tasks, [target.model])[target.task, target.model]
+    return as_promptfoo(target, loaded[target.task], reading, model, scenario.endpoints[model.endpoint])
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 from rich.markup import escape
 from rich.prompt import InvalidResponse, Prompt, PromptBase
 
-from ..agents.team import Team
+from ..agents.loading import load_tasks
 from ..runtime.tasks.guess import guess
 from ..runtime.tasks.mapping import ANSWERS, QUESTIONS
 from ..scenarios.document import parse
@@ -307,5 +307,5 @@ def write_starter(starter: Starter, path: Path) -> None:
     schema = Path(str(files("transfer_prompting.scenarios").joinpath("schema.json"))).absolute().as_uri()
     text = starter.text(file=str(path), schema=schema)
     path.parent.mkdir(parents=True, exist_ok=True)
-    Team(build(parse(text, str(path)), path.parent)).prepared()
+    load_tasks(build(parse(text, str(path)), path.parent))
     path.write_text(text, encoding="utf-8")

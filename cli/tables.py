@@ -21,7 +21,11 @@ NO_ROWS = "A preset brings no rows: a task with it also names files, in `data` o
 
 
 def estimate_view(estimate: "Estimate") -> RenderableType:
-    """Calls, tokens and money by stage and model, the time, and the assumptions of the estimate."""
+    """What each search can do; calls, tokens and money by stage and model; the time, and assumptions."""
+    searches = [
+        f"{escape(search.scope)}: {search.rows:,} rows answered, at most {search.candidates:,} candidates"
+        for search in estimate.searches
+    ]
     table = Table("stage", "role", "model", title="at most")
     for column in ("calls", "prompt tokens", "completion tokens", "USD"):
         table.add_column(column, justify="right")
@@ -38,7 +42,7 @@ def estimate_view(estimate: "Estimate") -> RenderableType:
     total = f"{estimate.calls:,} calls, {estimate.tokens:,} tokens, {estimate.usd:.4f} USD"
     minutes = f"about {estimate.seconds / 60:.1f} minutes, set by {escape(estimate.slowest)}"
     assumed = [f"- {escape(assumption)}" for assumption in estimate.assumptions]
-    return Group(table, f"{total}; {minutes}", "Assumptions:", *assumed)
+    return Group(*searches, table, f"{total}; {minutes}", "Assumptions:", *assumed)
 
 
 def peek_view(peeks: "Iterable[Peek]") -> RenderableType:

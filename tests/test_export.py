@@ -15,7 +15,7 @@ from jinja2 import Environment
 from transfer_prompting.agents.team import Team
 from transfer_prompting.runtime.prompt import Position, Prompt
 from transfer_prompting.runtime.record.results import PromptEntry, Results, TargetResult, in_folder
-from transfer_prompting.runtime.record.results import TestedPrompt as Part
+from transfer_prompting.runtime.record.results import PromptResult as Part
 from transfer_prompting.runtime.report.export import (
     ROWS,
     as_dspy,

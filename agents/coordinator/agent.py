@@ -28,7 +28,7 @@ from ...scenarios import Scenario
 from ..reference.strategies import Strategy
 from .allotment import Allotment, Amount
 from .evaluator import Evaluator
-from .final_test import FinalTest, TestPlan
+from .final_test import FinalTest, FinalTestPlan
 from .offers import Exchange, likeness, offers_made
 from .plan import CallCounts, Plan, original, originals, source_plan, target_plans, tested_beside
 from .scheduler import Scheduler
@@ -191,7 +191,7 @@ class Coordinator:
             "scorer.max_failed allows, or too few ratings could be used",
         )
 
-    async def _test(self, plan: TestPlan) -> None:
+    async def _test(self, plan: FinalTestPlan) -> None:
         try:
             results, transfer = await self._final_test.run(plan)
         except BudgetReached as exhausted:
@@ -214,7 +214,7 @@ class Coordinator:
         self._searches.append(search)
         return search
 
-    def _test_plan(self, search: Search, source: Search | None, searches: Sequence[Search]) -> TestPlan:
+    def _test_plan(self, search: Search, source: Search | None, searches: Sequence[Search]) -> FinalTestPlan:
         task, best, stage = search.plan.tasks[0], search.kept[0], self._scenario.stages.target
         first = self._original_of(search)
         others = [] if source is None else [choice.prompt for choice in source.kept[: stage.transfer]]
@@ -225,7 +225,7 @@ class Coordinator:
         own = {best.prompt.id, first.id}
         shown = {prompt.id: prompt for prompt in others if prompt.id not in own}
         searched = next((choice for choice in search.choices() if choice.prompt.id == first.id), None)
-        return TestPlan(task, search.plan.models, first, best, searched, tuple(shown.values()))
+        return FinalTestPlan(task, search.plan.models, first, best, searched, tuple(shown.values()))
 
     def _original_of(self, search: Search) -> Prompt:
         return original(self._scenario, self._tasks[search.plan.tasks[0]].original)

@@ -16,14 +16,14 @@ from ...runtime.messages import ProblemMet, TargetTested
 from ...runtime.prompt import Prompt
 from ...runtime.record.history import Record
 from ...runtime.record.responses import Responses
-from ...runtime.record.results import PromptEntry, TargetResult, TestedPrompt, Transfer
+from ...runtime.record.results import PromptEntry, PromptResult, TargetResult, Transfer
 from ...runtime.search.candidates import Pair, Scores
 from ...runtime.tasks.task import Task
 from .evaluator import Evaluation, Evaluator
 from .search import Choice
 
 
-class TestPlan(msgspec.Struct, frozen=True):
+class FinalTestPlan(msgspec.Struct, frozen=True):
     """The prompts to test on one task with some models: the original, the best, and others.
 
     `searched` is the original as the search evaluated it, None where it was not measured there.
@@ -62,7 +62,7 @@ class FinalTest:
         self._seed = seed
         self.exhausted = False
 
-    async def run(self, plan: TestPlan) -> tuple[list[TargetResult], list[Transfer]]:
+    async def run(self, plan: FinalTestPlan) -> tuple[list[TargetResult], list[Transfer]]:
         """The results by model; a model that is lost has none.
 
         Raises BudgetReached when the budget ends first; then there is no result for this plan.
@@ -85,7 +85,7 @@ class FinalTest:
             await self._publish(plan, model, cards)
         return results, transfers
 
-    async def _tested(self, plan: TestPlan) -> dict[str, Evaluation]:
+    async def _tested(self, plan: FinalTestPlan) -> dict[str, Evaluation]:
         prompts = {prompt.id: prompt for prompt in (plan.original, plan.best.prompt, *plan.others)}
         rows = {plan.task: self._evaluator.rows(plan.task, "test")}
         every = len(rows[plan.task])
@@ -96,14 +96,14 @@ class FinalTest:
         evaluations = await run_all(prompts.values(), one, limit=len(prompts), catch=(BudgetReached,))
         return dict(zip(prompts, evaluations, strict=True))
 
-    def _keep(self, plan: TestPlan, tested: Mapping[str, Evaluation]) -> None:
+    def _keep(self, plan: FinalTestPlan, tested: Mapping[str, Evaluation]) -> None:
         self._responses.ask(plan.task, self._evaluator.rows(plan.task, "test"))
         for prompt, evaluation in tested.items():
             for (task, model), scored in evaluation.scored.items():
                 self._responses.give(task, model, prompt, scored.responses)
 
     async def _result(
-        self, plan: TestPlan, pair: Pair, tested: Mapping[str, Evaluation], cards: Mapping[str, Scores]
+        self, plan: FinalTestPlan, pair: Pair, tested: Mapping[str, Evaluation], cards: Mapping[str, Scores]
     ) -> TargetResult:
         task, model = pair
         chosen, original = plan.best.prompt, plan.original
@@ -135,10 +135,10 @@ class FinalTest:
         evaluation: Evaluation,
         cards: Mapping[str, Scores],
         searched: Choice | None,
-    ) -> TestedPrompt:
+    ) -> PromptResult:
         before = None if searched is None else searched.evaluation.outcomes.get(pair)
         test = evaluation.outcomes[pair]
-        return TestedPrompt(
+        return PromptResult(
             prompt=PromptEntry.of(prompt),
             scorecard=cards[prompt.id][pair[0]][pair[1]],
             calibration=calibration(before, test, self._objective.binning) if before else None,
@@ -153,7 +153,7 @@ class FinalTest:
             await self._record(ProblemMet(pair[0], f"responses were not compared: {exhausted}"))
             return None
 
-    async def _publish(self, plan: TestPlan, model: str, cards: Mapping[str, Scores]) -> None:
+    async def _publish(self, plan: FinalTestPlan, model: str, cards: Mapping[str, Scores]) -> None:
         parts: list[tuple[Literal["baseline", "best", "transfer"], Prompt]] = [
             ("baseline", plan.original),
             ("best", plan.best.prompt),

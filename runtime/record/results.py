@@ -62,7 +62,7 @@ class SourcePrompt(PromptEntry, frozen=True, kw_only=True):
         return cls(**entry, objective=objective, scores=scores)
 
 
-class TestedPrompt(msgspec.Struct, frozen=True):
+class PromptResult(msgspec.Struct, frozen=True):
     """A prompt and its scorecard on test; effect on its ECE of one temperature fitted on the search rows."""
 
     prompt: PromptEntry
@@ -81,8 +81,8 @@ class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
 
     task: str
     model: str
-    baseline: TestedPrompt
-    best: TestedPrompt
+    baseline: PromptResult
+    best: PromptResult
     gain: dict[str, Gain]
     preference: Preference | None = None
     search: Scorecard | None
@@ -316,4 +316,4 @@ def _row(role: Role, prompt: PromptEntry, task: str, model: str, split: str, car
     }
 
 
-Part = TestedPrompt
+Part = PromptResult

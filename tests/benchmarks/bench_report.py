@@ -35,7 +35,7 @@ from transfer_prompting.runtime.record.results import (
     PromptEntry,
     Results,
     TargetResult,
-    TestedPrompt,
+    PromptResult,
     Transfer,
     write,
 )
@@ -114,8 +114,8 @@ def write_run(folder: Path) -> None:
                 TargetResult(
                     task=task,
                     model=model,
-                    baseline=TestedPrompt(PromptEntry.of(made[0]), cards[base]),
-                    best=TestedPrompt(PromptEntry.of(made[-1]), cards[best]),
+                    baseline=PromptResult(PromptEntry.of(made[0]), cards[base]),
+                    best=PromptResult(PromptEntry.of(made[-1]), cards[best]),
                     gain=gains(outcomes[best], outcomes[base], objective, seed=1),
                     search=cards[best],
                     selection_bias=0.0,

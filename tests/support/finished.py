@@ -36,7 +36,7 @@ from transfer_prompting.runtime.record.results import (
     SearchSummary,
     Status,
     TargetResult,
-    TestedPrompt,
+    PromptResult,
     Transfer,
     write,
 )
@@ -244,8 +244,8 @@ def _target(
     return TargetResult(
         task="tickets",
         model=model,
-        baseline=TestedPrompt(PromptEntry.of(original), base_card),
-        best=TestedPrompt(PromptEntry.of(best), card),
+        baseline=PromptResult(PromptEntry.of(original), base_card),
+        best=PromptResult(PromptEntry.of(best), card),
         gain=gains(outcomes, base, objective, seed=seed),
         search=card,
         selection_bias=0.01,

@@ -12,7 +12,7 @@ from ...evaluation.calibration import reliability, risk_coverage
 from ...evaluation.outcomes import Graded, Outcomes
 from ...evaluation.scorecard import Bin, Scorecard
 from ...record.responses import Asked, Given
-from ...record.results import Results, TargetResult, TestedPrompt
+from ...record.results import PromptResult, Results, TargetResult
 from ._state import Prompts, RunState, Where
 from .view import Cells, Diagram, Lineage, Piece, Point
 
@@ -40,14 +40,14 @@ class Confidences:
 
     def diagrams(self, target: TargetResult) -> tuple[Diagram, ...]:
         """Of the original and of the best prompt; of one only where they are the same."""
-        parts: list[tuple[Literal["original", "best"], TestedPrompt]] = [("original", target.baseline)]
+        parts: list[tuple[Literal["original", "best"], PromptResult]] = [("original", target.baseline)]
         if target.best.prompt.id != target.baseline.prompt.id:
             parts.append(("best", target.best))
         found = (self._diagram(name, target, part) for name, part in parts)
         return tuple(diagram for diagram in found if diagram is not None)
 
     def _diagram(
-        self, name: Literal["original", "best"], target: TargetResult, part: TestedPrompt
+        self, name: Literal["original", "best"], target: TargetResult, part: PromptResult
     ) -> Diagram | None:
         graded = self._graded[target.task, target.model, part.prompt.id]
         outcomes = Outcomes.of(graded, closed=False)

@@ -9,7 +9,7 @@ from transfer_prompting.runtime.evaluation.scorecard import Chance, Scorecard
 from transfer_prompting.runtime.llm.budget.usage import UsageReport
 from transfer_prompting.runtime.prompt import Prompt
 from transfer_prompting.runtime.record.results import PromptEntry, Results, TargetResult
-from transfer_prompting.runtime.record.results import TestedPrompt as Part
+from transfer_prompting.runtime.record.results import PromptResult as Part
 from transfer_prompting.runtime.report.comparison import METRICS, ORIGINAL, compare_runs
 
 PROMPT = PromptEntry.of(Prompt(text="Decide."))

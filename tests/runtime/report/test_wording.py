@@ -12,7 +12,7 @@ from transfer_prompting.runtime.record.results import (
     TargetResult,
 )
 from transfer_prompting.runtime.record.results import (
-    TestedPrompt as Part,
+    PromptResult as Part,
 )
 from transfer_prompting.runtime.report.wording import (
     advice,
