@@ -33,9 +33,9 @@ from transfer_prompting.runtime.record.history import open_history
 from transfer_prompting.runtime.record.responses import open_responses
 from transfer_prompting.runtime.record.results import (
     PromptEntry,
+    PromptResult,
     Results,
     TargetResult,
-    PromptResult,
     Transfer,
     write,
 )
