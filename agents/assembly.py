@@ -215,7 +215,7 @@ class Assembler(msgspec.Struct, frozen=True, kw_only=True):
         reference = Reference(
             bus,
             client=models.client(scenario.reference.model, "reference"),
-            writing=_writing(scenario),
+            writing=_writing(scenario, checked.tasks.values()),
             strategy=self.strategy,
         )
         await reference.start(tasks)
@@ -311,13 +311,16 @@ def _sampling(scenario: Scenario, name: str) -> Sampling:
     return Sampling(model.model, model.temperature or 0.0, model.top_p, model.max_tokens)
 
 
-def _writing(scenario: Scenario) -> Writing:
+def _writing(scenario: Scenario, tasks: Iterable[Task] = ()) -> Writing:
     """How the reference LLM is called. Raises InputError for an operator that does not exist."""
     settings = scenario.reference
     model = scenario.models[settings.model]
     endpoint = scenario.endpoints[model.endpoint]
     temperature = settings.temperature if model.temperature is None else model.temperature
     last = settings.final_temperature
+    # A prompt with variables or turns of its own has its place already.
+    placed = all(task.placed for task in tasks)
+    positions = tuple(settings.positions) if placed else (scenario.stages.source.seed_position,)
     return Writing(
         model=model.model,
         temperature=temperature,
@@ -326,7 +329,7 @@ def _writing(scenario: Scenario) -> Writing:
         max_characters=settings.max_characters,
         operators=known(settings.operators or DEFAULT_OPERATORS),
         population=settings.population,
-        positions=tuple(settings.positions),
+        positions=positions,
         seed=scenario.seed,
         seeded=endpoint.local is not None if endpoint.seeded is None else endpoint.seeded,
     )

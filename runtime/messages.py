@@ -28,12 +28,17 @@ class Exemplar(msgspec.Struct, frozen=True):
 
 
 class TaskSummary(msgspec.Struct, frozen=True):
-    """What the reference LLM is told about one task. `answers` says in words what may be answered."""
+    """One task as the reference LLM sees it.
+
+    `answers` says in words what may be answered; `variables` are fields of a row that a prompt must keep a
+    place for.
+    """
 
     task: str
     description: str
     answers: str
     exemplars: tuple[Exemplar, ...] = ()
+    variables: tuple[str, ...] = ()
 
 
 class Failure(msgspec.Struct, frozen=True):

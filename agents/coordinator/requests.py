@@ -167,7 +167,8 @@ class RequestBuilder:
         draw = generator(self._plan.seed, "exemplars", self._plan.scope, number, name)
         chosen = draw.sample(rows, min(self._plan.reference.exemplars, len(rows)))
         exemplars = tuple(Exemplar(_shown(task, row), row.gold) for row in chosen)
-        return TaskSummary(name, task.description, task.answers.hint(rows[0].asked()), exemplars)
+        hint = task.answers.hint(rows[0].asked())
+        return TaskSummary(name, task.description, hint, exemplars, task.variables)
 
 
 def _shown(task: Task, row: Example) -> str:

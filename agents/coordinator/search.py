@@ -125,7 +125,7 @@ class Search:
         seen = [all(row.id in train[task] for task, row in place.items()) for place in self._places]
         self._requests = RequestBuilder(plan, evaluator, tasks, self.race, self._by_id, seen)
         self._requests.notes = tuple(notes)
-        self._admission = Admission(_leakage(plan.tasks, evaluator))
+        self._admission = Admission(_leakage(plan.tasks, evaluator), seeds[0].text if seeds else "")
         self._row = counts.rows(plan, 1)
         self._proposals = self._proposed = self._writing = self._barren = self._failures = 0
         self._noting = False

@@ -87,7 +87,8 @@ class ProposalContext(msgspec.Struct, frozen=True):
 
     def asked(self) -> str:
         """The closing request of a template: how many candidates, and how long."""
-        return format_request(self.request.count, self.max_characters)
+        variables = dict.fromkeys(name for task in self.request.tasks for name in task.variables)
+        return format_request(self.request.count, self.max_characters, variables)
 
     async def ask(self, text: str) -> str:
         """The reply to one user turn."""

@@ -51,11 +51,14 @@ def format_notes(notes: Iterable[str]) -> str:
     return "\n".join(f"- {note}" for note in notes)
 
 
-def format_request(count: int, characters: int) -> str:
-    """The closing request for one candidate, or for several in one reply."""
+def format_request(count: int, characters: int, variables: Iterable[str] = ()) -> str:
+    """The closing request for one candidate, or for several in one reply; candidates keep the variables."""
     if count == 1:
-        return prompts.render("request_one", characters=str(characters))
-    return prompts.render("request_several", count=str(count), characters=str(characters))
+        asked = prompts.render("request_one", characters=str(characters))
+    else:
+        asked = prompts.render("request_several", count=str(count), characters=str(characters))
+    kept = ", ".join(f"{{{name}}}" for name in variables)
+    return f"{asked} {prompts.render('request_keep', variables=kept)}" if kept else asked
 
 
 def parse_candidates(reply: str) -> list[str]:

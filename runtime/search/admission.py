@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ..prompt import Prompt
 from ..tasks.example import Example
+from ..tasks.template import altered
 
 WINDOW = 8
 """Tokens in a row that make a quotation; a shorter text counts when it is quoted whole."""
@@ -56,10 +57,14 @@ def tokens(text: str) -> list[str]:
 
 
 class Admission:
-    """Every prompt of a search, and the check that new ones must pass."""
+    """Every prompt of a search, and the check that new ones must pass.
 
-    def __init__(self, leakage: Leakage) -> None:
+    A candidate keeps the `{field}` variables and chat turns of the `original`: none lost, none invented.
+    """
+
+    def __init__(self, leakage: Leakage, original: str = "") -> None:
         self._leakage = leakage
+        self._original = original
         self._ids: set[str] = set()
         self._words: set[tuple[str, ...]] = set()
 
@@ -90,6 +95,8 @@ class Admission:
             return "seen before"
         if self._leakage.quotes(prompt.text):
             return "quotes held-out rows"
+        if altered(self._original, prompt.text) is not None:
+            return "variables changed"
         return "near-duplicate" if _words(prompt) in self._words else None
 
     def _remember(self, prompt: Prompt) -> None:
