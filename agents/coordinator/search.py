@@ -424,6 +424,24 @@ class Search:
     def rows(self) -> int:
         return len(self._places)
 
+    @property
+    def cut_short(self) -> bool:
+        """Whether the budget ended the search before it saw as many candidates as were planned, or any."""
+        most = self.plan.most
+        return self.exhausted and (not self.kept or (most is not None and self._proposed < most))
+
+    @property
+    def failed_share(self) -> float:
+        """The share in [0, 1] of all rows asked whose call failed, models that are lost left out."""
+        parts = [
+            outcomes
+            for evaluation in self._evaluations.values()
+            for (_, model), outcomes in evaluation.outcomes.items()
+            if model not in self._evaluator.lost
+        ]
+        failed = sum(len(outcomes.failed) for outcomes in parts)
+        return failed / max(1, failed + sum(len(outcomes.ids) for outcomes in parts))
+
     def front(self) -> tuple[tuple[Choice, Merits], ...]:
         """The finished prompts that no other beats in every respect, with their merits."""
         by_id = {choice.prompt.id: choice for choice in self.finished}
