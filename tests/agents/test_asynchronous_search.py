@@ -1,0 +1,218 @@
+"""The search engine in virtual time: order, budgets, idle slots, targets side by side."""
+
+from collections import Counter, defaultdict
+
+import pytest
+import transfer_prompting as tp
+
+from transfer_prompting.runtime.messages import CandidatesProposed, NotesTaken
+from transfer_prompting.scenarios.errors import InputError
+
+from support.brief import brief_task
+from support.runs import helpful_world, lasting
+from support.timed_runs import (
+    ROWS,
+    TimedClient,
+    heavy_tailed,
+    models,
+    slow_writer,
+    timed_run,
+    timed_scenario,
+)
+from support.world import FORMAT_WORD
+
+LATENCIES = {
+    "even": lambda request, number: 1.0,
+    "heavy tail": heavy_tailed("a"),
+    "other heavy tail": heavy_tailed("b"),
+    "slow writer": slow_writer(),
+}
+STAGES = {"source": {"tasks": ["reviews"], "keep": 2, "seed_prompts": ["Decide."]}}
+BOTH = {**STAGES, "target": {"tasks": ["tickets"]}}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"stages": BOTH},
+        {"models": models("small", "large"), "targets": ["small", "large"], "budget": {"calls": 700}},
+    ],
+    ids=["both stages", "two targets under a cap on calls"],
+)
+def test_a_deterministic_run_takes_one_path_whatever_is_slow(changes: dict[str, object]):
+    ends: list[object] = []
+    paths: list[list[object]] = []
+    for latency in LATENCIES.values():
+        path: list[object] = []
+        results = timed_run(timed_scenario(deterministic=True, **changes), TimedClient(latency), path.append)
+        kinds = (tp.PromptScored, CandidatesProposed, NotesTaken, tp.TargetTested)
+        ends.append(lasting(results))
+        paths.append([lasting(event) for event in path if isinstance(event, kinds)])
+    assert len(paths[0]) > 50
+    assert paths[0] == paths[1] == paths[2] == paths[3]
+    assert ends[0] == ends[1] == ends[2] == ends[3]
+
+
+def test_jobs_are_taken_in_as_they_finish_where_a_run_need_not_be_deterministic():
+    orders: dict[bool, list[int]] = {}
+    for deterministic in (False, True):
+        seen: list[tp.Event] = []
+        timed_run(timed_scenario(deterministic=deterministic), TimedClient(heavy_tailed(1)), seen.append)
+        orders[deterministic] = [event.job for event in seen if isinstance(event, tp.PromptScored)]
+    assert orders[True] == sorted(orders[True])
+    assert orders[False] != sorted(orders[False])
+
+
+@pytest.mark.parametrize("cap", [200, 451, 1200])
+@pytest.mark.parametrize("unit", ["calls", "evaluations"])
+def test_the_search_spends_its_budget_to_the_last_few_calls(unit: str, cap: int):
+    test = 2 * ROWS["test"]
+    client = TimedClient(heavy_tailed(cap))
+    results = timed_run(timed_scenario(budget={unit: cap}), client)
+    spent = len(client.requests) if unit == "calls" else client.asked("small-1") - test
+    assert 0.97 * cap <= spent <= cap
+    assert results.status == "complete"
+    assert [search.reason for search in results.searches] == ["the budget is spent"]
+    assert [target.best.scorecard.n for target in results.targets] == [ROWS["test"]]
+
+
+@pytest.mark.parametrize("unit", ["calls", "evaluations"])
+def test_how_much_a_budget_buys_does_not_depend_on_speed(unit: str):
+    spent: list[int] = []
+    for latency in LATENCIES.values():
+        client = TimedClient(latency)
+        timed_run(timed_scenario(budget={unit: 400}, deterministic=True), client)
+        spent.append(client.asked("small-1"))
+    assert len(set(spent)) == 1
+
+
+@pytest.mark.parametrize("budget", [{"tokens": 30_000}, {"usd": 0.02}])
+def test_a_cap_on_tokens_or_dollars_leaves_enough_for_the_final_test(budget: dict[str, float]):
+    priced = {"endpoint": "server", "model": "small-1", "price": {"input_per_million": 1}}
+    results = timed_run(
+        timed_scenario(budget=budget, models={**models(), "small": priced}), TimedClient(heavy_tailed(2))
+    )
+    used = results.usage.prompt_tokens + results.usage.completion_tokens
+    assert used <= budget.get("tokens", used)
+    assert results.usage.usd <= budget.get("usd", results.usage.usd)
+    assert results.status == "complete"
+    assert [target.best.scorecard.n for target in results.targets] == [ROWS["test"]]
+
+
+@pytest.mark.parametrize("unit", ["calls", "evaluations"])
+def test_a_budget_that_is_too_small_is_refused_before_any_call_with_what_would_do(unit: str):
+    client = TimedClient(heavy_tailed(1))
+    with pytest.raises(InputError, match=rf"budget\.{unit}: 3 is too small: .*give at least (\d+)") as caught:
+        timed_run(timed_scenario(budget={unit: 3}), client)
+    assert client.requests == []
+    least = int(str(caught.value).split("at least ")[1].split(",")[0].split()[0])
+    with pytest.raises(InputError, match=f"give at least {least}"):
+        timed_run(timed_scenario(budget={unit: least - 1}), client)
+    assert client.requests == []
+    results = timed_run(timed_scenario(budget={unit: least}), client)
+    assert results.status == "complete"
+    assert results.searches[0].candidates >= 2
+    assert len(client.requests) <= least if unit == "calls" else True
+
+
+def test_targets_are_not_idle_while_the_reference_llm_writes():
+    busy: dict[str, float] = {}
+    for name, latency in (("slow writer", slow_writer()), ("fast writer", slow_writer(written=1.0))):
+        client = TimedClient(latency)
+        searched: list[float] = []
+
+        def note(event: tp.Event, client: TimedClient = client, searched: list[float] = searched) -> None:
+            if isinstance(event, tp.SearchEnded):
+                searched.extend((client.busy, client.times[-1] + 1))
+
+        timed_run(timed_scenario(budget={"evaluations": 2000}), client, note)
+        seconds, end = searched
+        busy[name] = seconds / (16 * end)
+    # Nothing can be scored before the first reply (20 of some 145 s) but the original itself.
+    assert busy["slow writer"] > 0.7
+    assert busy["fast writer"] > 0.85
+
+
+def test_several_replies_of_the_reference_llm_are_written_at_once():
+    writing = most = 0
+    client = TimedClient(slow_writer())
+
+    def note(event: tp.Event) -> None:
+        nonlocal writing, most
+        writing = client.asked("writer-1") - written
+        most = max(most, writing)
+
+    written = 0
+
+    def count(event: tp.Event) -> None:
+        nonlocal written
+        written += isinstance(event, CandidatesProposed | NotesTaken)
+
+    results = timed_run(timed_scenario(), client, count, note)
+    assert most > 2
+    assert results.status == "complete"
+
+
+def test_the_reference_llm_is_asked_for_several_candidates_in_one_reply():
+    asked: dict[int, int] = {}
+    for per_reply in (1, 4):
+        client = TimedClient(slow_writer(written=2.0))
+        reference = {"model": "writer", "candidates_per_reply": per_reply, "notes": False}
+        timed_run(timed_scenario(reference=reference), client)
+        asked[per_reply] = client.asked("writer-1")
+        texts = [request.messages[-1].content for request in client.requests if request.model == "writer-1"]
+        assert any(f"Write {per_reply} new" in text for text in texts) == (per_reply > 1)
+    assert asked[4] < asked[1]
+
+
+def test_the_reference_llm_is_shown_train_rows_only():
+    client = TimedClient(heavy_tailed(3))
+    scenario = timed_scenario(stages=BOTH)
+    results = timed_run(scenario, client)
+    splits = {name: loaded.splits for name, loaded in tp.Team(scenario, clients={"server": client}).check().items()}
+    shown = [request.messages[-1].content for request in client.requests if request.model == "writer-1"]
+    seen = Counter[str]()
+    for name, parts in splits.items():
+        for split in ("train", "validation", "test"):
+            rows = getattr(parts, split)
+            seen[split] += sum(row.question in text for row in rows for text in shown)
+        raced = {row.question for row in (*parts.train, *parts.validation)}
+        asked = [request.messages[-1].content for request in client.requests if request.model == "small-1"]
+        assert any(row.question in text for row in parts.validation for text in asked), name
+        assert len(raced) == ROWS["train"] + ROWS["validation"]
+    assert seen["train"] > 20
+    assert (seen["validation"], seen["test"]) == (0, 0)
+    assert results.status == "complete"
+
+
+def test_many_targets_share_the_budget_evenly():
+    names = ["small", "large", "other"]
+    worth = {f"{name}-1": {"tickets": {"stepwise": 0.3}} for name in names}
+    client = TimedClient(heavy_tailed(4), helpful_world(worth=worth))
+    scenario = timed_scenario(models=models(*names), targets=names, budget={"evaluations": 900})
+    results = timed_run(scenario, client)
+    rows = [client.asked(f"{name}-1") for name in names]
+    assert sum(rows) >= 0.97 * 900
+    assert max(rows) - min(rows) < 0.1 * max(rows)
+    assert [search.allotted for search in results.searches] == [300, 300, 300]
+
+
+def test_a_prompt_that_rose_in_two_searches_enters_the_third():
+    names = ["a", "b", "c"]
+    stepwise = {"tickets": {"stepwise": 0.5}}
+    worth = {f"{name}-1": stepwise for name in names}
+    for offers in (True, False):
+        stages = {"source": {"tasks": [], "seed_prompts": ["Decide."]}, "target": {"tasks": ["tickets"], "offers": offers}}
+        client = TimedClient(heavy_tailed(5), helpful_world(worth=worth, vocabulary=("stepwise", "plainly", "calmly")))
+        scenario = timed_scenario(
+            models=models(*names), targets=names, stages=stages, budget={"evaluations": 1500}
+        )
+        results = timed_run(scenario, client)
+        assert bool(results.offers) == offers
+    entered = defaultdict(set)
+    for offer in timed_offers(results, scenario):
+        entered[offer.prompt_id].add(offer.scope)
+
+
+def timed_offers(results: tp.Results, scenario: tp.Scenario) -> tuple[object, ...]:
+    return results.offers
