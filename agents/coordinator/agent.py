@@ -187,8 +187,8 @@ class Coordinator:
             search.failed = True
             await self._problem(
                 search.plan.scope,
-                f"{search.plan.scope}: {share:.1%} of the calls failed, more than scorer.max_failed allows; the "
-                "prompt was chosen by the others",
+                f"{search.plan.scope}: {share:.1%} of the calls failed, more than scorer.max_failed allows; "
+                "the prompt was chosen by the others",
             )
         if search.kept or search.exhausted or lost:
             return

@@ -55,6 +55,9 @@ FAILED_REPLIES = 4
 FAIR_ROWS = 8.0
 """Rows by which the part of the objective that single rows do not show is shrunk."""
 
+BOUND_ROWS = 16
+"""Rows on which a prompt must meet the required bounds to count as meeting them: fewer do by luck."""
+
 STEEPNESS = 20.0
 """Logits taken off a prompt for missing a required bound by 1 (by 0.1: 2 logits)."""
 
@@ -133,6 +136,8 @@ class Search:
         self._since = 0
         self._written = Amount(calls=1)
         self._rows_answered = 0
+        self._beyond: dict[int, tuple[int, float]] = {}
+        self._missed: dict[int, tuple[int, float]] = {}
         for prompt in self._admission.unseen(seeds):
             self._add(prompt)
             self.race.add()
@@ -184,7 +189,13 @@ class Search:
             self._writing += 1
             self._proposals += 1
             return self._requests.propose(self._proposals, self._count(), progress)
-        return self._block(left)
+        return self._block(left - self._kept_for_first_candidate(left, row))
+
+    def _kept_for_first_candidate(self, left: float, row: Amount) -> float:
+        """Rows that the original must leave to a first candidate and the reply that holds it."""
+        plan = self.plan
+        comes = plan.proposals != 0 and plan.most != 0 and self._barren < BARREN and left > plan.block
+        return plan.block + self._price(row) if comes and len(self.prompts) == 1 else 0.0
 
     def _block(self, left: float) -> Block | None:
         most = len(self._places) if math.isinf(left) else int(left)
@@ -240,8 +251,9 @@ class Search:
         elif plan.until is not None and self._leader is not None:
             evaluation = self._evaluations[self._leader]
             if self.race.answered[self._leader].all():
-                value = self._evaluator.measure(self._evaluator.cards(evaluation))
-                if value is not None and value >= plan.until:
+                cards = self._evaluator.cards(evaluation)
+                value = self._evaluator.measure(cards)
+                if value is not None and value >= plan.until and self._evaluator.feasible(cards):
                     self.reason = f"objective {value:.3f} reaches {plan.until:g}"
         return bool(self.reason)
 
@@ -393,12 +405,14 @@ class Search:
         return self._choices
 
     def _ranked_choices(self) -> list[Choice]:
+        require = self._evaluator.objective.require
         found: list[tuple[int, Choice]] = []
         for number, evaluation in self._evaluations.items():
             value, scores = self.estimate(number)
             if value is not None:
                 rows = int(self.race.answered[number].sum())
-                feasible = self._evaluator.feasible(scores)
+                enough = rows >= min(BOUND_ROWS, len(self._places))
+                feasible = self._evaluator.feasible(scores) and (enough or not require)
                 found.append((number, Choice(evaluation, scores, value, feasible, rows)))
         values = {number: choice.objective for number, choice in found}
         for number in values:
@@ -484,32 +498,41 @@ class Search:
         return scores
 
     def _handicap(self, number: int, evaluation: Evaluation) -> None:
-        """Take off what a prompt misses of the required bounds, shrunk by a few rows that meet them."""
-        require = self._evaluator.objective.require
-        if not require:
+        """Take off what each prompt misses of the required bounds, few rows drawn towards what all miss, and
+        compared to that: what a new candidate will miss is as unknown as its ability."""
+        if not self._evaluator.objective.require:
             return
-        short = 0.0
-        for models in self._evaluator.cards(evaluation).values():
-            for card in models.values():
-                share = card.n / (card.n + FAIR_ROWS)
-                values = {**msgspec.structs.asdict(card), **named(card.judged)}
-                short = max(short, share * self._evaluator.objective.shortfall(values))
-        self.race.handicap[number] = STEEPNESS * short
+        self._missed[number] = self._missed_by(evaluation)
+        rows, missed = np.array(list(self._missed.values())).T
+        usual = float(rows @ missed) / max(1.0, float(rows.sum()))
+        self.race.handicap[list(self._missed)] = STEEPNESS * (missed - usual) * rows / (rows + FAIR_ROWS)
+
+    def _missed_by(self, evaluation: Evaluation) -> tuple[int, float]:
+        """Rows, and the largest shortfall in [0, 1] of any task and model on them."""
+        objective = self._evaluator.objective
+        cards = [card for models in self._evaluator.cards(evaluation).values() for card in models.values()]
+        short = (
+            objective.shortfall({**msgspec.structs.asdict(card), **named(card.judged)}) for card in cards
+        )
+        return min((card.n for card in cards), default=0), max(short, default=0.0)
 
     def _lead(self) -> int | None:
         ranking = self.race.ranking(fit=False)
         return ranking[0] if ranking else None
 
     def _estimated(self, number: int, value: float) -> float:
-        """The expected row score on all rows, and what the objective adds to it, shrunk for few rows."""
+        """The expected row score on all rows, and what the objective adds to it, for few rows drawn towards
+        what it usually adds."""
         answered = self.race.answered[number]
         rows = int(answered.sum())
         if not rows:
             return value
-        own = float(self.race.scores[number][answered].mean())
-        expected = float(self.race.expected()[number])
-        beyond = (value - own) * rows / (rows + FAIR_ROWS)
-        return float(np.clip(expected + beyond, 0.0, 1.0))
+        beyond = value - float(self.race.scores[number][answered].mean())
+        self._beyond[number] = rows, beyond
+        total = sum(count for count, _ in self._beyond.values())
+        usual = sum(count * one for count, one in self._beyond.values()) / total
+        shrunk = usual + (beyond - usual) * rows / (rows + FAIR_ROWS)
+        return float(np.clip(float(self.race.expected()[number]) + shrunk, 0.0, 1.0))
 
 
 def _leakage(tasks: Sequence[str], evaluator: Evaluator) -> Leakage:
