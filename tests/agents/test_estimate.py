@@ -42,8 +42,9 @@ TWO = {
     "changes",
     [
         *({"strategy": name} for name in ("transfer", "opro", "evolution", "reflect", "ask", "original")),
-        {"race": {"method": "none"}},
-        {"race": {"method": "halving", "block": 5}},
+        {"race": {"method": "full"}},
+        {"race": {"block": 5}},
+        {"budget": {"calls": 600}},
         TWO,
         JUDGE,
     ],

@@ -17,8 +17,8 @@ from transfer_prompting.runtime.tasks.answers import answer_space
 from transfer_prompting.runtime.tasks.example import Example, Splits
 from transfer_prompting.runtime.tasks.task import Reading, Task
 
-from support.graded import graded
 from support.evaluators import PROMPT, evaluator, right_every, rows
+from support.graded import graded
 
 
 @pytest.mark.parametrize("intervals", [False, True])

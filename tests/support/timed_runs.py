@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 import anyio
+
 import transfer_prompting as tp
 
 from support.brief import brief_scenario, brief_task
@@ -77,9 +78,7 @@ def timed_scenario(**changes: object) -> tp.Scenario:
     return brief_scenario(**{**settings, **changes})
 
 
-def timed_run(
-    scenario: tp.Scenario, client: TimedClient, *watch: Callable[[tp.Event], object]
-) -> tp.Results:
+def timed_run(scenario: tp.Scenario, client: TimedClient, *watch: Callable[[tp.Event], object]) -> tp.Results:
     """The results of a run in virtual time; each of `watch` sees every event."""
 
     async def main() -> tp.Results:

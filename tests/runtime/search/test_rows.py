@@ -1,6 +1,7 @@
 """The rows of a race: every row once, every stretch a small image of the whole; the score of one row."""
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -33,7 +34,7 @@ def test_every_row_of_every_task_has_one_place_and_every_place_a_row(one: int, o
 def test_rows_of_a_smaller_task_are_spread_evenly(few: int, many: int):
     places = arrange({"small": rows(few), "large": rows(many)}, seed=3)
     at = [i for i, place in enumerate(places) if "small" in place]
-    gaps = [after - before for before, after in zip(at, at[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(at)]
     assert max(gaps, default=0) - min(gaps, default=0) <= 1
 
 
