@@ -52,6 +52,9 @@ BARREN = 12
 FAILED_REPLIES = 4
 """Calls of the reference LLM that failed in a row after which it counts as lost."""
 
+PROGRESS = 0.005
+"""Rise of the best estimate from which patience begins anew: leaders also change by chance."""
+
 FAIR_ROWS = 8.0
 """Rows by which the part of the objective that single rows do not show is shrunk."""
 
@@ -133,7 +136,7 @@ class Search:
         self._proposals = self._proposed = self._writing = self._barren = self._failures = 0
         self._noting = False
         self._leader: int | None = None
-        self._since = 0
+        self._since, self._best = 0, -1.0
         self._written = Amount(calls=1)
         self._rows_answered = 0
         self._beyond: dict[int, tuple[int, float]] = {}
@@ -297,8 +300,10 @@ class Search:
         leader = self._lead()
         if before is None:
             self._since += 1
-        if leader != self._leader:
-            self._leader, self._since = leader, 0
+        self._leader = leader
+        value = 0.0 if leader is None else self.quick_estimate(leader)
+        if value > self._best + PROGRESS:
+            self._best, self._since = value, 0
         return int(self.race.answered[block.number].sum())
 
     def take_proposed(self, proposed: Proposed) -> tuple[list[Prompt], dict[str, int]]:

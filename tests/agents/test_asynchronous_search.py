@@ -232,3 +232,79 @@ def test_what_rose_in_other_searches_is_offered_tried_and_reported():
     assert all(one.correlation is not None and one.correlation > 0.3 for one in results.likeness)
     apart, _ = siblings(offers=False)
     assert apart.offers == ()
+
+
+def exemplified(worth: float) -> tuple[tp.Results, list[tp.PromptScored]]:
+    """A run whose reference LLM only adds examples; each example word changes the skill so much."""
+    seen: list[tp.PromptScored] = []
+    world = helpful_world(base=0.5, worth={"small-1": {"tickets": {"Examples:": worth, FORMAT_WORD: 0.0}}})
+    stages = {
+        "source": {"tasks": [], "seed_prompts": [f"Decide {FORMAT_WORD}."]},
+        "target": {"tasks": ["tickets"]},
+    }
+    reference = {"model": "writer", "operators": ["exemplify"], "positions": ["before"]}
+    results = timed_run(
+        timed_scenario(stages=stages, reference=reference, scorer={"objective": {"accuracy": 1}}),
+        TimedClient(heavy_tailed(6), world),
+        lambda event: seen.append(event) if isinstance(event, tp.PromptScored) else None,
+    )
+    return results, seen
+
+
+@pytest.mark.parametrize(("worth", "chosen"), [(0.0, "original"), (0.3, "exemplify")])
+def test_examples_must_make_a_prompt_clearly_better_to_be_chosen(worth: float, chosen: str):
+    results, seen = exemplified(worth)
+    assert {event.prompt.origin for event in seen} == {"original", "exemplify"}
+    assert results.targets[0].best.prompt.origin == chosen
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [{"auroc": 0.5, "accuracy": 0.5}, {"ece": 0.3, "accuracy": 0.7}, {"own:short": 0.3, "accuracy": 0.7}],
+    ids=str,
+)
+def test_objectives_of_many_rows_and_of_ones_own_are_searched_by(objective: dict[str, float]):
+    def short(responses: list[tp.Graded]) -> float | None:
+        return sum(len(one.text) < 40 for one in responses) / len(responses)
+
+    world = helpful_world()
+    scenario = timed_scenario(scorer={"objective": objective})
+    client = TimedClient(heavy_tailed(7), world)
+
+    async def main() -> tp.Results:
+        metrics = {"own:short": short} if "own:short" in objective else {}
+        async with tp.Team(scenario, clients={"server": client}, metrics=metrics) as team:
+            return await team.run()
+
+    results = in_virtual_time(main)
+    (target,) = results.targets
+    assert world.skill("small-1", "tickets", target.best.prompt.text) > world.base + 0.2
+    assert target.gain["objective"].difference > 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_bound_is_not_met_by_luck_on_a_few_rows(seed: int):
+    """No prompt of this world reaches the bound; some do on four rows."""
+    world = helpful_world(worth={"small-1": {"tickets": {"stepwise": 0.15, "carefully": 0.1}}})
+    scorer = {"objective": {"accuracy": 1}, "require": {"accuracy": 0.85}}
+    rows: dict[str, int] = {}
+
+    def note(event: tp.Event) -> None:
+        if isinstance(event, tp.PromptScored):
+            rows[event.prompt.id] = event.rows
+
+    scenario = timed_scenario(seed=seed, scorer=scorer, deterministic=True)
+    results = timed_run(scenario, TimedClient(heavy_tailed(seed), world), note)
+    best = results.targets[0].best.prompt
+    assert world.skill("small-1", "tickets", best.text) > world.base
+    assert max(rows.values()) >= 16
+
+
+def test_a_bound_that_some_prompts_meet_is_met_by_the_chosen_one():
+    worth = {"small-1": {"tickets": {"stepwise": 0.3, FORMAT_WORD: -0.1}}}
+    world = helpful_world(worth=worth, vocabulary=("stepwise", FORMAT_WORD, "calmly", "plainly"))
+    scorer = {"objective": {"accuracy": 1}, "require": {"ifr": 0.9}}
+    results = timed_run(timed_scenario(scorer=scorer), TimedClient(heavy_tailed(8), world))
+    best = results.targets[0].best
+    assert best.scorecard.unmet == {}
+    assert "stepwise" in best.prompt.text

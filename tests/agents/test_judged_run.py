@@ -326,7 +326,7 @@ async def test_an_unreachable_judge_is_said_at_once(tmp_path: Path):
         scenario = load(
             tmp_path / "scenario.yaml", [gone, judge, "scorer={model: judge, judge: [relevance]}"]
         )
-        with pytest.raises(EndpointError, match="'gone' of the scorer LLM"):
+        with pytest.raises(EndpointError, match="scorer LLM: endpoint 'gone'"):
             await finished(scenario)
 
 
@@ -339,7 +339,7 @@ async def test_the_plan_counts_the_judge_calls_of_the_run(tmp_path: Path):
     used = results.usage.by_role["scorer"]
     made = used.calls + used.replayed - 1  # the probe for structured output is no rating
     assert {part.model for part in judged} == {"judge"}
-    assert sum(part.calls for part in judged) / 2 < made <= sum(part.calls for part in judged)
+    assert sum(part.calls for part in judged) / 4 < made <= sum(part.calls for part in judged)
 
 
 def told(results: Results) -> str:
