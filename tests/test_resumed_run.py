@@ -114,7 +114,7 @@ async def test_a_run_killed_live_and_while_it_replays_takes_the_recorded_order_a
         paid, draft = server.count, out / "history.jsonl.new"
         replaying = await started(*run, cwd=tmp_path)
         with anyio.fail_after(60):
-            while not draft.exists() or draft.read_bytes().count(b"\n") < 20:
+            while not draft.exists() or draft.read_bytes().count(b"\n") < 20:  # noqa: ASYNC110 - another process writes it
                 await anyio.sleep(0.001)
             replaying.kill()
             await replaying.wait()

@@ -18,6 +18,8 @@ from support.timed_runs import (
     timed_run,
     timed_scenario,
 )
+from support.virtual_time import in_virtual_time
+from support.world import FORMAT_WORD
 
 LATENCIES = {
     "even": lambda request, number: 1.0,
@@ -251,7 +253,7 @@ def exemplified(worth: float) -> tuple[tp.Results, list[tp.PromptScored]]:
     return results, seen
 
 
-@pytest.mark.parametrize(("worth", "chosen"), [(0.0, "original"), (0.3, "exemplify")])
+@pytest.mark.parametrize(("worth", "chosen"), [(0.02, "original"), (0.3, "exemplify")])
 def test_examples_must_make_a_prompt_clearly_better_to_be_chosen(worth: float, chosen: str):
     results, seen = exemplified(worth)
     assert {event.prompt.origin for event in seen} == {"original", "exemplify"}

@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transfer_prompting.runtime.bus import Event
-from transfer_prompting.runtime.messages import CandidatesProposed, NotesTaken, ProblemMet, PromptScored, RunEnded
+from transfer_prompting.runtime.messages import (
+    CandidatesProposed,
+    NotesTaken,
+    ProblemMet,
+    PromptScored,
+    RunEnded,
+)
 from transfer_prompting.runtime.prompt import Prompt
 from transfer_prompting.runtime.record.history import open_history
 
