@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transfer_prompting.agents.coordinator.allotment import MARGIN, UNITS, Allotment, Amount
+from transfer_prompting.agents.coordinator.allotment import MARGIN, RETRIED, UNITS, Allotment, Amount
 from transfer_prompting.scenarios.stages import BudgetSettings
 
 CALL = Amount(calls=1, evaluations=1)
@@ -58,6 +58,13 @@ def test_of_tokens_the_final_test_takes_what_calls_cost_so_far_and_some_more():
     one.issue(Amount(calls=4, tokens=100))
     one.settle(Amount(calls=4, tokens=100), Amount(calls=4, tokens=80))
     assert one.times(Amount(tokens=1)) == pytest.approx(1000 - 80 - MARGIN * 10 * 20)
+
+
+def test_where_calls_are_retried_the_final_test_is_granted_retries_too():
+    one = allotment(reserve=100, calls=1000)
+    one.issue(Amount(calls=200))
+    one.settle(Amount(calls=200), Amount(calls=210))
+    assert one.times(Amount(calls=1)) == pytest.approx(1000 - 210 - 100 * (1 + RETRIED * 0.05))
 
 
 def test_more_than_all_is_nothing_left_not_less():
