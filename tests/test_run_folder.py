@@ -12,7 +12,10 @@ from transfer_prompting.runtime.record.results import read
 from support.chat_server import Body
 from support.commands import started, told, tprompt
 from support.ledgers import foreign, holed, newer, torn
-from support.runs import AT_ONCE, lasting, simulated
+from support.runs import lasting, simulated
+
+FIRST = 2 * 4
+"""Calls in flight at first: a block of rows of both source tasks, under the original."""
 
 
 async def test_a_second_process_on_one_folder_ends_with_2_and_the_first_goes_on(tmp_path: Path):
@@ -20,7 +23,7 @@ async def test_a_second_process_on_one_folder_ends_with_2_and_the_first_goes_on(
     async with simulated(tmp_path) as (_, world, server):
 
         async def behaviour(body: Body) -> str:
-            if server.at_once == AT_ONCE:
+            if server.at_once == FIRST:
                 asked.set()
             await go_on.wait()
             return world(body)
@@ -30,7 +33,7 @@ async def test_a_second_process_on_one_folder_ends_with_2_and_the_first_goes_on(
             first = await started("run", "scenario.yaml", "--out", "out", cwd=tmp_path)
             await asked.wait()
             second = await tprompt("run", "scenario.yaml", "--out", "out", cwd=tmp_path)
-            assert server.count == AT_ONCE
+            assert server.count == FIRST
             go_on.set()
             assert await first.wait() == 0
             await first.aclose()
@@ -70,7 +73,8 @@ async def test_a_folder_with_an_unsound_ledger_ends_with_2_and_nothing_is_lost_o
 
 
 async def test_runs_at_the_same_time_share_a_cache_and_the_next_one_pays_nothing(tmp_path: Path):
-    shared = ("run", "scenario.yaml", "-q", "--set", "cache=calls.sqlite")
+    equal = ("--set", "deterministic=true")
+    shared = ("run", "scenario.yaml", "-q", "--set", "cache=calls.sqlite", *equal)
     async with simulated(tmp_path) as (_, _, server):
         ends: list[int | None] = []
 

@@ -180,8 +180,16 @@ class Coordinator:
             await self._record(search.ended(self._cost()))
 
     async def _report_unmeasured(self, search: Search) -> None:
-        """A search that ends without a prompt, though it had calls and models, has failed."""
-        lost = all(model in self._evaluator.lost for model in search.plan.models)
+        """A search that ends without a prompt, though it had calls and models, has failed; so has one of
+        which too many calls failed: its choice is among the prompts that happened to meet few such rows."""
+        share, lost = search.failed_share, all(model in self._evaluator.lost for model in search.plan.models)
+        if search.kept and share > self._evaluator.max_failed:
+            search.failed = True
+            await self._problem(
+                search.plan.scope,
+                f"{search.plan.scope}: {share:.1%} of the calls failed, more than scorer.max_failed allows; "
+                "the prompt was chosen by the others",
+            )
         if search.kept or search.exhausted or lost:
             return
         search.failed = True
@@ -245,8 +253,8 @@ class Coordinator:
     def _status(self) -> Status:
         if self._evaluator.impaired or any(search.failed for search in self._searches):
             return "failed"
-        cut = any(search.exhausted and search.plan.most is not None for search in self._searches)
-        if cut or self._exhausted or self._final_test.exhausted or self._scheduler.cut:
+        cut = any(search.cut_short for search in self._searches)
+        if cut or self._exhausted or self._final_test.exhausted:
             return "budget"
         return "complete" if self._targets else "failed"
 

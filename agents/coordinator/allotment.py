@@ -16,6 +16,9 @@ from ...scenarios.stages import BudgetSettings as Caps
 MARGIN = 1.1
 """The final test is reserved at so many times the mean cost of a call so far: good prompts are longer."""
 
+RETRIED = 2.0
+"""Of retries the final test is granted so many times the share that calls took so far."""
+
 
 class Amount(msgspec.Struct, frozen=True):
     """HTTP calls, rows answered by targets, tokens and US dollars."""
@@ -58,6 +61,7 @@ class Allotment:
         self._spent = spent
         self._reserve = reserve
         self._answered = Amount()
+        self._planned_calls = 0.0
 
     @classmethod
     def of(cls, caps: Caps, evaluations: int | None, *, spent: Amount, reserve: int) -> "Allotment":
@@ -104,7 +108,8 @@ class Allotment:
     def settle(self, planned: Amount, actual: Amount) -> None:
         """Work ended: the actual cost takes the place of the planned one."""
         self._spent += planned * -1.0 + actual
-        self._answered += Amount(actual.calls, actual.evaluations, actual.tokens, actual.usd)
+        self._answered += actual
+        self._planned_calls += planned.calls
 
     def part(self, share: float) -> "Allotment":
         """An allotment of this share of what is left; `absorb` it when it is done with."""
@@ -119,6 +124,7 @@ class Allotment:
         """Count in what a part of this allotment spent."""
         self._spent = part._spent
         self._answered += part._answered
+        self._planned_calls += part._planned_calls
 
     @property
     def calls_left(self) -> int | None:
@@ -132,7 +138,8 @@ class Allotment:
     def _reserved(self, unit: str) -> float:
         if unit == "evaluations":
             return 0.0
-        if unit == "calls":
-            return self._reserve
         calls = self._answered.calls
+        if unit == "calls":
+            retried = max(0.0, calls / self._planned_calls - 1) if self._planned_calls else 0.0
+            return self._reserve * (1 + RETRIED * retried)
         return MARGIN * self._reserve * getattr(self._answered, unit) / calls if calls else 0.0

@@ -33,6 +33,7 @@ from .plan import (
     target_plans,
     tested_beside,
 )
+from .requests import NOTE_EVERY
 from .search import AHEAD, ROWS_PER_CANDIDATE
 
 CHARACTERS_PER_TOKEN = 3.5
@@ -159,14 +160,14 @@ class _Estimation:
         return found
 
     def _searched(self, plan: Plan, rows: float) -> tuple[Plan, int, int]:
-        if self._strategy.proposals == 0:
-            return plan, 0, 1
         places = max(
             len(self._loaded[task].splits.train) + len(self._loaded[task].splits.validation)
             for task in plan.tasks
         )
         places = min(places, MOST_ROWS)
         rows = rows if math.isfinite(rows) else float(1000 * places)
+        if self._strategy.proposals == 0:
+            return plan, int(min(rows, places)), 1
         seen = 1 + AHEAD + int(rows / ROWS_PER_CANDIDATE)
         if plan.most is not None:
             seen = min(seen, 1 + plan.most)
@@ -191,7 +192,8 @@ class _Estimation:
         yield from (self._probed(model) for model in hosted(scenario) if probed(scenario, model))
         for plan, rows, seen in searches:
             if seen > 1:
-                yield self._written(plan, math.ceil((seen - 1) / plan.per_reply))
+                notes = seen // NOTE_EVERY if plan.notes else 0
+                yield self._written(plan, math.ceil((seen - 1) / plan.per_reply) + notes)
             planned = self._counts.rows(plan, rows)
             yield from self._answered(plan.scope, planned.answers)
             yield from self._rated(plan.scope, planned)

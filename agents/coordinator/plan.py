@@ -221,9 +221,10 @@ def check_budget(scenario: Scenario, strategy: Strategy, counts: CallCounts, pla
     """
     others = tested_beside(scenario, strategy, len(plans))
     test = sum(counts.test(plan, others).total() for plan in plans)
-    prompts = FIRST_PROMPTS if strategy.proposals != 0 else 0
+    proposes = strategy.proposals != 0
+    prompts = FIRST_PROMPTS if proposes else 1
     first = [counts.rows(plan, plan.block) for plan in plans]
-    search = prompts * sum(calls.total() for calls in first) + (len(plans) if prompts else 0)
+    search = prompts * sum(calls.total() for calls in first) + (len(plans) if proposes else 0)
     rows = prompts * sum(calls.answers.total() for calls in first)
     cap = scenario.budget.calls
     if cap is not None and cap < test + search:

@@ -16,7 +16,7 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from ...runtime.bus import Bus
-from ...runtime.concurrency import ungrouped
+from ...runtime.concurrency import unwrapped
 from ...runtime.errors import BudgetReached, CallFailed, EndpointError, QuotaExhausted
 from ...runtime.messages import (
     CandidatesProposed,
@@ -95,13 +95,17 @@ class Scheduler:
         """Run the searches to their end. Raises what a host's own function raised."""
         self._allotment = allotment
         window = self._window(searches, allotment)
-        async with ungrouped(), anyio.create_task_group() as tasks:
-            while True:
-                self._issue(tasks, searches, allotment, window)
-                if not self._in_flight:
-                    break
-                job, result = await self._next()
-                await self._take(job, result, searches, allotment, exchange)
+        try:
+            async with anyio.create_task_group() as tasks:
+                while True:
+                    self._issue(tasks, searches, allotment, window)
+                    if not self._in_flight:
+                        break
+                    job, result = await self._next()
+                    await self._take(job, result, searches, allotment, exchange)
+        except ExceptionGroup as group:
+            # Jobs side by side may fail alike at the same moment: the first error stands for them.
+            raise unwrapped(group.exceptions[0]) from group
 
     def _window(self, searches: Sequence[Search], allotment: Allotment) -> int:
         """Rows in flight: enough to fill the endpoints' slots, few enough that decisions see what came in."""

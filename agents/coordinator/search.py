@@ -52,8 +52,14 @@ BARREN = 12
 FAILED_REPLIES = 4
 """Calls of the reference LLM that failed in a row after which it counts as lost."""
 
+PROGRESS = 0.005
+"""Rise of the best estimate from which patience begins anew: leaders also change by chance."""
+
 FAIR_ROWS = 8.0
 """Rows by which the part of the objective that single rows do not show is shrunk."""
+
+BOUND_ROWS = 16
+"""Rows on which a prompt must meet the required bounds to count as meeting them: fewer do by luck."""
 
 STEEPNESS = 20.0
 """Logits taken off a prompt for missing a required bound by 1 (by 0.1: 2 logits)."""
@@ -130,9 +136,11 @@ class Search:
         self._proposals = self._proposed = self._writing = self._barren = self._failures = 0
         self._noting = False
         self._leader: int | None = None
-        self._since = 0
+        self._since, self._best = 0, -1.0
         self._written = Amount(calls=1)
         self._rows_answered = 0
+        self._beyond: dict[int, tuple[int, float]] = {}
+        self._missed: dict[int, tuple[int, float]] = {}
         for prompt in self._admission.unseen(seeds):
             self._add(prompt)
             self.race.add()
@@ -184,7 +192,13 @@ class Search:
             self._writing += 1
             self._proposals += 1
             return self._requests.propose(self._proposals, self._count(), progress)
-        return self._block(left)
+        return self._block(left - self._kept_for_first_candidate(left, row))
+
+    def _kept_for_first_candidate(self, left: float, row: Amount) -> float:
+        """Rows that the original must leave to a first candidate and the reply that holds it."""
+        plan = self.plan
+        comes = plan.proposals != 0 and plan.most != 0 and self._barren < BARREN and left > plan.block
+        return plan.block + self._price(row) if comes and len(self.prompts) == 1 else 0.0
 
     def _block(self, left: float) -> Block | None:
         most = len(self._places) if math.isinf(left) else int(left)
@@ -240,8 +254,9 @@ class Search:
         elif plan.until is not None and self._leader is not None:
             evaluation = self._evaluations[self._leader]
             if self.race.answered[self._leader].all():
-                value = self._evaluator.measure(self._evaluator.cards(evaluation))
-                if value is not None and value >= plan.until:
+                cards = self._evaluator.cards(evaluation)
+                value = self._evaluator.measure(cards)
+                if value is not None and value >= plan.until and self._evaluator.feasible(cards):
                     self.reason = f"objective {value:.3f} reaches {plan.until:g}"
         return bool(self.reason)
 
@@ -285,8 +300,10 @@ class Search:
         leader = self._lead()
         if before is None:
             self._since += 1
-        if leader != self._leader:
-            self._leader, self._since = leader, 0
+        self._leader = leader
+        value = 0.0 if leader is None else self.quick_estimate(leader)
+        if value > self._best + PROGRESS:
+            self._best, self._since = value, 0
         return int(self.race.answered[block.number].sum())
 
     def take_proposed(self, proposed: Proposed) -> tuple[list[Prompt], dict[str, int]]:
@@ -393,12 +410,14 @@ class Search:
         return self._choices
 
     def _ranked_choices(self) -> list[Choice]:
+        require = self._evaluator.objective.require
         found: list[tuple[int, Choice]] = []
         for number, evaluation in self._evaluations.items():
             value, scores = self.estimate(number)
             if value is not None:
                 rows = int(self.race.answered[number].sum())
-                feasible = self._evaluator.feasible(scores)
+                enough = rows >= min(BOUND_ROWS, len(self._places))
+                feasible = self._evaluator.feasible(scores) and (enough or not require)
                 found.append((number, Choice(evaluation, scores, value, feasible, rows)))
         values = {number: choice.objective for number, choice in found}
         for number in values:
@@ -423,6 +442,24 @@ class Search:
     @property
     def rows(self) -> int:
         return len(self._places)
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether the budget ended the search before it saw as many candidates as were planned, or any."""
+        most = self.plan.most
+        return self.exhausted and (not self.kept or (most is not None and self._proposed < most))
+
+    @property
+    def failed_share(self) -> float:
+        """The share in [0, 1] of all rows asked whose call failed, models that are lost left out."""
+        parts = [
+            outcomes
+            for evaluation in self._evaluations.values()
+            for (_, model), outcomes in evaluation.outcomes.items()
+            if model not in self._evaluator.lost
+        ]
+        failed = sum(len(outcomes.failed) for outcomes in parts)
+        return failed / max(1, failed + sum(len(outcomes.ids) for outcomes in parts))
 
     def front(self) -> tuple[tuple[Choice, Merits], ...]:
         """The finished prompts that no other beats in every respect, with their merits."""
@@ -466,32 +503,41 @@ class Search:
         return scores
 
     def _handicap(self, number: int, evaluation: Evaluation) -> None:
-        """Take off what a prompt misses of the required bounds, shrunk by a few rows that meet them."""
-        require = self._evaluator.objective.require
-        if not require:
+        """Take off what each prompt misses of the required bounds, few rows drawn towards what all miss, and
+        compared to that: what a new candidate will miss is as unknown as its ability."""
+        if not self._evaluator.objective.require:
             return
-        short = 0.0
-        for models in self._evaluator.cards(evaluation).values():
-            for card in models.values():
-                share = card.n / (card.n + FAIR_ROWS)
-                values = {**msgspec.structs.asdict(card), **named(card.judged)}
-                short = max(short, share * self._evaluator.objective.shortfall(values))
-        self.race.handicap[number] = STEEPNESS * short
+        self._missed[number] = self._missed_by(evaluation)
+        rows, missed = np.array(list(self._missed.values())).T
+        usual = float(rows @ missed) / max(1.0, float(rows.sum()))
+        self.race.handicap[list(self._missed)] = STEEPNESS * (missed - usual) * rows / (rows + FAIR_ROWS)
+
+    def _missed_by(self, evaluation: Evaluation) -> tuple[int, float]:
+        """Rows, and the largest shortfall in [0, 1] of any task and model on them."""
+        objective = self._evaluator.objective
+        cards = [card for models in self._evaluator.cards(evaluation).values() for card in models.values()]
+        short = (
+            objective.shortfall({**msgspec.structs.asdict(card), **named(card.judged)}) for card in cards
+        )
+        return min((card.n for card in cards), default=0), max(short, default=0.0)
 
     def _lead(self) -> int | None:
         ranking = self.race.ranking(fit=False)
         return ranking[0] if ranking else None
 
     def _estimated(self, number: int, value: float) -> float:
-        """The expected row score on all rows, and what the objective adds to it, shrunk for few rows."""
+        """The expected row score on all rows, and what the objective adds to it, for few rows drawn towards
+        what it usually adds."""
         answered = self.race.answered[number]
         rows = int(answered.sum())
         if not rows:
             return value
-        own = float(self.race.scores[number][answered].mean())
-        expected = float(self.race.expected()[number])
-        beyond = (value - own) * rows / (rows + FAIR_ROWS)
-        return float(np.clip(expected + beyond, 0.0, 1.0))
+        beyond = value - float(self.race.scores[number][answered].mean())
+        self._beyond[number] = rows, beyond
+        total = sum(count for count, _ in self._beyond.values())
+        usual = sum(count * one for count, one in self._beyond.values()) / total
+        shrunk = usual + (beyond - usual) * rows / (rows + FAIR_ROWS)
+        return float(np.clip(float(self.race.expected()[number]) + shrunk, 0.0, 1.0))
 
 
 def _leakage(tasks: Sequence[str], evaluator: Evaluator) -> Leakage:

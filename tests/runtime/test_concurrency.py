@@ -1,10 +1,12 @@
 """Many things at once: bounds, order, and whose error is whose."""
 
+from collections.abc import Awaitable, Callable
+
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from transfer_prompting.runtime.concurrency import Done, Raised, settle
+from transfer_prompting.runtime.concurrency import run_all, settle
 
 
 async def test_ends_come_in_the_order_of_the_items_whatever_ends_first():
@@ -18,7 +20,7 @@ async def test_ends_come_in_the_order_of_the_items_whatever_ends_first():
 
     with anyio.fail_after(5):
         ends = await settle(range(4), one, limit=4, catch=())
-    assert ends == [Done(0), Done(1), Done(4), Done(9)]
+    assert ends == [0, 1, 4, 9]
 
 
 @pytest.mark.parametrize("limit", [1, 3, 50])
@@ -35,7 +37,7 @@ async def test_no_more_than_the_limit_run_at_once_and_all_are_done(limit: int):
 
     ends = await settle(range(20), one, limit=limit, catch=())
     assert most == min(limit, 20)
-    assert ends == [Done(item) for item in range(20)]
+    assert ends == [*range(20)]
 
 
 async def test_nothing_to_do_is_done_at_once():
@@ -53,7 +55,7 @@ async def test_an_expected_error_ends_only_its_own_item():
             raise error
         return item
 
-    assert await settle("abc", one, limit=2, catch=(KeyError,)) == [Done("a"), Raised(error), Done("c")]
+    assert await settle("abc", one, limit=2, catch=(KeyError,)) == ["a", error, "c"]
 
 
 @pytest.mark.parametrize("culprit", [0, 2])
@@ -73,3 +75,42 @@ async def test_any_other_error_cancels_the_rest_and_is_raised_alone(culprit: int
     with anyio.fail_after(5), pytest.raises(ValueError, match=str(culprit)):
         await settle(range(3), one, limit=3, catch=(KeyError,))
     assert sorted(cancelled) == [item for item in range(3) if item != culprit]
+
+
+async def test_of_expected_errors_the_first_in_order_is_raised_once_every_item_has_ended():
+    ended: list[int] = []
+    later = anyio.Event()
+
+    async def one(item: int) -> None:
+        if item == 1:
+            await later.wait()
+        ended.append(item)
+        later.set()
+        if item in (1, 2):
+            raise KeyError(item)
+
+    with anyio.fail_after(5), pytest.raises(KeyError, match="1"):
+        await run_all(range(5), one, limit=5, catch=(KeyError,))
+    assert sorted(ended) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("together", [settle, run_all])
+async def test_under_cancellation_it_raises_and_never_returns_a_part(
+    together: Callable[..., Awaitable[object]],
+):
+    returned: list[object] = []
+
+    async def one(item: int) -> int:
+        if item:
+            await anyio.sleep_forever()
+        return item
+
+    async def ask() -> None:
+        returned.append(await together(range(3), one, limit=2))
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask)
+            await anyio.wait_all_tasks_blocked()
+            tasks.cancel_scope.cancel()
+    assert returned == []

@@ -12,7 +12,7 @@ SPLIT = {"train": 6, "validation": 6, "test": 12}
 
 
 def brief_scenario(**changes: object) -> tp.Scenario:
-    """A source and a target task of few rows, one step each; the endpoint `server` is to be handed over."""
+    """Few rows of a source and a target task, a small budget; the endpoint `server` is to be handed over."""
     return tp.Scenario.build(
         {
             "name": "brief",
@@ -22,22 +22,23 @@ def brief_scenario(**changes: object) -> tp.Scenario:
                 "writer": {"endpoint": "server", "model": "writer-1"},
                 "small": {"endpoint": "server", "model": "small-1"},
             },
-            "reference": {"model": "writer", "candidates_per_step": 3},
+            "reference": {"model": "writer", "candidates_per_reply": 1},
             "targets": ["small"],
             "tasks": {name: brief_task(name) for name in ("reviews", "tickets")},
             "stages": {
-                "source": {"tasks": ["reviews"], "steps": 1, "keep": 1, "seed_prompts": ["Decide."]},
-                "target": {"tasks": ["tickets"], "steps": 1, "finalists": 2},
+                "source": {"tasks": ["reviews"], "keep": 1, "share": 0.3, "seed_prompts": ["Decide."]},
+                "target": {"tasks": ["tickets"]},
             },
+            "budget": {"evaluations": 150},
             **changes,
         }
     )
 
 
-def brief_task(name: str, **changes: object) -> Mapping[str, object]:
+def brief_task(name: str, count: int = sum(SPLIT.values()), **changes: object) -> Mapping[str, object]:
     labels = LABELS[name]
     return {
-        "rows": rows(name, labels, sum(SPLIT.values())),
+        "rows": rows(name, labels, count),
         "kind": "classification",
         "labels": list(labels),
         "split": SPLIT,

@@ -19,6 +19,8 @@ from support.world import World, rows
 LABELS = {"reviews": ("good", "bad"), "mails": ("spam", "fine"), "tickets": ("urgent", "routine")}
 AT_ONCE = 16
 """Calls in flight that the scenario allows."""
+EVALUATIONS = 500
+"""Rows answered while searching."""
 SPLIT = {"train": 20, "validation": 20, "test": 40}
 
 
@@ -46,7 +48,7 @@ def scenario_data(base_url: str, **changes: object) -> dict[str, object]:
             "writer": {"endpoint": "server", "model": "writer-1"},
             "small": {"endpoint": "server", "model": "small-1"},
         },
-        "reference": {"model": "writer", "candidates_per_step": 4},
+        "reference": {"model": "writer"},
         "targets": ["small"],
         "tasks": {
             name: {
@@ -63,13 +65,13 @@ def scenario_data(base_url: str, **changes: object) -> dict[str, object]:
         "stages": {
             "source": {
                 "tasks": ["reviews", "mails"],
-                "steps": 3,
                 "keep": 2,
-                "finalists": 3,
+                "share": 0.3,
                 "seed_prompts": ["Decide."],
             },
-            "target": {"tasks": ["tickets"], "steps": 2, "finalists": 2},
+            "target": {"tasks": ["tickets"]},
         },
+        "budget": {"evaluations": EVALUATIONS},
     }
     return {**data, **changes}
 

@@ -7,8 +7,8 @@
 
         assert in_virtual_time(main) >= 3600
 
-Everything that waits by the event loop (anyio's sleeps and timeouts) follows; processes and other machines do
-not, so nothing real can be talked to.
+Everything that waits by the event loop (anyio's sleeps and timeouts) follows, and a thread is waited for;
+processes and other machines do not, so nothing real can be talked to.
 """
 
 import asyncio
@@ -21,6 +21,9 @@ import anyio
 
 T = TypeVar("T")
 
+THREAD_SECONDS = 10.0
+"""Real seconds to wait for a thread where nothing else is left to do."""
+
 
 class _Selector(selectors.DefaultSelector):
     def __init__(self) -> None:
@@ -30,9 +33,10 @@ class _Selector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
         if not ready:
-            if timeout is None:
+            if timeout is not None:
+                self.now += max(timeout, 0.0)
+            elif not (ready := super().select(THREAD_SECONDS)):
                 raise RuntimeError("every task waits for something that will never happen")
-            self.now += max(timeout, 0.0)
         return ready
 
 

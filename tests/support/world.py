@@ -3,7 +3,8 @@
 Rows carry their gold label in brackets (`Item 7 of tickets [urgent]`). A target model answers a row rightly
 when the row's own fixed draw lies below the prompt's skill: a base, plus what each of the words in the prompt
 is worth to this task and model. A prompt that holds `FORMAT_WORD` makes it keep the format. The writer model
-returns the best prompt it was shown with one more word of its vocabulary, which one depends on the seed.
+returns the best prompt it was shown with one more word of its vocabulary, another one in each candidate of a
+reply; which ones depends on the seed.
 """
 
 import hashlib
@@ -14,8 +15,11 @@ from dataclasses import dataclass, field
 FORMAT_WORD = "verbatim"
 WORDS = ("carefully", "stepwise", "literally", "twice", "calmly", "slowly", "exactly", "plainly")
 
-_ROW = re.compile(r"Item (\d+) of (\w+) \[(\w+)\]")
+_ROW = re.compile(r"Item (\d+) of (\w+) \[(\w+)\](?!\nAnswer: )")
+"""A row that is asked; one that a prompt shows as an example has its answer below it."""
+
 _TRIED = re.compile(r"<prompt>((?:(?!</?prompt>).)+)</prompt>", re.DOTALL)
+_COUNT = re.compile(r"Write (\d+) new instructions")
 _SHOWN = re.compile(r"<prompt>((?:(?!</?prompt>).)+)</prompt>\nscore:", re.DOTALL)
 
 
@@ -65,7 +69,7 @@ class World:
     def _note(self, text: str) -> str:
         """The longest prompt that was tried, as a note."""
         tried = max(_SHOWN.findall(text) or _TRIED.findall(text), key=len)
-        return f"Let me see.\n<notes>\n- It helped to say: {tried.strip()}\n</notes>"
+        return f"Let me see.\n<notes>\n- It helped to say: {tried.strip().splitlines()[0]}\n</notes>"
 
     def _write(self, text: str, seed: object) -> str:
         shown = _SHOWN.findall(text)
@@ -73,8 +77,10 @@ class World:
         missing = [word for word in self.vocabulary if word not in best]
         if not missing:
             return "I have nothing to add."
-        word = missing[int(draw("word", text, seed) * len(missing))]
-        return f"Let me try.\n<prompt>{best} Work {word}.</prompt>"
+        count = _COUNT.search(text)
+        words = sorted(missing, key=lambda word: draw("word", text, seed, word))
+        tries = [f"<prompt>{best} Work {word}.</prompt>" for word in words[: int(count[1]) if count else 1]]
+        return "\n".join(["Let me try.", *tries])
 
 
 def _text(body: Mapping[str, object]) -> str:

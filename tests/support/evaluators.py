@@ -1,4 +1,4 @@
-"""A panel over real agents, whose target is a function: questions in, replies out, no model call."""
+"""An evaluator over real agents, whose target is a function: questions in, replies out, no model call."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -7,14 +7,14 @@ from functools import partial
 import anyio
 from anyio.abc import TaskStatus
 
-from transfer_prompting.agents.coordinator.evaluator import Panel
+from transfer_prompting.agents.coordinator.evaluator import Evaluator
 from transfer_prompting.agents.judge.rubrics import Judging
 from transfer_prompting.agents.scorer import Scorer
 from transfer_prompting.runtime.bus import EncodingBus
 from transfer_prompting.runtime.evaluation.objective import Objective
 from transfer_prompting.runtime.evaluation.outcomes import Failed, Reply
 from transfer_prompting.runtime.evaluation.ratings import Rated
-from transfer_prompting.runtime.messages import Answer, Answered, JudgedResponse, Judged, JudgeResponses
+from transfer_prompting.runtime.messages import Answer, Answered, Judged, JudgedResponse, JudgeResponses
 from transfer_prompting.runtime.prompt import Prompt
 from transfer_prompting.runtime.record.history import History, Record
 from transfer_prompting.runtime.tasks.answers import answer_space
@@ -65,7 +65,7 @@ def right_every(nth: int) -> Target:
 
 
 @asynccontextmanager
-async def panel(
+async def evaluator(
     target: Target,
     *,
     task: Task = TASK,
@@ -76,8 +76,8 @@ async def panel(
     judge: Judge = fair,
     answers: Answering | None = None,
     within: anyio.CancelScope | None = None,
-) -> AsyncGenerator[Panel]:
-    """A panel of one task and one model, `small`, over a bus that encodes every message.
+) -> AsyncGenerator[Evaluator]:
+    """An evaluator of one task and one model, `small`, over a bus that encodes every message.
 
     `judge` rates every quality of a response alike. Nobody serves comparisons. `answers` serves the model in
     the place of `target`; it goes away when the scope `within` is cancelled.
@@ -101,7 +101,7 @@ async def panel(
             await scorer.start(group, model="small", workers=2)
             await group.start(serve)
             await group.start(partial(bus.serve, JudgeResponses, rate, workers=2))
-            yield Panel(
+            yield Evaluator(
                 bus,
                 Record(History(None), bus),
                 splits={task.name: splits or Splits((), (), ())},
