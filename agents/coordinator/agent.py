@@ -182,7 +182,10 @@ class Coordinator:
     async def _report_unmeasured(self, search: Search) -> None:
         """A search that ends without a prompt, though it had calls and models, has failed; so has one of
         which too many calls failed: its choice is among the prompts that happened to meet few such rows."""
-        share, lost = search.failed_share, all(model in self._evaluator.lost for model in search.plan.models)
+        share, lost = (
+            search.selection.failed_share,
+            all(model in self._evaluator.lost for model in search.plan.models),
+        )
         if search.kept and share > self._evaluator.max_failed:
             search.failed = True
             await self._problem(
@@ -232,7 +235,9 @@ class Coordinator:
             others += [self._original_of(other) for other in kept]
         own = {best.prompt.id, first.id}
         shown = {prompt.id: prompt for prompt in others if prompt.id not in own}
-        searched = next((choice for choice in search.choices() if choice.prompt.id == first.id), None)
+        searched = next(
+            (choice for choice in search.selection.choices() if choice.prompt.id == first.id), None
+        )
         return FinalTestPlan(task, search.plan.models, first, best, searched, tuple(shown.values()))
 
     def _original_of(self, search: Search) -> Prompt:
@@ -266,8 +271,8 @@ def _summary(search: Search) -> SearchSummary:
         stage=plan.stage,
         tasks=plan.tasks,
         models=plan.models,
-        candidates=len(search.choices()),
-        finished=len(search.finished),
+        candidates=len(search.selection.choices()),
+        finished=len(search.selection.finished),
         rows=search.rows,
         calls=round(search.cost.calls),
         allotted=search.allotted,
@@ -275,7 +280,7 @@ def _summary(search: Search) -> SearchSummary:
         refused=dict(sorted(search.refused.items())),
         front=tuple(
             OnFront(prompt=PromptEntry.of(choice.prompt), merits=merits, objective=choice.objective)
-            for choice, merits in search.front()
+            for choice, merits in search.selection.front()
         ),
         notes=search.notes,
     )

@@ -13,8 +13,8 @@ from ...runtime.llm.budget.usage import AgentRole
 from ...runtime.llm.chat import Message
 from ...runtime.llm.probes import PROBE
 from ...runtime.llm.stack import used_models
-from ...runtime.search.candidates import Pair
 from ...runtime.search.rows import MOST_ROWS
+from ...runtime.search.scores import Pair
 from ...runtime.tasks.load import LoadedTask
 from ...runtime.tasks.task import Reading, messages
 from ...scenarios import Scenario

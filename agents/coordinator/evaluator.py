@@ -17,7 +17,7 @@ from ...runtime.evaluation.scorecard import Scorecard
 from ...runtime.messages import CompareResponses, JudgePrompt, ProblemMet, Score, Scored
 from ...runtime.prompt import Prompt
 from ...runtime.record.history import Record
-from ...runtime.search.candidates import Pair, Scores, feasible, mean_objective
+from ...runtime.search.scores import Pair, Scores, feasible, mean_objective
 from ...runtime.tasks.example import Example, Splits
 from ..judge.rubrics import Judging
 

@@ -17,10 +17,10 @@ from ...runtime.prompt import Prompt
 from ...runtime.record.history import Record
 from ...runtime.record.responses import Responses
 from ...runtime.record.results import PromptEntry, PromptResult, TargetResult, Transfer
-from ...runtime.search.candidates import Pair, Scores
+from ...runtime.search.scores import Pair, Scores
 from ...runtime.tasks.task import Task
 from .evaluator import Evaluation, Evaluator
-from .search import Choice
+from .selection import Choice
 
 
 class FinalTestPlan(msgspec.Struct, frozen=True):

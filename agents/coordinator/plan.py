@@ -8,7 +8,7 @@ import msgspec
 from ...runtime.errors import InputError
 from ...runtime.messages import Stage
 from ...runtime.prompt import Prompt
-from ...runtime.search.candidates import Pair
+from ...runtime.search.scores import Pair
 from ...runtime.tasks.load import LoadedTask
 from ...runtime.tasks.task import Task
 from ...scenarios import Scenario

@@ -259,7 +259,7 @@ class Scheduler:
         objective: float | None = search.quick_estimate(block.number)
         scores = {}
         if search.passes_rung(rows, len(block.places)):
-            objective, scores = search.estimate(block.number)
+            objective, scores = search.selection.estimate(block.number)
         await self._record(
             PromptScored(
                 search.plan.scope,

@@ -23,7 +23,6 @@ from ...runtime.messages import (
 )
 from ...runtime.prompt import Prompt
 from ...runtime.search.admission import Admission, Leakage
-from ...runtime.search.candidates import Merits, Scores, front
 from ...runtime.search.race import Race
 from ...runtime.search.rows import Place, arrange, row_score
 from ...runtime.search.siblings import Evidence
@@ -33,6 +32,7 @@ from .allotment import Amount
 from .evaluator import Evaluation, Evaluator
 from .plan import CallCounts, Plan
 from .requests import RequestBuilder
+from .selection import FAIR_ROWS, Choice, Selection
 
 AHEAD = 4
 """Candidates that are untried or being written at least, so that nobody waits for the reference LLM."""
@@ -55,11 +55,6 @@ FAILED_REPLIES = 4
 PROGRESS = 0.005
 """Rise of the best estimate from which patience begins anew: leaders also change by chance."""
 
-FAIR_ROWS = 8.0
-"""Rows by which the part of the objective that single rows do not show is shrunk."""
-
-BOUND_ROWS = 16
-"""Rows on which a prompt must meet the required bounds to count as meeting them: fewer do by luck."""
 
 STEEPNESS = 20.0
 """Logits taken off a prompt for missing a required bound by 1 (by 0.1: 2 logits)."""
@@ -75,20 +70,6 @@ class Block(msgspec.Struct, frozen=True):
 
 
 Work = Block | Propose | Reflect
-
-
-class Choice(msgspec.Struct, frozen=True):
-    """A prompt that may be chosen: its evaluation, scorecards, and estimated objective in [0, 1]."""
-
-    evaluation: Evaluation
-    scores: Scores
-    objective: float
-    feasible: bool
-    rows: int
-
-    @property
-    def prompt(self) -> Prompt:
-        return self.evaluation.prompt
 
 
 class Search:
@@ -125,13 +106,12 @@ class Search:
         self.ids: list[str] = []
         self._by_id: dict[str, Prompt] = {}
         self._numbers: dict[str, int] = {}
-        self._evaluations: dict[int, Evaluation] = {}
-        self._choices: list[Choice] | None = None
         train = {task: {row.id for row in evaluator.rows(task, "train")} for task in plan.tasks}
         seen = [all(row.id in train[task] for task, row in place.items()) for place in self._places]
         self._requests = RequestBuilder(plan, evaluator, tasks, self.race, self._by_id, seen)
         self._requests.notes = tuple(notes)
         self._admission = Admission(_leakage(plan.tasks, evaluator), seeds[0].text if seeds else "")
+        self.selection = Selection(evaluator, self.race, self.prompts, self._numbers)
         self._row = counts.rows(plan, 1)
         self._proposals = self._proposed = self._writing = self._barren = self._failures = 0
         self._noting = False
@@ -139,7 +119,6 @@ class Search:
         self._since, self._best = 0, -1.0
         self._written = Amount(calls=1)
         self._rows_answered = 0
-        self._beyond: dict[int, tuple[int, float]] = {}
         self._missed: dict[int, tuple[int, float]] = {}
         for prompt in self._admission.unseen(seeds):
             self._add(prompt)
@@ -252,7 +231,7 @@ class Search:
         if plan.patience is not None and self._since >= plan.patience and not self._writing:
             self.reason = f"no better prompt in {self._since} candidates"
         elif plan.until is not None and self._leader is not None:
-            evaluation = self._evaluations[self._leader]
+            evaluation = self.selection.evaluations[self._leader]
             if self.race.answered[self._leader].all():
                 cards = self._evaluator.cards(evaluation)
                 value = self._evaluator.measure(cards)
@@ -265,7 +244,7 @@ class Search:
         most = self._evaluator.max_failed * len(self._places)
         return frozenset(
             number
-            for number, evaluation in self._evaluations.items()
+            for number, evaluation in self.selection.evaluations.items()
             if any(len(outcomes.failed) > most for outcomes in evaluation.outcomes.values())
         )
 
@@ -293,12 +272,11 @@ class Search:
             },
             evaluation.rated,
         )
-        before = self._evaluations.get(block.number)
-        self._choices = None
-        self._evaluations[block.number] = merged = slim if before is None else before.merged(slim)
+        new = block.number not in self.selection.evaluations
+        merged = self.selection.take(block.number, slim)
         self._handicap(block.number, merged)
         leader = self._lead()
-        if before is None:
+        if new:
             self._since += 1
         self._leader = leader
         value = 0.0 if leader is None else self.quick_estimate(leader)
@@ -376,13 +354,6 @@ class Search:
         """The id of the prompt that would be chosen now."""
         return "" if self._leader is None else self.ids[self._leader]
 
-    def estimate(self, number: int) -> tuple[float | None, Scores]:
-        """The estimated objective of a prompt and its scorecards; None where it must not be chosen."""
-        evaluation = self._evaluations[number]
-        scores = self._evaluator.cards(evaluation)
-        value = self._evaluator.measure(scores)
-        return (None if value is None else self._estimated(number, value)), scores
-
     def quick_estimate(self, number: int) -> float:
         """The estimated objective from row scores alone, as of the latest fit."""
         return float(self.race.expected(fit=False)[number])
@@ -390,54 +361,23 @@ class Search:
     def standing(self, prompt_id: str) -> tuple[float | None, int]:
         """The estimated objective of a prompt and the rows it answered; (None, 0) where it was not tried."""
         number = self._numbers[prompt_id]
-        if number not in self._evaluations:
+        if number not in self.selection.evaluations:
             return None, 0
-        return self.estimate(number)[0], int(self.race.answered[number].sum())
+        return self.selection.estimate(number)[0], int(self.race.answered[number].sum())
 
     def estimates(self) -> dict[str, float]:
         """The expected row score of every prompt that answered any row, by id."""
         values = self.race.expected(fit=False)
-        return {self.ids[number]: float(values[number]) for number in self._evaluations}
+        return {self.ids[number]: float(values[number]) for number in self.selection.evaluations}
 
     def passes_rung(self, rows: int, fresh: int) -> bool:
         """Whether the latest `fresh` of so many answered rows brought a prompt to a rung."""
         return any(rows - fresh < rung <= rows for rung in self.rungs)
 
-    def choices(self) -> list[Choice]:
-        """The prompts that may be chosen: those that meet every required bound first, then the best."""
-        if self._choices is None:
-            self._choices = self._ranked_choices()
-        return self._choices
-
-    def _ranked_choices(self) -> list[Choice]:
-        require = self._evaluator.objective.require
-        found: list[tuple[int, Choice]] = []
-        for number, evaluation in self._evaluations.items():
-            value, scores = self.estimate(number)
-            if value is not None:
-                rows = int(self.race.answered[number].sum())
-                enough = rows >= min(BOUND_ROWS, len(self._places))
-                feasible = self._evaluator.feasible(scores) and (enough or not require)
-                found.append((number, Choice(evaluation, scores, value, feasible, rows)))
-        values = {number: choice.objective for number, choice in found}
-        for number in values:
-            parent = self._plainer(number)
-            if parent in values:
-                values[number] = min(values[number], values[parent])
-        ranked = sorted(
-            found, key=lambda one: (not one[1].feasible, -values[one[0]], len(one[1].prompt.text), one[0])
-        )
-        return [choice for _, choice in ranked]
-
     @property
     def kept(self) -> list[Choice]:
         """The best prompts, as many as the plan hands on."""
-        return self.choices()[: self.plan.keep]
-
-    @property
-    def finished(self) -> list[Choice]:
-        """The prompts that have answered every row."""
-        return [choice for choice in self.choices() if choice.rows == len(self._places)]
+        return self.selection.choices()[: self.plan.keep]
 
     @property
     def rows(self) -> int:
@@ -448,35 +388,6 @@ class Search:
         """Whether the budget ended the search before it saw as many candidates as were planned, or any."""
         most = self.plan.most
         return self.exhausted and (not self.kept or (most is not None and self._proposed < most))
-
-    @property
-    def failed_share(self) -> float:
-        """The share in [0, 1] of all rows asked whose call failed, models that are lost left out."""
-        parts = [
-            outcomes
-            for evaluation in self._evaluations.values()
-            for (_, model), outcomes in evaluation.outcomes.items()
-            if model not in self._evaluator.lost
-        ]
-        failed = sum(len(outcomes.failed) for outcomes in parts)
-        return failed / max(1, failed + sum(len(outcomes.ids) for outcomes in parts))
-
-    def front(self) -> tuple[tuple[Choice, Merits], ...]:
-        """The finished prompts that no other beats in every respect, with their merits."""
-        by_id = {choice.prompt.id: choice for choice in self.finished}
-        merits = {id: Merits.of(choice.prompt, choice.scores) for id, choice in by_id.items()}
-        return tuple((by_id[id], merits[id]) for id in front(merits))
-
-    def _plainer(self, number: int) -> int | None:
-        """The same words without examples, unless the examples make a prompt clearly better: they cost tokens
-        in every call. On the rows that both have answered, which tells them apart best."""
-        prompt = self.prompts[number]
-        if prompt.origin != "exemplify":
-            return None
-        parent = self._numbers.get(prompt.parents[0])
-        if parent is None or parent not in self._evaluations:
-            return None
-        return None if self.race.clearly_better(number, parent) else parent
 
     def _add(self, prompt: Prompt) -> None:
         id = prompt.id
@@ -524,20 +435,6 @@ class Search:
     def _lead(self) -> int | None:
         ranking = self.race.ranking(fit=False)
         return ranking[0] if ranking else None
-
-    def _estimated(self, number: int, value: float) -> float:
-        """The expected row score on all rows, and what the objective adds to it, for few rows drawn towards
-        what it usually adds."""
-        answered = self.race.answered[number]
-        rows = int(answered.sum())
-        if not rows:
-            return value
-        beyond = value - float(self.race.scores[number][answered].mean())
-        self._beyond[number] = rows, beyond
-        total = sum(count for count, _ in self._beyond.values())
-        usual = sum(count * one for count, one in self._beyond.values()) / total
-        shrunk = usual + (beyond - usual) * rows / (rows + FAIR_ROWS)
-        return float(np.clip(float(self.race.expected()[number]) + shrunk, 0.0, 1.0))
 
 
 def _leakage(tasks: Sequence[str], evaluator: Evaluator) -> Leakage:

@@ -12,7 +12,7 @@ from ..evaluation.ratings import Preference
 from ..evaluation.scorecard import Calibration, Chance, Gain, Scorecard
 from ..llm.budget.usage import Meter, UsageReport
 from ..prompt import Position, Prompt
-from ..search.candidates import Merits, Scores
+from ..search.scores import Merits, Scores
 from .history import begun
 
 if TYPE_CHECKING:

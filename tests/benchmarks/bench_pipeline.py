@@ -32,7 +32,7 @@ from transfer_prompting.runtime.concurrency import settle
 from transfer_prompting.runtime.llm.chat import ChatClient, ChatRequest, ChatResponse
 from transfer_prompting.runtime.llm.http.aiohttp_client import AiohttpClient
 from transfer_prompting.runtime.prompt import Prompt
-from transfer_prompting.runtime.search.candidates import Scores
+from transfer_prompting.runtime.search.scores import Scores
 from transfer_prompting.runtime.tasks.example import Splits
 from transfer_prompting.runtime.tasks.task import messages
 

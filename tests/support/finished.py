@@ -32,16 +32,16 @@ from transfer_prompting.runtime.record.results import (
     Offer,
     OnFront,
     PromptEntry,
+    PromptResult,
     Results,
     SearchSummary,
     Status,
     TargetResult,
-    PromptResult,
     Transfer,
     write,
 )
 from transfer_prompting.runtime.report.page import write_page
-from transfer_prompting.runtime.search.candidates import Merits
+from transfer_prompting.runtime.search.scores import Merits
 from transfer_prompting.runtime.tasks.example import Example
 
 LABELS = ("urgent", "routine")

@@ -11,7 +11,7 @@ import msgspec
 from ...evaluation.scorecard import Bin, Calibration, Gain
 from ...llm.budget.usage import UsageReport
 from ...record.results import Likeness
-from ...search.candidates import Merits
+from ...search.scores import Merits
 from ..progress import Snapshot
 from ..wording import Conclusion
 

@@ -3,7 +3,7 @@
 import pytest
 
 from transfer_prompting.runtime.evaluation.scorecard import Scorecard
-from transfer_prompting.runtime.search.candidates import Scores, feasible, mean_objective
+from transfer_prompting.runtime.search.scores import Scores, feasible, mean_objective
 
 
 def scores(*missed: str, failed: int = 0) -> Scores:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from transfer_prompting.runtime.evaluation.scorecard import Scorecard
 from transfer_prompting.runtime.prompt import Prompt
-from transfer_prompting.runtime.search.candidates import Merits, front
+from transfer_prompting.runtime.search.scores import Merits, front
 
 unit = st.one_of(st.none(), st.sampled_from([0.0, 0.25, 0.5, 1.0]))
 merits = st.builds(

@@ -1,10 +1,9 @@
-"""Candidates of one search with their scores, and the Pareto front over them."""
+"""Scores of a prompt over tasks and models, and the Pareto front over prompts."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from ..evaluation.outcomes import Outcomes
 from ..evaluation.scorecard import Scorecard
 from ..prompt import Prompt
 
@@ -13,9 +12,6 @@ Pair = tuple[str, str]
 
 Scores = dict[str, dict[str, Scorecard]]
 """Scorecards by task, then by model."""
-
-Measure = Callable[[Scores], float | None]
-"""One number in [0, 1] for all scorecards of a prompt; None when it must not be chosen by them."""
 
 
 def mean_objective(scores: Scores, *, max_failed: float, without: Iterable[str] = ()) -> float | None:
@@ -38,78 +34,6 @@ def feasible(scores: Scores, *, without: Iterable[str] = ()) -> bool:
     return not any(
         card.unmet for models in scores.values() for model, card in models.items() if model not in lost
     )
-
-
-class Behind(msgspec.Struct, frozen=True):
-    """How far a candidate that left its race lay behind the leader, on the rows that both had answered."""
-
-    leader: str
-    by: float
-
-
-class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """A prompt, the step it was proposed at (0: given), and what it scored on the train rows it answered.
-
-    `behind` is None for a candidate that answered every row, or all that the budget let it.
-    """
-
-    prompt: Prompt
-    step: int
-    scores: Scores
-    outcomes: Mapping[Pair, Outcomes] = {}
-    complete: bool = True
-    behind: Behind | None = None
-
-
-class Pool:
-    """Every candidate a search has scored."""
-
-    def __init__(self, measure: Measure, feasible: Callable[[Scores], bool]) -> None:
-        self._measure = measure
-        self._feasible = feasible
-        self._candidates: dict[str, Candidate] = {}
-
-    def add(self, candidate: Candidate) -> None:
-        self._candidates[candidate.prompt.id] = candidate
-
-    def get(self, id: str) -> Candidate | None:
-        """The candidate of that prompt id."""
-        return self._candidates.get(id)
-
-    def value(self, candidate: Candidate, among: Mapping[str, Candidate] | None = None) -> float | None:
-        """The measure of a candidate in [0, 1], on the footing of those that answered every row.
-
-        Few rows are easier or harder than all, so one that left its race early counts as the leader's measure
-        less what it lay behind on the rows they share. `among` are others of its race that are not in the
-        pool yet. None when it may not be chosen.
-        """
-        own = self._measure(candidate.scores)
-        if own is None or candidate.behind is None:
-            return own
-        leader = (among or {}).get(candidate.behind.leader) or self.get(candidate.behind.leader)
-        measured = None if leader is None else self.value(leader, among)
-        return own if measured is None else min(1.0, max(0.0, measured - candidate.behind.by))
-
-    def ranked(self) -> list[tuple[Candidate, float]]:
-        """The candidates that may be chosen with their measure: those that meet every required bound come
-        first, then the best; ties by id, never by arrival."""
-        measured = [(candidate, self.value(candidate)) for candidate in self._candidates.values()]
-        able = [(candidate, value) for candidate, value in measured if value is not None]
-        return sorted(
-            able, key=lambda pair: (not self._feasible(pair[0].scores), -pair[1], pair[0].prompt.id)
-        )
-
-    def finishers(self) -> list[tuple[Candidate, float]]:
-        """Those of `ranked` that answered every row."""
-        return [pair for pair in self.ranked() if pair[0].complete]
-
-    @property
-    def stopped(self) -> int:
-        """How many left their race early."""
-        return sum(candidate.behind is not None for candidate in self._candidates.values())
-
-    def __len__(self) -> int:
-        return len(self._candidates)
 
 
 class Merits(msgspec.Struct, frozen=True):
