@@ -131,7 +131,8 @@ def _warnings(target: TargetResult) -> Iterator[str]:
             "above its objective on test (optimism from selection)."
         )
     if best.unmet:
-        yield f"The best prompt misses what the scenario requires: {'; '.join(best.unmet.values())}."
+        missed = "; ".join(f"{name} {said}" for name, said in best.unmet.items())
+        yield f"The best prompt misses what the scenario requires: {missed}."
     if best.n < 100:
         width = round(100 * 1.96 * 0.5 / best.n**0.5) if best.n else 100
         yield (
