@@ -46,8 +46,8 @@ def test_every_name_that_the_package_imports_is_public():
     tree = ast.parse(Path(inspect.getfile(tp)).read_text(encoding="utf-8"))
     imported = [
         alias.asname or alias.name
-        for node in tree.body
-        if isinstance(node, ast.ImportFrom)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.level
         for alias in node.names
     ]
     assert sorted(imported) == tp.__all__

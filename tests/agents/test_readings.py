@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from transfer_prompting.agents.team import Team
+from transfer_prompting.agents.assembly import check_scenario
 from transfer_prompting.scenarios import load
 from transfer_prompting.scenarios.errors import InputError
 
@@ -15,8 +15,7 @@ URL = "http://127.0.0.1:9/v1"
 
 def read_as(folder: Path, model: str, *overrides: str) -> dict[str, str]:
     """By task, where the confidence of a model's answers comes from in a scenario with these overrides."""
-    team = Team(load(write_scenario(folder, scenario_data(URL)), list(overrides)))
-    readings = team.readings(team.prepared())
+    readings = check_scenario(load(write_scenario(folder, scenario_data(URL)), list(overrides))).readings
     return {task: reading.confidence for (task, name), reading in readings.items() if name == model}
 
 

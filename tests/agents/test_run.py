@@ -80,7 +80,7 @@ async def test_stages_follow_one_another_and_the_test_comes_last(tmp_path: Path)
 async def test_test_rows_are_never_asked_before_everything_is_chosen(tmp_path: Path):
     asked_before: list[tuple[str, str, int]] = []
     async with simulated(tmp_path) as (scenario, world, _), Team(scenario) as team:
-        held_out = {row.question for row in team.prepared()["tickets"].splits.test}
+        held_out = {row.question for row in team.check()["tickets"].splits.test}
 
         def note(event: SearchEnded) -> None:
             if event.stage == "target":
@@ -95,7 +95,7 @@ async def test_test_rows_are_never_asked_before_everything_is_chosen(tmp_path: P
 
 async def test_the_reference_llm_sees_train_rows_only(tmp_path: Path):
     async with simulated(tmp_path) as (scenario, world, server), Team(scenario) as team:
-        tasks = team.prepared()
+        tasks = team.check()
         await team.run()
     written = [json.dumps(body) for body in server.bodies if body["model"] == world.writer]
     assert written
@@ -303,7 +303,8 @@ async def test_a_world_where_prompts_change_nothing_shows_no_gain(tmp_path: Path
 
 async def test_a_stopped_run_finishes_what_is_in_flight_and_counts_every_call(tmp_path: Path):
     reached, go_on = anyio.Event(), anyio.Event()
-    async with simulated(tmp_path) as (scenario, world, server):
+    async with simulated(tmp_path) as (_, world, server):
+        scenario = load(tmp_path / "scenario.yaml", ["endpoints.server.hedge=false"])
 
         async def behaviour(body: dict[str, object]) -> str:
             if server.count == 200:

@@ -181,7 +181,7 @@ async def test_a_candidate_that_quotes_held_out_rows_is_refused_and_counted(tmp_
             lines = "\n".join(json.dumps(row) for row in content)
             (tmp_path / f"{task}.jsonl").write_text(lines, encoding="utf-8")
         scenario = load(path)
-        quoted.append(Team(scenario).prepared()["reviews"].splits.test[0].question)
+        quoted.append(Team(scenario).check()["reviews"].splits.test[0].question)
         results, _ = await watched(scenario)
     source = next(search for search in results.searches if search.scope == "source")
     assert source.refused["quotes held-out rows"] >= 3
