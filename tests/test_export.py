@@ -12,6 +12,7 @@ import pytest
 import yaml
 from jinja2 import Environment
 
+from transfer_prompting.agents.loading import load_tasks
 from transfer_prompting.agents.team import Team
 from transfer_prompting.runtime.prompt import Position, Prompt
 from transfer_prompting.runtime.record.results import PromptEntry, Results, TargetResult, in_folder
@@ -61,7 +62,7 @@ def scenario(run: Path) -> Scenario:
 
 @pytest.fixture
 def loaded(scenario: Scenario) -> LoadedTask:
-    return Team(scenario).prepared()["tickets"]
+    return load_tasks(scenario)["tickets"]
 
 
 def with_best(target: TargetResult, prompt: Prompt) -> TargetResult:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from transfer_prompting.agents.team import Team
+from transfer_prompting.agents.loading import load_tasks
 from transfer_prompting.cli.init import (
     GROUNDS,
     PLACES,
@@ -94,7 +94,7 @@ def test_what_is_written_is_valid_wherever_models_run(tmp_path: Path, place: Any
     assert scenario.stages.source.seed_prompts == [prompt]
     assert scenario.stages.target.tasks == ["my-rows"]
     assert scenario.models["target"].model == ground.target
-    assert [len(task.splits.test) > 0 for task in Team(scenario).prepared().values()] == [True, True]
+    assert [len(task.splits.test) > 0 for task in load_tasks(scenario).values()] == [True, True]
     schema = yaml.safe_load(json_schema())
     assert not [*Draft202012Validator(schema).iter_errors(yaml.safe_load(path.read_text()))]
 

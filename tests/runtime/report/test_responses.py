@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from transfer_prompting.agents.loading import load_tasks
 from transfer_prompting.agents.team import Team
 from transfer_prompting.runtime.record.responses import Asked, Given, open_responses, read_responses
 from transfer_prompting.runtime.tasks.example import Example
@@ -17,7 +18,7 @@ ROW = Example("7", "Is it?", "yes")
 
 async def test_a_run_keeps_each_tested_prompts_response_to_each_test_row(tmp_path: Path):
     async with simulated(tmp_path) as (scenario, _, _), Team(scenario, out=tmp_path / "out") as team:
-        test = {row.id for row in team.prepared()["tickets"].splits.test}
+        test = {row.id for row in load_tasks(team.scenario)["tickets"].splits.test}
         results = await team.run()
     lines = list(read_responses(tmp_path / "out" / "responses.jsonl"))
     (target,) = results.targets
