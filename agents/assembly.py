@@ -281,9 +281,6 @@ async def _able(scenario: Scenario, parts: Parts, model: str, models: Models) ->
     return await probe_logprobs(models.client(model, "target"), name, endpoint.top_logprobs)
 
 
-DEFAULT_OPERATORS = ("improve", "exemplify")
-
-
 def _target(
     bus: Bus,
     scenario: Scenario,

@@ -145,7 +145,7 @@ def test_a_rate_is_of_the_seconds_just_past():
 def test_the_time_left_follows_from_the_rate_and_what_is_left_of_the_budget():
     moment = Moment()
     moment.progress.note(started())
-    moment.panel()
+    shown = moment.panel()
     for second in range(1, 11):
         moment.seconds = float(second)
         moment.budget["calls"] = Remaining(spent=100 * second, cap=20_000, left=20_000 - 100 * second)

@@ -37,7 +37,7 @@ class Exchange:
             known = frozenset(search.ids)
             for key in offers(i, found, known, correlated):
                 sources = [other.plan.scope for j, other in enumerate(searches) if j != i and key in found[j]]
-                search.offer(prompts[str(key)], sources, lean=expected(key, i, found, correlated))
+                search.offer(prompts[key], sources, lean=expected(key, i, found, correlated))
 
 
 def offers_made(searches: Sequence[Search]) -> tuple[Offer, ...]:

@@ -10,12 +10,13 @@ on arrival likewise; here the order is kept.)
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
-from ...runtime.bus import Bus
+from ...runtime.bus import Bus, Request
 from ...runtime.concurrency import unwrapped
 from ...runtime.errors import BudgetReached, CallFailed, EndpointError, QuotaExhausted
 from ...runtime.messages import (
@@ -190,7 +191,8 @@ class Scheduler:
         if isinstance(work, Block):
             most = max(map(len, work.rows.values()))
             return await self._evaluator.score(work.prompt, work.rows, models=plan.answerers, responses=most)
-        return await self._bus.ask(work)
+        asked = cast("Request[Proposed | Reflected]", work)
+        return await self._bus.ask(asked)
 
     async def _next(self) -> tuple[Job, Result]:
         """The next result to take in: the recorded one first, then in order of issue or of arrival."""

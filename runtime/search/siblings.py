@@ -7,7 +7,7 @@ a prompt that others found good and that it does not know is offered to it. (A o
 correlations, Spearman 1904; the estimate is the posterior mean over a grid.)
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -39,11 +39,11 @@ class Evidence(msgspec.Struct, frozen=True):
     error: float
 
 
-def correlation(races: Sequence[Mapping[Hashable, Evidence]]) -> float:
+def correlation(races: Sequence[Mapping[str, Evidence]]) -> float:
     """The correlation in [0, 0.9] of abilities between races, drawn towards 0."""
     shared = [
         found
-        for key in sorted({key for race in races for key in race}, key=str)
+        for key in sorted({key for race in races for key in race})
         if len(found := [race[key] for race in races if key in race]) > 1
     ]
     if not shared:
@@ -62,9 +62,7 @@ def correlation(races: Sequence[Mapping[Hashable, Evidence]]) -> float:
     return float(weights @ GRID / weights.sum())
 
 
-def expected(
-    key: Hashable, race: int, races: Sequence[Mapping[Hashable, Evidence]], correlated: float
-) -> float:
+def expected(key: str, race: int, races: Sequence[Mapping[str, Evidence]], correlated: float) -> float:
     """What the other races' results say about a prompt in this one: standard deviations above its mean."""
     others = [found[key] for i, found in enumerate(races) if i != race and key in found]
     precisions = [1 / (1 - correlated + one.error) for one in others]
@@ -74,12 +72,12 @@ def expected(
 
 
 def offers(
-    race: int, races: Sequence[Mapping[Hashable, Evidence]], known: frozenset[Hashable], correlated: float
-) -> list[Hashable]:
+    race: int, races: Sequence[Mapping[str, Evidence]], known: frozenset[str], correlated: float
+) -> list[str]:
     """The prompts that a race does not know and should try, the most promising first."""
     if correlated < LEAST:
         return []
     keys = {key for i, found in enumerate(races) if i != race for key in found} - known
     leans = {key: expected(key, race, races, correlated) for key in keys}
     good = [key for key, lean in leans.items() if lean > GATE * correlated**0.5]
-    return sorted(good, key=lambda key: (-leans[key], str(key)))[:OFFERS]
+    return sorted(good, key=lambda key: (-leans[key], key))[:OFFERS]

@@ -43,7 +43,7 @@ def test_a_deterministic_run_takes_one_path_whatever_is_slow(changes: dict[str, 
     ends: list[object] = []
     paths: list[list[object]] = []
     for latency in LATENCIES.values():
-        path: list[object] = []
+        path: list[tp.Event] = []
         results = timed_run(timed_scenario(deterministic=True, **changes), TimedClient(latency), path.append)
         kinds = (tp.PromptScored, CandidatesProposed, NotesTaken, tp.TargetTested)
         ends.append(lasting(results))

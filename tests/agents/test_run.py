@@ -267,7 +267,7 @@ async def test_a_budget_is_never_passed_and_the_run_still_reports(tmp_path: Path
 
 
 async def test_a_run_whose_planned_steps_are_cut_short_says_so(tmp_path: Path):
-    stages = {
+    stages: dict[str, dict[str, object]] = {
         "source": {"tasks": [], "seed_prompts": ["Decide."]},
         "target": {"tasks": ["tickets"], "steps": 50},
     }

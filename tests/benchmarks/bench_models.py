@@ -4,10 +4,10 @@
 
 Eight simulated endpoints (each a process of its own) differ in latency and in the calls they allow at once;
 two more of their limits are requests per minute. All prompts are scored with all models at once, through
-panel, bus, Scorer, Target, budget, the ledger on disk, retries, limits and HTTP. `used` is what an endpoint
-served, from the first call that reached it to the last, as a share of what it allows in that time: the calls
-it held at once of those allowed, or the calls per minute. The goal is 85 % for each: no model waits for
-another, so the slowest sets the time. `ideal` is the time that one takes with its allowance fully used.
+evaluator, bus, Scorer, Target, budget, the ledger on disk, retries, limits and HTTP. `used` is what an
+endpoint served, from the first call that reached it to the last, as a share of what it allows in that time:
+the calls it held at once of those allowed, or the calls per minute. The goal is 85 % for each: no model waits
+for another, so the slowest sets the time. `ideal` is the time that one takes with its allowance fully used.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from typing import Any
 from pipeline import TASK, examples, pipeline, prompts, spread
 from simulator import simulator
 
-from transfer_prompting.agents.coordinator.evaluator import Verdict
+from transfer_prompting.agents.coordinator.evaluator import Evaluation
 from transfer_prompting.cli.run import run_event_loop as run
 from transfer_prompting.runtime.concurrency import settle
 from transfer_prompting.runtime.prompt import Prompt
@@ -81,10 +81,10 @@ async def main(candidates: int, rows: int) -> None:
             for name, lane in names.items()
         }
         whole = spread(endpoints, {name: name for name in names})
-        async with pipeline(whole, folder=Path(folder), splits=splits) as (panel, _):
+        async with pipeline(whole, folder=Path(folder), splits=splits) as (evaluator, _):
 
-            async def one(prompt: Prompt) -> Verdict:
-                return await panel.score(prompt, {TASK.name: splits.train}, models=tuple(names))
+            async def one(prompt: Prompt) -> Evaluation:
+                return await evaluator.score(prompt, {TASK.name: splits.train}, models=tuple(names))
 
             start = perf_counter()
             await settle(prompts(candidates), one, limit=candidates, catch=())

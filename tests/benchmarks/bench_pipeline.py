@@ -4,7 +4,7 @@
 
 Every contender is a process of its own and makes the same 1,600 requests of one simulated endpoint (another
 process). They take turns, in every round in another order; medians are shown. `pipeline` is what a run does:
-panel, bus, Scorer, Target, budget, a new ledger on disk in every round, retries, limits, HTTP, parsing,
+evaluator, bus, Scorer, Target, budget, a new ledger on disk in every round, retries, limits, HTTP, parsing,
 metrics; its connections and limits are warm, as those of the others are. `cold` starts each round with no
 connection and with limits that have yet to learn what the endpoint bears. Latency counts from when a call is
 sent until the agent has it, its record on disk, less the 50 ms.
@@ -110,17 +110,17 @@ async def through_pipeline(base_url: str, concurrency: int, *, warm: bool) -> Ro
                 splits=splits,
                 clients={ENDPOINT: times.sends(client)},
                 watch=times,
-            ) as (panel, models),
+            ) as (evaluator, models),
         ):
             names = ("simulated",)
             rows = {TASK.name: splits.train}
             if warm:
                 (first,) = prompts(1, first=PROMPTS)
-                await panel.score(first, {TASK.name: splits.validation}, models=names)
+                await evaluator.score(first, {TASK.name: splits.validation}, models=names)
                 times.seconds.clear()
 
             async def one(prompt: Prompt) -> Scores:
-                return panel.cards(await panel.score(prompt, rows, models=names))
+                return evaluator.cards(await evaluator.score(prompt, rows, models=names))
 
             before = models.usage().calls
             rate, cpu_ms = await spent(settle(prompts(PROMPTS), one, limit=PROMPTS, catch=()), CALLS)

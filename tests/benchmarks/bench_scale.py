@@ -2,8 +2,8 @@
 
     python tests/benchmarks/bench_scale.py [--models 10] [--candidates 64] [--rows 500]
 
-All candidates race over every row with every model, through panel, bus, Scorer, Target, budget, the ledger on
-disk, retries, limits and HTTP; the simulated endpoint is a process of its own. What a search keeps of its
+All candidates answer every row with every model, through evaluator, bus, Scorer, Target, budget, the ledger
+on disk, retries, limits and HTTP; the simulated endpoint is a process of its own. What a search keeps of its
 candidates (scorecards, packed outcomes, worst replies) is kept. Goals: a peak below 400 MB, and memory in use
 at 50 %, 75 % and 100 % of the calls within 15 % of that at 25 %.
 """
@@ -18,13 +18,12 @@ from contenders import spent
 from pipeline import TASK, Watch, examples, pipeline, prompts, scenario
 from simulator import simulator
 
-from transfer_prompting.agents.coordinator.search import Race
+from transfer_prompting.agents.coordinator.evaluator import Evaluation
 from transfer_prompting.cli.run import run_event_loop as run
-from transfer_prompting.runtime.evaluation.objective import Objective
+from transfer_prompting.runtime.concurrency import settle
 from transfer_prompting.runtime.llm.chat import ChatClient, ChatRequest, ChatResponse
-from transfer_prompting.runtime.search.race import blocks
+from transfer_prompting.runtime.prompt import Prompt
 from transfer_prompting.runtime.tasks.example import Splits
-from transfer_prompting.scenarios.stages import Race as Rules
 
 CONCURRENCY = 32
 MARKS = (0.25, 0.5, 0.75, 1.0)
@@ -83,18 +82,13 @@ async def main(models: int, candidates: int, rows: int) -> None:
             folder=Path(folder),
             splits=splits,
             watch=memory,
-        ) as (panel, opened):
-            race = Race(
-                panel,
-                blocks=blocks({TASK.name: splits.train}, size=50, seed=1),
-                models=names,
-                rules=Rules(method="none"),
-                places=4,
-                objective=Objective(),
-                seed=1,
-                failures=3,
-            )
-            rate, cpu_ms = await spent(race.run(prompts(candidates), ()), calls)
+        ) as (evaluator, opened):
+
+            async def one(prompt: Prompt) -> Evaluation:
+                rows = {TASK.name: splits.train}
+                return await evaluator.score(prompt, rows, models=names, responses=3)
+
+            rate, cpu_ms = await spent(settle(prompts(candidates), one, limit=candidates), calls)
             assert opened.usage().calls == server.stats()["served"] == calls
     growth = max(memory.used.values()) / memory.used[MARKS[0]]
     result = {

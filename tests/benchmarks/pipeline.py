@@ -7,8 +7,8 @@ from pathlib import Path
 import anyio
 from contenders import MAX_TOKENS, MODEL, SYSTEM
 
-from transfer_prompting.agents.coordinator.evaluator import Panel
-from transfer_prompting.agents.scorer import BATCH, Scorer
+from transfer_prompting.agents.coordinator.evaluator import Evaluator
+from transfer_prompting.agents.scorer import Scorer
 from transfer_prompting.agents.target import Sampling, Target
 from transfer_prompting.runtime.bus import InProcessBus
 from transfer_prompting.runtime.evaluation.objective import Objective
@@ -87,8 +87,8 @@ async def pipeline(
     splits: Splits,
     clients: Mapping[str, ChatClient] | None = None,
     watch: Watch | None = None,
-) -> AsyncGenerator[tuple[Panel, Models]]:
-    """A panel whose scores go all the way to the endpoints; its new ledger lies in `folder`."""
+) -> AsyncGenerator[tuple[Evaluator, Models]]:
+    """An evaluator whose scores go all the way to the endpoints; its new ledger lies in `folder`."""
     watch = watch or Watch()
     readings = {(TASK.name, name): READING for name in whole.targets}
     async with (
@@ -111,7 +111,7 @@ async def pipeline(
             await target.start(tasks, workers=_workers(whole, name))
             await scorer.start(tasks, model=name, workers=_workers(whole, name))
         yield (
-            Panel(
+            Evaluator(
                 bus,
                 Record(History(None), bus),
                 splits={TASK.name: splits},
@@ -126,5 +126,4 @@ async def pipeline(
 
 def _workers(whole: Scenario, model: str) -> int:
     """As many as a team gives to a model."""
-    concurrency = whole.endpoint_of(model).limits.concurrency
-    return -(-3 * concurrency // (2 * BATCH)) + 1
+    return 2 * whole.endpoint_of(model).limits.concurrency

@@ -21,6 +21,7 @@ import anyio
 import numpy as np
 from scipy.special import ndtri
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.metrics.pairwise import linear_kernel
 
 from transfer_prompting.runtime.llm.chat import ChatRequest, ChatResponse, Usage
 
@@ -73,7 +74,7 @@ class Templates:
     @cache  # noqa: B019 - the tasks live as long as the benchmark
     def nearest(self, text: str) -> list[int]:
         """Templates by falling similarity."""
-        similar = (self._vectors.transform([text]) @ self._matrix.T).toarray()[0]
+        similar = linear_kernel(self._vectors.transform([text]), self._matrix)[0]
         return np.argsort(-similar, kind="stable").tolist()
 
     def of(self, text: str) -> int:
