@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ...runtime.record.results import Likeness, Offer
-from ...runtime.search.siblings import correlation, expected, offers
+from ...runtime.search.siblings import LEAST, correlation, expected, offers
 from .search import Search
 
 SHARE_EVERY = 16
@@ -28,6 +28,8 @@ class Exchange:
         searches = self._searches
         found = [search.evidence() for search in searches]
         correlated = correlation(found)
+        if correlated < LEAST:
+            correlated = 0.0
         prompts = {
             id: prompt for search in searches for id, prompt in zip(search.ids, search.prompts, strict=True)
         }

@@ -18,7 +18,7 @@ Vector = NDArray[np.float64]
 GRID: Vector = np.linspace(0.0, 0.9, 10)
 """Correlations that are considered."""
 
-CAUTION = 20.0
+CAUTION = 3.0
 """Weight of the prior towards no correlation: (1 - c) to this power."""
 
 LEAST = 0.05
