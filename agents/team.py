@@ -176,11 +176,12 @@ class Team:
         are recorded, and `run` returns what is complete, with the status `interrupted`. Does nothing where
         no run is going on.
         """
-        if self._running is not None:
+        running = self._running
+        if running is not None:
             assert self._assembly is not None
             with anyio.move_on_after(patience):
                 await self._assembly.models.drain()
-            self._running.cancel()
+            running.cancel()  # of no effect where the run has ended meanwhile
 
     def now(self) -> SpendingNow:
         """What is spent and what limits hold at this moment, for displays; only inside the context."""

@@ -60,38 +60,72 @@ def init(
         Place | None,
         typer.Option("--endpoint", help="Kind of endpoint of the models.", show_default="openai"),
     ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="Root of the API.", show_default="that of the kind of endpoint")
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option("--key-env", metavar="NAME", help="Environment variable that holds the API key."),
+    ] = None,
     target: Annotated[str | None, typer.Option("--model", help="Model the prompts are for.")] = None,
     writer: Annotated[str | None, typer.Option("--writer", help="Model that writes candidates.")] = None,
-    prompt: Annotated[str | None, typer.Option(help="The prompt you use today.")] = None,
+    prompt: Annotated[
+        str | None, typer.Option(help="The prompt you use today, or a .md or .txt file that holds it.")
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Rows of your task: JSONL, CSV, …", show_default="two small samples")
+    ] = None,
+    field: Annotated[
+        str | None,
+        typer.Option("--answer", metavar="FIELD", help="Field with the answer.", show_default="guessed"),
     ] = None,
     source: Annotated[
         Path | None, typer.Option("--source-data", help="Rows of a task to refine prompts on first.")
     ] = None,
+    test: Annotated[bool, typer.Option("--test", help="Make one call to each model.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
     """Write a first scenario with comments, from questions at a terminal or from options.
 
     With any option it asks nothing and uses defaults for the rest. Kind, labels and fields are guessed from
-    the data: check them in the file. The file is valid as written.
+    the data and shown: check them. The file is valid as written.
 
     Examples:
 
         tprompt init
 
-        tprompt init my.yaml --endpoint vllm --model Qwen/Qwen2.5-7B-Instruct --data tickets.csv
+        tprompt init my.yaml --endpoint vllm --model Qwen/Qwen2.5-7B-Instruct --data tickets.csv --test
     """
+    from ..scenarios import load
     from ..scenarios.errors import InputError
-    from .init import Answers, at_terminal, interview, starter_of, write_starter
+    from .init import (
+        Answers,
+        at_terminal,
+        check_connection,
+        describe_tasks,
+        interview,
+        starter_of,
+        write_starter,
+    )
 
     if path.exists() and not force:
         raise InputError(f"{path}: exists already; choose another path, or overwrite it with --force")
-    answers = Answers(place, target, writer, data, prompt, source)
-    if answers == Answers() and at_terminal():
-        answers = interview()
-    write_starter(starter_of(path, answers), path)
+    answers = Answers(place, base_url, key, target, writer, data, field, source, prompt)
+    asked = answers == Answers() and at_terminal()
+    try:
+        answers = interview(path) if asked else answers
+    except KeyboardInterrupt:
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    try:
+        starter = starter_of(path, answers)
+        loaded = write_starter(starter, path)
+    except InputError as error:
+        raise InputError(f"{error}\n{answers.kept(path)}" if asked else str(error)) from None
+    for line in describe_tasks(starter, loaded):
+        typer.echo(line)
     typer.echo(f"wrote {path}; next: tprompt peek {shlex.quote(str(path))}")
+    if test:
+        check_connection(load(path), typer.echo)
 
 
 @app.command(rich_help_panel=START)

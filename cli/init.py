@@ -1,189 +1,35 @@
 """`tprompt init`: from a few answers to a first scenario file that is valid as it stands."""
 
-import json
 import os
 import re
+import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
+import anyio
+import msgspec
+from rich.console import Console
 from rich.markup import escape
-from rich.prompt import InvalidResponse, Prompt, PromptBase
+from rich.prompt import Confirm, InvalidResponse, Prompt, PromptBase
 
 from ..agents.loading import load_tasks
-from ..runtime.tasks.guess import guess
+from ..runtime.tasks.guess import Guess, guess
+from ..runtime.tasks.load import LoadedTask
 from ..runtime.tasks.mapping import ANSWERS, QUESTIONS
+from ..scenarios import Scenario
 from ..scenarios.document import parse
+from ..scenarios.endpoints import Retry
 from ..scenarios.errors import InputError
 from ..scenarios.scenario import build
-from ..scenarios.tasks import Kind
+from ..scenarios.tasks import names_file
 from .options import PLACES, Place
-
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
-_NO_WORDS = frozenset(("yes", "no", "true", "false", "on", "off", "y", "n", "null"))
-
-CLOSED: tuple[Kind, ...] = ("multiple_choice", "classification", "yes_no", "yes_no_maybe")
-
-
-class Ground(NamedTuple):
-    """Where models run: the lines of its endpoint, and the models proposed to write and to answer."""
-
-    endpoint: tuple[str, ...]
-    writer: str
-    target: str
-
-
-class StarterTask(NamedTuple):
-    """A task as it is first written down; `fields` holds only names that are not the usual ones."""
-
-    name: str
-    data: str
-    kind: Kind
-    labels: tuple[str, ...] = ()
-    fields: tuple[tuple[str, str], ...] = ()
-    description: str = ""
-
-
-GROUNDS: dict[Place, Ground] = {
-    "openai": Ground(
-        (
-            "base_url: https://api.openai.com/v1",
-            "api_key_env: OPENAI_API_KEY # the key itself stays in the environment",
-            "limits: {concurrency: 16} # and requests_per_minute, tokens_per_minute where you know them",
-        ),
-        writer="gpt-4.1",
-        target="gpt-4.1-nano",
-    ),
-    "vllm": Ground(
-        ("base_url: http://localhost:8000/v1", "limits: {concurrency: 64}"),
-        writer="Qwen/Qwen2.5-7B-Instruct",
-        target="Qwen/Qwen2.5-7B-Instruct",
-    ),
-    "ollama": Ground(
-        ("base_url: http://localhost:11434/v1", "logprobs: false", "limits: {concurrency: 4}"),
-        writer="llama3.1:8b",
-        target="llama3.2:1b",
-    ),
-    "llamacpp": Ground(
-        ("base_url: http://localhost:8080/v1", "limits: {concurrency: 4}"),
-        writer="default",
-        target="default",
-    ),
-    "embedded": Ground(
-        ("local: smollm2-135m-instruct # runs here, on the CPU", "limits: {concurrency: 8}"),
-        writer="smollm2-135m-instruct",
-        target="smollm2-135m-instruct",
-    ),
-}
-
-
-class Starter(NamedTuple):
-    """What a first scenario is made of. Without `sources` there is no source stage."""
-
-    name: str
-    place: Place
-    writer: str
-    target: str
-    sources: Sequence[StarterTask]
-    targets: Sequence[StarterTask]
-    prompt: str
-
-    def text(self, *, file: str, schema: str) -> str:
-        """The YAML; `file` is what commands call it, `schema` where editors find the JSON Schema."""
-        return "\n".join(self._lines(file, schema)) + "\n"
-
-    def _lines(self, file: str, schema: str) -> Iterator[str]:
-        place, small = self.place, self.place == "embedded"
-        yield from (
-            f"# yaml-language-server: $schema={schema}",
-            f"# Look at your rows as models see them: tprompt peek {file}",
-            f"# Check the file and what it would take: tprompt plan {file}",
-            f"# Run it, and again to go on: tprompt run {file}",
-            "",
-            f"name: {_quoted(self.name)}",
-            "seed: 1 # all randomness comes from it",
-            "",
-            "endpoints: # where models are asked",
-            f"  {place}:",
-            *(f"    {line}" for line in GROUNDS[place].endpoint),
-            "",
-            "models: # an endpoint and the name it knows; prices make budget.usd count",
-            *self._model("writer", self.writer),
-            *self._model("target", self.target),
-            "",
-            "reference: # the model that writes candidates",
-            "  model: writer",
-            f"  candidates_per_step: {6 if small else 8}",
-            *(_SMALL_WRITER if small else ()),
-            "",
-            "targets: [target] # the models the prompts are for",
-            "",
-            "tasks:",
-            *(line for task in self.sources for line in self._task(task, "where prompts are refined first")),
-            *(line for task in self.targets for line in self._task(task, "what the prompts are for")),
-            "",
-            "stages:",
-            "  source:",
-            f"    tasks: {_list(task.name for task in self.sources)}",
-            "    steps: 4",
-            "    seed_prompts: # the prompt you use today; the results are held against the first",
-            f"      - {_quoted(self.prompt)}",
-            "  target:",
-            f"    tasks: {_list(task.name for task in self.targets)}",
-            "    steps: 4",
-            "",
-            "budget: # caps that nothing passes; raise one and run again to go on",
-            "  calls: 5000",
-            "  # usd: 5.00",
-        )
-
-    def _model(self, name: str, model: str) -> Iterator[str]:
-        yield f"  {name}:"
-        yield f"    endpoint: {self.place}"
-        yield f"    model: {_quoted(model)}"
-        yield "    # price: {input_per_million: 2.00, output_per_million: 8.00}"
-
-    def _task(self, task: StarterTask, role: str) -> Iterator[str]:
-        yield f"  {_quoted(task.name)}: # {role}"
-        yield f"    data: {_quoted(task.data)}"
-        yield f"    kind: {task.kind}"
-        if task.labels:
-            yield f"    labels: {_list(task.labels)}"
-        if task.fields:
-            named = ", ".join(f"{key}: {_quoted(value)}" for key, value in task.fields)
-            yield f"    fields: {{{named}}} # which field of a row is what"
-        if task.description:
-            yield f"    description: {_quoted(task.description)} # the reference LLM reads it"
-        else:
-            yield "    # description: What is asked, in a sentence or two; the reference LLM reads it."
-        if self.place == "embedded" and task.kind in CLOSED:
-            yield "    read: likelihood # small models answer best by the likelihood of one token"
-        yield "    # split: {train: 60, validation: 40, test: 100} # rows; left out: 40, 30 and 30 %"
-
-
-_SMALL_WRITER = (
-    "  temperature: 0.8",
-    "  max_tokens: 48",
-    "  max_characters: 400",
-    "  operators: [rephrase, specify, focus, define, shorten, combine, move] # small edits for a small model",
-)
-
-
-def _quoted(text: str) -> str:
-    """A YAML scalar: a plain word as it is, all else as a JSON string, which YAML reads the same way."""
-    plain = _PLAIN.fullmatch(text) and text.lower() not in _NO_WORDS
-    return text if plain else json.dumps(text, ensure_ascii=False)
-
-
-def _list(names: Iterator[str] | Sequence[str]) -> str:
-    return f"[{', '.join(_quoted(name) for name in names)}]"
-
+from .starter import ANY_PROMPT, GROUNDS, PROMPTS, Ground, Starter, StarterTask, count_rows
 
 T = TypeVar("T", bound=str)
-
-PROMPT = "Which label fits this text?"
 
 SAMPLES = (
     ("reviews", "Tell whether a review is positive or negative.", ("negative", "positive")),
@@ -191,22 +37,48 @@ SAMPLES = (
 )
 
 
-class Answers(NamedTuple):
-    """What a person says of a first scenario; None is what was left open."""
+class Answers(msgspec.Struct, frozen=True):
+    """Answers for a first scenario; None is what was left open. `field` is the field with the answer."""
 
     place: Place | None = None
+    base_url: str | None = None
+    key: str | None = None
     target: str | None = None
     writer: str | None = None
     data: Path | None = None
-    prompt: str | None = None
+    field: str | None = None
     source: Path | None = None
+    prompt: str | None = None
+
+    def kept(self, path: Path) -> str:
+        """A line with the command that gives these answers, so that nobody types them twice."""
+        given = ((option, getattr(self, name)) for name, option in _OPTIONS.items())
+        options = [part for option, value in given if value is not None for part in (option, str(value))]
+        return f"to keep your answers: {shlex.join(['tprompt', 'init', str(path), *options])}"
+
+
+_OPTIONS = {
+    "place": "--endpoint",
+    "base_url": "--base-url",
+    "key": "--key-env",
+    "target": "--model",
+    "writer": "--writer",
+    "data": "--data",
+    "field": "--answer",
+    "source": "--source-data",
+    "prompt": "--prompt",
+}
 
 
 class _DataFile(PromptBase[Path]):
+    """Asks for a data file, until it is one that can be used."""
+
     def process_response(self, value: str) -> Path:
         path = Path(value.strip()).expanduser()
-        if not path.is_file():
-            raise InvalidResponse(f"[prompt.invalid]{escape(value.strip())}: no such data file")
+        try:
+            _guessed(path)
+        except InputError as error:
+            raise InvalidResponse(f"[prompt.invalid]{escape(str(error))}") from None
         return path
 
 
@@ -215,21 +87,97 @@ def at_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def interview() -> Answers:
-    """What the person at the terminal answers."""
-    place = _chosen("Where are your models asked", PLACES)
-    ground = GROUNDS[place]
-    return Answers(
-        place=place,
-        target=Prompt.ask("Model the prompts are for", default=ground.target),
-        writer=Prompt.ask("Model that writes candidates", default=ground.writer),
-        data=_DataFile.ask(
-            "Rows of your task, a JSONL or CSV file (empty: two small samples)",
-            default=None,
-            show_default=False,
-        ),
-        prompt=Prompt.ask("The prompt you use today", default=PROMPT),
+def interview(path: Path) -> Answers:
+    """Ask the person at the terminal. Where that ends early, the message or stderr names the command that
+    keeps the answers so far. Raises InputError, or KeyboardInterrupt where they stop."""
+    given = Answers()
+    try:
+        for name, ask in _QUESTIONS:
+            given = msgspec.structs.replace(given, **{name: ask(given)})
+    except (KeyboardInterrupt, EOFError):
+        if given != Answers():
+            sys.stderr.write(f"\n{given.kept(path)}\n")
+        raise KeyboardInterrupt from None
+    except InputError as error:
+        raise InputError(f"{error}\n{given.kept(path)}") from None
+    return given
+
+
+def _ask_base_url(given: Answers) -> str | None:
+    where, value = GROUNDS[given.place or PLACES[0]].at
+    if where != "base_url":
+        return None
+    url = Prompt.ask("Base URL", default=value)
+    return None if url == value else url
+
+
+def _ask_key(given: Answers) -> str | None:
+    ground = GROUNDS[given.place or PLACES[0]]
+    if ground.at[0] != "base_url":
+        return None
+    default = ground.key or "none"
+    name = Prompt.ask("Environment variable with the API key", default=default)
+    return None if name == default else "" if name == "none" else name
+
+
+def _ask_data(_: Answers) -> Path | None:
+    return _DataFile.ask(
+        "Rows of your task: JSONL, CSV, Excel, … (empty: two small samples)",
+        default=None,
+        show_default=False,
     )
+
+
+def _ask_field(given: Answers) -> str | None:
+    if given.data is None:
+        return None
+    found = _guessed(given.data)
+    guessed = found.answer
+    while True:
+        Console().print(escape(describe_guess(found)), highlight=False)
+        chosen = Prompt.ask("Field with the answer", default=found.answer)
+        if chosen == found.answer:
+            break
+        try:
+            found = _guessed(given.data, chosen)
+        except InputError as error:
+            Console().print(escape(str(error)), style="red", highlight=False)
+    blank = f"{count_rows(found.blank)} without an answer"
+    if found.blank and not Confirm.ask(f"Skip {blank}", default=True):
+        raise InputError(f"{given.data}: {blank}; complete or remove them")
+    return None if found.answer == guessed else found.answer
+
+
+def _ask_source(given: Answers) -> Path | None:
+    if given.data is None:
+        return None
+    return _DataFile.ask(
+        "Rows of a task to refine prompts on first (empty: none)", default=None, show_default=False
+    )
+
+
+def _ask_prompt(given: Answers) -> str | None:
+    kind = "classification" if given.data is None else _guessed(given.data, given.field).kind
+    default = PROMPTS.get(kind, ANY_PROMPT)
+    prompt = Prompt.ask("The prompt you use today, or a file that holds it", default=default)
+    return None if prompt == default else prompt
+
+
+_QUESTIONS: tuple[tuple[str, Callable[[Answers], object]], ...] = (
+    ("place", lambda _: _chosen("Where are your models", PLACES)),
+    ("base_url", _ask_base_url),
+    ("key", _ask_key),
+    ("target", lambda given: Prompt.ask("Model the prompts are for", default=_ground(given).target)),
+    ("writer", lambda given: Prompt.ask("Model that writes candidates", default=_ground(given).writer)),
+    ("data", _ask_data),
+    ("field", _ask_field),
+    ("source", _ask_source),
+    ("prompt", _ask_prompt),
+)
+
+
+def _ground(given: Answers) -> Ground:
+    return GROUNDS[given.place or PLACES[0]]
 
 
 def _chosen(question: str, choices: Sequence[T]) -> T:
@@ -237,11 +185,26 @@ def _chosen(question: str, choices: Sequence[T]) -> T:
     return next(choice for choice in choices if choice == answer)
 
 
+def _guessed(data: Path, field: str | None = None) -> Guess:
+    if not data.is_file():
+        raise InputError(f"{data}: no such data file")
+    return guess(data, field)
+
+
+def describe_guess(found: Guess) -> str:
+    """The kind and fields that rows suggest, in words."""
+    labels = f" ({', '.join(found.labels)})" if found.labels else ""
+    blank = f"; {count_rows(found.blank)} without an answer" if found.blank else ""
+    return f"guessed: {found.kind}; question: {found.question}; answer: {found.answer}{labels}{blank}"
+
+
 def starter_of(path: Path, answers: Answers) -> Starter:
-    """The scenario to write at `path`, with the usual where an answer was left open. Raises InputError."""
+    """The scenario to write at `path`, with defaults for what was left open. Raises InputError."""
     place = answers.place or PLACES[0]
     ground = GROUNDS[place]
-    sources, targets = starter_tasks(path.parent, answers.data, answers.source)
+    if ground.at[0] != "base_url" and (answers.base_url or answers.key):
+        raise InputError(f"--base-url, --key-env: --endpoint {place} runs the model here and needs neither")
+    sources, targets = starter_tasks(path.parent, answers.data, answers.source, answers.field)
     return Starter(
         name=name_of(path),
         place=place,
@@ -249,31 +212,41 @@ def starter_of(path: Path, answers: Answers) -> Starter:
         target=answers.target or ground.target,
         sources=sources,
         targets=targets,
-        prompt=answers.prompt or PROMPT,
+        prompt=_prompt(answers.prompt) or PROMPTS.get(targets[0].kind, ANY_PROMPT),
+        base_url=answers.base_url,
+        key=answers.key,
     )
 
 
+def _prompt(given: str | None) -> str | None:
+    """The prompt itself, where a file that holds it is named."""
+    if given is None or not names_file(given):
+        return given
+    try:
+        return Path(given.strip()).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--prompt {given}: cannot be read: {error}") from None
+
+
 def starter_tasks(
-    folder: Path, data: Path | None, source: Path | None
+    folder: Path, data: Path | None, source: Path | None, field: str | None = None
 ) -> tuple[list[StarterTask], list[StarterTask]]:
-    """The source tasks and the target tasks; two samples where no data is named."""
-    if data is None and source is None:
+    """The source tasks and the target tasks; two samples where no data is named. Raises InputError."""
+    if data is None and source is None and field is None:
         sample_source, sample_target = sample_tasks(folder)
         return [sample_source], [sample_target]
     if data is None:
-        raise InputError("--source-data: also name the rows of your task with --data")
+        raise InputError("--source-data, --answer: also name the rows of your task with --data")
     sources = [] if source is None else [task_of(source, folder)]
-    targets = [task_of(data, folder)]
+    targets = [task_of(data, folder, field)]
     if [task.name for task in sources] == [task.name for task in targets]:
-        targets = [targets[0]._replace(name=f"{targets[0].name}-target")]
+        targets = [msgspec.structs.replace(targets[0], name=f"{targets[0].name}-target")]
     return sources, targets
 
 
-def task_of(data: Path, folder: Path) -> StarterTask:
+def task_of(data: Path, folder: Path, field: str | None = None) -> StarterTask:
     """The task that a data file seems to hold, its path as seen from `folder`. Raises InputError."""
-    if not data.is_file():
-        raise InputError(f"{data}: no such data file")
-    found = guess(data)
+    found = _guessed(data, field)
     named = (("question", found.question, QUESTIONS), ("answer", found.answer, ANSWERS))
     return StarterTask(
         name=name_of(data),
@@ -281,6 +254,7 @@ def task_of(data: Path, folder: Path) -> StarterTask:
         kind=found.kind,
         labels=found.labels,
         fields=tuple((key, field) for key, field, usual in named if field not in usual),
+        blank=found.blank,
     )
 
 
@@ -302,10 +276,59 @@ def sample_tasks(folder: Path) -> tuple[StarterTask, StarterTask]:
     return tasks[0], tasks[1]
 
 
-def write_starter(starter: Starter, path: Path) -> None:
-    """Write the scenario, once its text and its data are found valid. Raises InputError."""
+def write_starter(starter: Starter, path: Path) -> dict[str, LoadedTask]:
+    """Write the scenario, once its text and its data are found valid; its tasks. Raises InputError."""
     schema = Path(str(files("transfer_prompting.scenarios").joinpath("schema.json"))).absolute().as_uri()
     text = starter.text(file=str(path), schema=schema)
     path.parent.mkdir(parents=True, exist_ok=True)
-    load_tasks(build(parse(text, str(path)), path.parent))
+    loaded = load_tasks(build(parse(text, str(path)), path.parent))
     path.write_text(text, encoding="utf-8")
+    return loaded
+
+
+def describe_tasks(starter: Starter, loaded: dict[str, LoadedTask]) -> Iterator[str]:
+    """A line for each task: what was guessed of its data, with rows by answer."""
+    for task in (*starter.sources, *starter.targets):
+        found = loaded[task.name]
+        fields = "".join(f"; {key}: {field}" for key, field in task.fields)
+        counts = Counter[str]()
+        for split in found.counts.values():
+            counts.update(split)
+        splits = (found.splits.train, found.splits.validation, found.splits.test)
+        rows = ", ".join(f"{count} {label}" for label, count in sorted(counts.items()))
+        skipped = f"; {count_rows(task.blank)} without an answer skipped" if task.blank else ""
+        shown = f" ({rows})" if rows else ""
+        yield f"{task.name}: {task.kind}{fields}; {count_rows(sum(map(len, splits)))}{shown}{skipped}"
+
+
+BRIEF_RETRY = Retry(attempts=1, seconds=10)
+"""A person waits for the test of a connection: no series of retries."""
+
+
+def check_connection(scenario: Scenario, say: Callable[[str], None]) -> None:
+    """Make one call to each model and say how long it took.
+
+    Raises CallFailed, EndpointError or InputError.
+    """
+    anyio.run(_check_connection, scenario, say)
+
+
+async def _check_connection(scenario: Scenario, say: Callable[[str], None]) -> None:
+    from ..runtime.llm.budget.budget import Budget
+    from ..runtime.llm.chat import ChatRequest, Message
+    from ..runtime.llm.ledger.ledger import open_ledger
+    from ..runtime.llm.probes import PROBE
+    from ..runtime.llm.stack import open_models
+
+    brief = {name: one.model_copy(update={"retry": BRIEF_RETRY}) for name, one in scenario.endpoints.items()}
+    quick = scenario.model_copy(update={"endpoints": brief})
+    async with (
+        open_ledger(None) as ledger,
+        open_models(quick, ledger=ledger, budget=Budget(quick.budget)) as models,
+    ):
+        for name in dict.fromkeys((*quick.targets, quick.reference.model)):
+            request = ChatRequest(
+                model=models.spec(name).model, messages=(Message("user", PROBE),), max_tokens=16
+            )
+            response = await models.client(name, "target").chat(request)
+            say(f"{name}: {request.model} answers in {response.seconds:.1f} s")

@@ -28,7 +28,7 @@ Part = dict[str, Any]
 
 
 def files() -> dict[Path, str]:
-    """Every generated file as it should be."""
+    """Text of every generated file."""
     texts = {SCHEMA: json_schema() + "\n"}
     for name, part in (("scenario.md", scenario_keys), ("commands.md", commands), ("metrics.md", metrics)):
         page = ROOT / "docs" / name
@@ -56,7 +56,8 @@ def scenario_keys() -> Iterator[str]:
         yield from ("| key | value | default | |", "|---|---|---|---|")
         needed = mapping.get("required", ())
         for key, value in mapping["properties"].items():
-            yield f"| `{key}` | {_kind(value, places)} | {_default(value, key in needed)} | {_told(value)} |"
+            cells = (_kind(value, places), _default(value, key in needed), _described(value))
+            yield f"| `{key}` | {' | '.join(cells)} |"
 
 
 def commands() -> Iterator[str]:
@@ -88,7 +89,7 @@ def _place(schema: Part, mapping: Part, path: str, places: dict[str, str]) -> No
 
 
 def _references(value: Part) -> Iterator[tuple[str, str]]:
-    """The mappings a value holds, and what stands between the key and them in a path."""
+    """The mappings in a value, each with the text between its key and it in a path."""
     if "$ref" in value:
         yield value["$ref"].rpartition("/")[2], ""
     for inner in value.get("anyOf", ()):
@@ -113,7 +114,7 @@ def _kind(value: Part, places: dict[str, str]) -> str:
             return f"list: {_kind(value['items'], places)}"
         case "object":
             inner = next(iter(value.get("patternProperties", {}).values()), value.get("additionalProperties"))
-            return f"by name: {_kind(inner, places)}" if isinstance(inner, dict) else "mapping"
+            return f"map of NAME to {_kind(inner, places)}" if isinstance(inner, dict) else "mapping"
         case None:
             return "anything"
         case kind:
@@ -133,21 +134,21 @@ def _default(value: Part, needed: bool) -> str:
     return "" if default in (None, "", [], {}) else _cell(f"`{_inline(default)}`")
 
 
-def _told(value: Part) -> str:
+def _described(value: Part) -> str:
     examples = " or ".join(f"`{_inline(example)}`" for example in value.get("examples", ()))
-    told = value["description"].rstrip(".") + "."
-    return _cell(f"{told} For example {examples}." if examples else told)
+    text = value["description"].rstrip(".") + "."
+    return _cell(f"{text} For example {examples}." if examples else text)
 
 
 def _inline(value: object) -> str:
-    """A value as YAML would have it on one line."""
+    """A value in one line of YAML."""
     return json.dumps(value, ensure_ascii=False)
 
 
 def _help(text: str) -> Iterator[str]:
     """A docstring as Markdown: its examples, one a paragraph or after `Example:`, as one block."""
-    told, _, shown = Text.from_markup(inspect.cleandoc(text), emoji=False).plain.partition("Example")
-    yield told.strip()
+    text, _, shown = Text.from_markup(inspect.cleandoc(text), emoji=False).plain.partition("Example")
+    yield text.strip()
     if shown:
         lines = [line.strip() for line in shown.removeprefix("s").removeprefix(":").splitlines()]
         yield from ("", "```sh", *(line for line in lines if line), "```")
@@ -161,7 +162,7 @@ def _parameter(parameter: Any, hint: object) -> str:
 
 
 def _meaning(parameter: Any, hint: object) -> Iterator[str]:
-    """What a parameter is for, what may be said, and what holds where nothing is said."""
+    """Purpose of a parameter, its choices and its default."""
     yield parameter.help or ""
     if choices := _choices(hint):
         yield f"One of {', '.join(f'`{choice}`' for choice in choices)}."

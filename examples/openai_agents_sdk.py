@@ -33,7 +33,7 @@ SCENARIO = tp.Scenario.build(
             "writer": {"endpoint": "openai", "model": os.environ.get("WRITER_MODEL", "gpt-4.1")},
             "agent": {"endpoint": "agent", "model": "agent"},
         },
-        "reference": {"model": "writer", "candidates_per_step": 4, "positions": ["system"]},
+        "reference": {"model": "writer", "positions": ["system"]},
         "targets": ["agent"],
         "tasks": {
             "tickets": {
@@ -50,9 +50,9 @@ SCENARIO = tp.Scenario.build(
                 "seed_prompts": ["Sort the ticket. Reply with one word."],
                 "seed_position": "system",
             },
-            "target": {"tasks": ["tickets"], "steps": 2},
+            "target": {"tasks": ["tickets"]},
         },
-        "budget": {"calls": 2000},
+        "budget": {"evaluations": 150},
     }
 )
 
@@ -68,7 +68,7 @@ async def main(out: Path) -> None:
             try:
                 done = await Runner.run(agent, example.question, run_config=config)
             except (MaxTurnsExceeded, ModelBehaviorError):
-                return ""  # the agent came to no answer under these instructions: graded as wrong
+                return ""  # the agent found no answer under these instructions: graded as wrong
             return str(done.final_output)
 
         async with tp.Team(SCENARIO, clients={"openai": client}, targets={"agent": answer}, out=out) as team:

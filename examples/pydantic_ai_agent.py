@@ -24,7 +24,7 @@ import transfer_prompting as tp
 DATA = files("transfer_prompting.scenarios") / "data"
 
 
-class Verdict(BaseModel):
+class Label(BaseModel):
     """A label for a text."""
 
     label: str = Field(description="one of the labels, exactly as written")
@@ -54,8 +54,8 @@ SCENARIO = tp.Scenario.build(
             "writer": {"endpoint": "openai", "model": os.environ.get("WRITER_MODEL", "gpt-4.1")},
             "agent": {"endpoint": "agent", "model": "agent"},
         },
-        # Instructions stand in the system turn, so candidates need not vary their place.
-        "reference": {"model": "writer", "candidates_per_step": 4, "positions": ["system"]},
+        # Instructions belong to the system turn, so their placement is not searched.
+        "reference": {"model": "writer", "positions": ["system"]},
         "targets": ["agent"],
         "tasks": {
             "reviews": task("reviews", "negative", "positive"),
@@ -64,39 +64,38 @@ SCENARIO = tp.Scenario.build(
         "stages": {
             "source": {
                 "tasks": ["reviews"],
-                "steps": 2,
                 "seed_prompts": ["Which label fits this text?"],
                 "seed_position": "system",
             },
-            "target": {"tasks": ["tickets"], "steps": 2},
+            "target": {"tasks": ["tickets"]},
         },
-        "budget": {"calls": 2000},
+        "budget": {"evaluations": 200},
     }
 )
 
 
-def told(step: tp.StepEnded) -> None:
-    print(f"{step.scope}, step {step.step}: best so far {step.objective}")
+def show(search: tp.SearchEnded) -> None:
+    print(f"{search.scope}: {search.reason}; {search.cost.calls} calls so far")
 
 
 async def main() -> None:
-    # Retrying is done around the agent, so its client leaves it.
+    # Calls are retried around the agent, so not by its client.
     async with AsyncOpenAI(max_retries=0) as client:
         model = OpenAIChatModel(
             os.environ.get("TARGET_MODEL", "gpt-4.1-nano"), provider=OpenAIProvider(openai_client=client)
         )
-        agent = Agent(model, output_type=NativeOutput(Verdict))
+        agent = Agent(model, output_type=NativeOutput(Label))
 
         async def answer(prompt: tp.Prompt, example: tp.Question) -> str | tp.Response:
             try:
                 done = await agent.run(example.question, instructions=prompt.text)
             except UnexpectedModelBehavior:
                 return ""  # no output of the right type under these instructions: graded as wrong
-            verdict, used = done.output, done.usage
-            return tp.Response(verdict.label, verdict.confidence, used.input_tokens, used.output_tokens)
+            given, used = done.output, done.usage
+            return tp.Response(given.label, given.confidence, used.input_tokens, used.output_tokens)
 
         async with tp.Team(SCENARIO, clients={"openai": client}, targets={"agent": answer}) as team:
-            team.bus.subscribe(tp.StepEnded, told)
+            team.bus.subscribe(tp.SearchEnded, show)
             results = await team.run()
     (target,) = results.targets
     print(f"before: {target.baseline.prompt.text}")

@@ -27,7 +27,7 @@ import transfer_prompting as tp
 
 
 class Order(msgspec.Struct, forbid_unknown_fields=True):
-    """What a client asks for."""
+    """A request of a client."""
 
     prompt: str
     labels: list[str]
@@ -35,7 +35,7 @@ class Order(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def scenario(order: Order) -> tp.Scenario:
-    """What the service makes of an order: models, limits and budget are its own to set."""
+    """The scenario of an order, with the models, limits and budget of this service."""
     return tp.Scenario.build(
         {
             "name": "ordered",
@@ -47,14 +47,14 @@ def scenario(order: Order) -> tp.Scenario:
                 "writer": {"endpoint": "openai", "model": os.environ.get("WRITER_MODEL", "gpt-4.1")},
                 "target": {"endpoint": "openai", "model": os.environ.get("TARGET_MODEL", "gpt-4.1-nano")},
             },
-            "reference": {"model": "writer", "candidates_per_step": 4},
+            "reference": {"model": "writer", "max_characters": 1000},
             "targets": ["target"],
             "tasks": {"rows": {"rows": order.rows, "kind": "classification", "labels": order.labels}},
             "stages": {
                 "source": {"tasks": ["rows"], "seed_prompts": [order.prompt]},
-                "target": {"tasks": ["rows"], "steps": 2},
+                "target": {"tasks": ["rows"]},
             },
-            "budget": {"calls": 5000},
+            "budget": {"auto": "light", "calls": 5000},
         }
     )
 
@@ -71,7 +71,7 @@ class Run:
         self._news = anyio.Event()
 
     async def go(self) -> None:
-        """Run to the end; what goes wrong is this run's alone, not the service's."""
+        """Run to the end; an error ends this run alone, not the service."""
         try:
             async with self.team, anyio.create_task_group() as tasks:
                 tasks.start_soon(self._collect)
@@ -129,10 +129,10 @@ class Service:
         if run.results is None:
             status = "failed" if run.over else "running"
             return web.json_response({"status": status, "problem": run.problem})
-        told: dict[str, object] = {"status": run.results.status}
+        shown: dict[str, object] = {"status": run.results.status}
         for target in run.results.targets:
-            told |= {"prompt": target.best.prompt.text, "gain": target.gain["objective"].difference}
-        return web.json_response(told)
+            shown |= {"prompt": target.best.prompt.text, "gain": target.gain["objective"].difference}
+        return web.json_response(shown)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         run = self._run(request)

@@ -38,7 +38,7 @@ Confidence = Literal["auto", "verbalised", "token_probability", "agreement", "to
 
 
 class Limits(Strict):
-    """What an endpoint allows, per model. Left out means: learned from the endpoint's answers."""
+    """Limits of an endpoint, for each model. Default: learned from the endpoint's answers."""
 
     concurrency: PositiveInt = Field(default=16, description="Calls in flight at most.")
     requests_per_minute: PositiveInt | None = Field(
@@ -134,10 +134,8 @@ class Endpoint(Strict):
         description="Query of every request, e.g. Azure's api-version; ${NAME} is replaced as in headers.",
         examples=[{"api-version": "2024-10-21"}],
     )
-    client: Literal["aiohttp", "openai"] = Field(
-        default="aiohttp", description="Which HTTP stack speaks to it."
-    )
-    limits: Limits = Field(default_factory=Limits, description="What it allows, for each model.")
+    client: Literal["aiohttp", "openai"] = Field(default="aiohttp", description="HTTP client.")
+    limits: Limits = Field(default_factory=Limits, description="Its limits, for each model.")
     retry: Retry = Field(default_factory=Retry, description="How failed calls are tried again.")
     timeout: float = Field(default=60, gt=0, description="Seconds for one HTTP call.")
     hedge: bool | None = Field(
@@ -148,17 +146,17 @@ class Endpoint(Strict):
     )
     logprobs: bool | None = Field(
         default=None,
-        description="Whether it returns log-probabilities; left out means: tried once at the start.",
+        description="Whether it returns log-probabilities; default: tried once at the start.",
         examples=[False],
     )
     json_object: bool | None = Field(
         default=None,
-        description="Whether the judge may ask it for a JSON object (`response_format`); left out means: "
+        description="Whether the judge may ask it for a JSON object (`response_format`); default: "
         "tried once at the start.",
     )
     seeded: bool | None = Field(
         default=None,
-        description="Send a sampling seed with every drawn reply; left out means: only to a local model.",
+        description="Send a sampling seed with every drawn reply; default: only to a local model.",
         examples=[True],
     )
     top_logprobs: int = Field(default=20, ge=1, le=100, description="Alternatives per token to ask for.")
@@ -193,7 +191,7 @@ class Model(Strict):
         default=None,
         ge=0,
         le=2,
-        description="Sampling temperature; left out means: `reference.temperature` to write, 0 to answer and "
+        description="Sampling temperature; default: `reference.temperature` to write, 0 to answer and "
         "to judge. With confidence `agreement` answers are drawn at 0.7 in place of 0.",
         examples=[0.7],
     )
@@ -201,7 +199,7 @@ class Model(Strict):
         default=None,
         gt=0,
         le=1,
-        description="Nucleus sampling; left out: the endpoint's own.",
+        description="Nucleus sampling; default: the endpoint's own.",
         examples=[0.95],
     )
     max_tokens: PositiveInt | None = Field(
@@ -233,7 +231,7 @@ class Model(Strict):
     )
     price: Price = Field(
         default_factory=Price,
-        description="USD per million tokens; left out: counted as 0 USD, in plans and under budget.usd.",
+        description="USD per million tokens; default: counted as 0 USD, in plans and under budget.usd.",
     )
 
 
@@ -256,7 +254,7 @@ class Bus(Strict):
     models: tuple[str, ...] | None = Field(
         default=None,
         min_length=1,
-        description="Names of entries of `models` that workers call; left out means: the targets. Entries of "
+        description="Names of entries of `models` that workers call; default: the targets. Entries of "
         "the same model of the same endpoint go together.",
         examples=[["small", "writer"]],
     )

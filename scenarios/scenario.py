@@ -53,7 +53,7 @@ class Scenario(Strict):
     )
     reference: ReferenceSettings = Field(description="Which model writes candidates, and how.")
     scorer: ScorerSettings = Field(
-        default_factory=ScorerSettings, description="Who answers, what is weighed, what is judged."
+        default_factory=ScorerSettings, description="The objective, the judge, and who answers."
     )
     targets: list[str] = Field(
         min_length=1, description="Names of models the prompts are for.", examples=[["small"]]
@@ -67,10 +67,10 @@ class Scenario(Strict):
     )
     strategy: StrategyName = Field(
         default="transfer",
-        description="How candidates come about: `transfer` takes both stages; `opro`, `evolution` and "
+        description="How candidates are proposed: `transfer` takes both stages; `opro`, `evolution` and "
         "`reflect` search each target alone; `ask` asks once; `original` changes nothing.",
     )
-    stages: StagesSettings = Field(description="The two stages: which tasks they take and how long.")
+    stages: StagesSettings = Field(description="The two stages: their tasks, and optional caps.")
     race: RaceSettings = Field(default_factory=RaceSettings, description="How candidates are compared.")
     deterministic: bool = Field(
         default=False,
@@ -79,14 +79,16 @@ class Scenario(Strict):
     )
     compare: ComparisonSettings | None = Field(
         default=None,
-        description="Run the scenario once per variant and seed, and line the results up.",
+        description="Run the scenario once for each variant and seed, and compare the results.",
         examples=[{"variants": {"whole": {}, "target-only": {"stages.source.tasks": []}}}],
     )
-    budget: BudgetSettings = Field(default_factory=BudgetSettings, description="Caps that nothing passes.")
+    budget: BudgetSettings = Field(
+        default_factory=BudgetSettings, description="How much to search, and caps on the whole run."
+    )
     bus: BusAddress | None = Field(
         default=None,
         description="The nats-server over which workers on other machines (`tprompt worker`) call the "
-        "targets' models; left out means: every call is made from here.",
+        "targets' models; default: every call is made from here.",
         examples=["nats://127.0.0.1:4222"],
     )
     cache: str | None = Field(

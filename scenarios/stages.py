@@ -23,12 +23,12 @@ class RaceSettings(Strict):
 
 
 class ComparisonSettings(Strict):
-    """Runs of one scenario with different settings and seeds, lined up in a table."""
+    """Runs of one scenario with different settings and seeds, compared in a table."""
 
     variants: dict[RunName, dict[str, object]] = Field(
         min_length=1,
         description="By name, which ends the names of its runs: values that differ, by key path. The others "
-        "are held against the first.",
+        "are compared with the first.",
         examples=[{"transfer": {}, "opro": {"strategy": "opro"}}],
         json_schema_extra={"additionalProperties": False},
     )
@@ -121,7 +121,7 @@ class QualitySettings(Strict):
     rubric: str | None = Field(
         default=None,
         min_length=1,
-        description="What the judge is to look at; left out means: the rubric of a known quality.",
+        description="What the judge is to look at; default: the rubric of a known quality.",
         examples=["Is it friendly without being familiar?"],
     )
 
@@ -147,7 +147,7 @@ Judged = Annotated[
 
 
 class ScorerSettings(Strict):
-    """The scorer: who answers, what is weighed, what is judged."""
+    """The scorer: the objective, the judge, and who answers."""
 
     model: str | None = Field(
         default=None,
@@ -230,7 +230,7 @@ class SourceStageSettings(StageSettings):
     """Source prompt construction over the source tasks."""
 
     tasks: list[str] = Field(
-        description="Names of source tasks; none means: no source stage.", examples=[["reviews", "topics"]]
+        description="Names of source tasks; an empty list: no source stage.", examples=[["reviews", "topics"]]
     )
     keep: PositiveInt = Field(default=4, description="Source prompts carried over to the target stage.")
     share: float = Field(

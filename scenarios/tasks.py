@@ -30,29 +30,29 @@ class FieldSettings(Strict):
 
     question: str | None = Field(
         default=None,
-        description="The field with the question or text; left out: `question`, `text` or `input`.",
+        description="The field with the question or text; default: `question`, `text` or `input`.",
         examples=["question.stem"],
     )
     context: str | None = Field(
         default=None,
-        description="A passage shown above the question; left out: `context` or `passage`, if there.",
+        description="A passage shown above the question; default: `context` or `passage`, if there.",
         examples=["passage"],
     )
     choices: str | list[str] | None = Field(
         default=None,
         description="One field with a list (or letter-to-text object) of options, or one field per option; "
-        "left out: `choices` or `options`.",
+        "default: `choices` or `options`.",
         examples=["options", ["opa", "opb", "opc", "opd"]],
     )
     answer: str | list[str] | None = Field(
         default=None,
-        description="The field with the gold answer, or for `extraction` the fields to be found; left out: "
+        description="The field with the gold answer, or for `extraction` the fields to be found; default: "
         "`answer`, `label` or `target`.",
         examples=["priority", ["name", "amount"]],
     )
     id: str | None = Field(
         default=None,
-        description="The field with a row id; left out means: the row's number.",
+        description="The field with a row id; default: the row's number.",
         examples=["ticket_id"],
     )
 
@@ -97,9 +97,13 @@ class SplitSettings(Strict):
     """Rows per split: counts, or shares of the whole when all are below 1. Seeded, stratified by label."""
 
     train: Size = Field(
-        default=0.4, description="Scores candidates; the reference LLM may see these rows.", examples=[60]
+        default=0.4, description="Compares candidates; the reference LLM may see these rows.", examples=[60]
     )
-    validation: Size = Field(default=0.3, description="Chooses among the finalists.", examples=[40])
+    validation: Size = Field(
+        default=0.3,
+        description="Compares candidates; the reference LLM never sees these rows.",
+        examples=[40],
+    )
     test: Size = Field(default=0.3, description="Used once, for the reported numbers.", examples=[100])
 
     @model_validator(mode="after")
@@ -119,7 +123,7 @@ class SplitFilesSettings(Strict):
     train: str = Field(description="Path, glob or hf:// address of the train rows.", examples=["train.jsonl"])
     validation: str | None = Field(
         default=None,
-        description="Of the validation rows; left out means: half of train, seeded and stratified.",
+        description="Of the validation rows; default: half of train, seeded and stratified.",
         examples=["dev.jsonl"],
     )
     test: str = Field(description="Of the test rows.", examples=["test.jsonl"])
@@ -131,7 +135,7 @@ class SplitRowsSettings(Strict):
     train: Rows = Field(description="The train rows.", examples=[[{"text": "A delight.", "label": "good"}]])
     validation: Rows | None = Field(
         default=None,
-        description="The validation rows; left out means: half of train, seeded and stratified.",
+        description="The validation rows; default: half of train, seeded and stratified.",
         examples=[[{"text": "Dull.", "label": "bad"}]],
     )
     test: Rows = Field(description="The test rows.", examples=[[{"text": "Fine.", "label": "good"}]])
@@ -160,7 +164,7 @@ class TaskSettings(Strict):
         description="A named mapping of a public set; see `tprompt presets`.",
         examples=["logiqa"],
     )
-    kind: Kind | None = Field(default=None, description="Kind of answer; left out means: the preset's.")
+    kind: Kind | None = Field(default=None, description="Kind of answer; default: the preset's.")
     description: str | None = Field(
         default=None,
         description="What the task is, in a sentence or two; the reference LLM reads it.",
@@ -170,7 +174,7 @@ class TaskSettings(Strict):
         default=None,
         description="The original prompt of this task, the baseline: a text, or the path of a `.md` or "
         "`.txt` file. It may hold `{field}` variables, which the row's fields replace, and chat turns under "
-        "lines `## system` and `## user`. Left out: the preset's, else the first seed prompt.",
+        "lines `## system` and `## user`. Default: the preset's, else the first seed prompt.",
         examples=["Is this ticket urgent?", "prompts/triage.md"],
     )
     labels: list[str] | dict[str, str] | None = Field(
@@ -199,7 +203,7 @@ class TaskSettings(Strict):
     credit: Literal["exact", "partial"] | None = Field(
         default=None,
         description="Whether an answer may be right in part: shared words of `text`, F1 of `labels`, fields "
-        "of `extraction`; left out: `exact` for `labels`, `partial` for the others.",
+        "of `extraction`; default: `exact` for `labels`, `partial` for the others.",
     )
     read: Read = Field(
         default="auto", description="How answers are read: generated and parsed, or by label likelihood."
@@ -211,7 +215,7 @@ class TaskSettings(Strict):
     samples: PositiveInt = Field(default=5, description="Samples per row where confidence is `agreement`.")
     max_tokens: PositiveInt | None = Field(
         default=None,
-        description="Most tokens of one answer; left out: 64 for closed answers, 512 for open ones.",
+        description="Most tokens of one answer; default: 64 for closed answers, 512 for open ones.",
         examples=[128],
     )
     on_bad_row: Literal["error", "skip"] = Field(

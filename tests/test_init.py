@@ -13,20 +13,15 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from transfer_prompting.agents.loading import load_tasks
-from transfer_prompting.cli.init import (
-    GROUNDS,
-    PLACES,
-    Answers,
-    Starter,
-    starter_of,
-    starter_tasks,
-    write_starter,
-)
+from transfer_prompting.cli.init import Answers, describe_tasks, starter_of, starter_tasks, write_starter
+from transfer_prompting.cli.options import PLACES
+from transfer_prompting.cli.starter import GROUNDS, Starter
 from transfer_prompting.runtime.tasks.guess import Guess, guess
 from transfer_prompting.scenarios import load
 from transfer_prompting.scenarios.errors import InputError
 from transfer_prompting.scenarios.scenario import json_schema
 
+from support.chat_server import Fault, chat_server
 from support.commands import COMMAND, told, tprompt
 from support.terminal import at_terminal
 
@@ -103,6 +98,7 @@ async def test_without_data_two_small_samples_come_with_it(tmp_path: Path):
     done = await tprompt("init", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "tprompt peek scenario.yaml" in done.stdout
+    assert "tickets: classification; 250 rows (125 routine, 125 urgent)" in done.stdout
     first = (tmp_path / "scenario.yaml").read_text().splitlines()[0]
     assert first == f"# yaml-language-server: $schema={SCHEMA.as_uri()}"
     shown = await tprompt("peek", "scenario.yaml", "--rows", "0", cwd=tmp_path)
@@ -115,7 +111,8 @@ def test_every_key_that_is_commented_out_can_be_put_in(tmp_path: Path):
     path.write_text(re.sub(r"(?m)^(  +)# (?=[a-z_]+: )", r"\1", path.read_text()))
     scenario = load(path)
     assert [model.price.input_per_million for model in scenario.models.values()] == [2.0, 2.0]
-    assert scenario.budget.usd == 5.0
+    assert (scenario.budget.evaluations, scenario.budget.usd) == (300, 5.0)
+    assert scenario.stages.target.steps is None
 
 
 async def test_options_say_all_that_is_asked(tmp_path: Path):
@@ -157,7 +154,7 @@ async def test_at_a_terminal_too_an_option_leaves_nothing_to_ask(tmp_path: Path,
 async def test_at_a_terminal_no_data_means_two_samples(tmp_path: Path):
     with anyio.fail_after(60):
         async with at_terminal([*COMMAND, "init"], tmp_path) as terminal:
-            for _ in range(5):
+            for _ in range(7):
                 await terminal.see(": ")
                 terminal.type("\n")
             await terminal.see("wrote scenario.yaml")
@@ -167,12 +164,17 @@ async def test_at_a_terminal_no_data_means_two_samples(tmp_path: Path):
 
 async def test_at_a_terminal_it_asks(tmp_path: Path):
     written(tmp_path / "bugs.jsonl", KINDS["labels"][0])
+    written(tmp_path / "others.jsonl", KINDS["yes or no"][0])
     with anyio.fail_after(60):
         async with at_terminal([*COMMAND, "init"], tmp_path) as terminal:
-            await terminal.see("Where are your models asked")
+            await terminal.see("Where are your models")
             terminal.type("nowhere\n")
             await terminal.see("Please select one of the available options")
             terminal.type("ollama\n")
+            await terminal.see("Base URL (http://localhost:11434/v1)")
+            terminal.type("http://10.0.0.5:11434/v1\n")
+            await terminal.see("Environment variable with the API key (none)")
+            terminal.type("\n")
             await terminal.see("Model the prompts are for (llama3.2:1b)")
             terminal.type("qwen3:0.6b\n")
             await terminal.see("Model that writes candidates")
@@ -181,6 +183,13 @@ async def test_at_a_terminal_it_asks(tmp_path: Path):
             terminal.type("none.csv\n")
             await terminal.see("none.csv: no such data file")
             terminal.type("bugs.jsonl\n")
+            await terminal.see("guessed: classification; question: body; answer: priority (high, low)")
+            await terminal.see("Field with the answer (priority)")
+            terminal.type("severity\n")
+            await terminal.see("no field 'severity'")
+            terminal.type("\n")
+            await terminal.see("Rows of a task to refine prompts on first")
+            terminal.type("others.jsonl\n")
             await terminal.see("The prompt you use today")
             terminal.type("Urgent or not?\n")
             await terminal.see("wrote scenario.yaml")
@@ -189,3 +198,82 @@ async def test_at_a_terminal_it_asks(tmp_path: Path):
     assert scenario.models["target"].model == "qwen3:0.6b"
     assert scenario.tasks["bugs"].labels == ["high", "low"]
     assert scenario.stages.source.seed_prompts == ["Urgent or not?"]
+    assert scenario.stages.source.tasks == ["others"]
+    assert str(scenario.endpoints["ollama"].base_url) == "http://10.0.0.5:11434/v1"
+
+
+def test_rows_without_an_answer_are_skipped_and_counted(tmp_path: Path):
+    rows = [*KINDS["labels"][0], {"body": "No priority.", "priority": ""}]
+    data = written(tmp_path / "bugs.jsonl", rows)
+    path = tmp_path / "scenario.yaml"
+    starter = starter_of(path, Answers(data=data))
+    assert [*describe_tasks(starter, write_starter(starter, path))] == [
+        "bugs: classification; question: body; answer: priority; 40 rows (20 high, 20 low); 1 row without an "
+        "answer skipped"
+    ]
+    assert load(path).tasks["bugs"].on_bad_row == "skip"
+
+
+def test_the_field_with_the_answer_can_be_named(tmp_path: Path):
+    rows = repeated(lambda i: {"body": f"Text {i}.", "team": "ab"[i % 2], "priority": "xyz"[i % 3]})
+    data = written(tmp_path / "bugs.jsonl", rows)
+    path = tmp_path / "scenario.yaml"
+    assert starter_of(path, Answers(data=data)).targets[0].labels == ("a", "b")
+    write_starter(starter_of(path, Answers(data=data, field="priority")), path)
+    assert load(path).tasks["bugs"].labels == ["x", "y", "z"]
+    with pytest.raises(InputError, match=r"no field 'prioriti'; did you mean 'priority'"):
+        starter_of(path, Answers(data=data, field="prioriti"))
+
+
+def test_the_prompt_may_be_in_a_file_and_fits_the_kind_where_there_is_none(tmp_path: Path):
+    data = written(tmp_path / "sums.jsonl", KINDS["numbers"][0])
+    prompt = tmp_path / "mine.md"
+    prompt.write_text("Add: {question}\n")
+    path = tmp_path / "scenario.yaml"
+    assert starter_of(path, Answers(data=data, prompt=str(prompt))).prompt == "Add: {question}"
+    assert "number" in starter_of(path, Answers(data=data)).prompt
+    with pytest.raises(InputError, match=r"none\.md: cannot be read"):
+        starter_of(path, Answers(data=data, prompt="none.md"))
+
+
+def test_a_model_that_runs_here_takes_no_address(tmp_path: Path):
+    with pytest.raises(InputError, match="--base-url"):
+        starter_of(tmp_path / "a.yaml", Answers(place="embedded", base_url="http://localhost:1/v1"))
+
+
+async def test_answers_are_not_lost_when_someone_stops_half_way(tmp_path: Path):
+    with anyio.fail_after(60):
+        async with at_terminal([*COMMAND, "init", "my.yaml"], tmp_path) as terminal:
+            await terminal.see("Where are your models")
+            terminal.type("vllm\n")
+            await terminal.see("Base URL")
+            terminal.type("http://gpu:8000/v1\n")
+            await terminal.see("Environment variable")
+            terminal.type("\x03")
+            await terminal.see("tprompt init my.yaml --endpoint vllm --base-url http://gpu:8000/v1")
+            assert await terminal.end() == 130
+
+
+async def test_answers_are_not_lost_when_the_rows_do_not_do(tmp_path: Path):
+    written(tmp_path / "few.jsonl", KINDS["free text"][0][:2])
+    with anyio.fail_after(60):
+        async with at_terminal([*COMMAND, "init"], tmp_path) as terminal:
+            for answer in ("vllm", "", "", "org/small", "", "few.jsonl", "", "", "Who?"):
+                await terminal.see(": ")
+                terminal.type(f"{answer}\n")
+            await terminal.see("to keep your answers: tprompt init scenario.yaml --endpoint vllm")
+            assert await terminal.end() == 2
+
+
+@pytest.mark.parametrize("answering", [True, False])
+async def test_the_connection_to_each_model_is_tested_on_demand(tmp_path: Path, answering: bool):
+    replies: list[str | Fault] = ["A"] if answering else ["A", Fault(404)]
+    async with chat_server(lambda body: replies[0 if body["model"] == "org/small" else -1]) as server:
+        url = ("--base-url", server.base_url)
+        models = ("--model", "org/small", "--writer", "org/large")
+        done = await tprompt("init", "--endpoint", "vllm", *url, *models, "--test", cwd=tmp_path)
+    assert (tmp_path / "scenario.yaml").exists()
+    assert "target: org/small answers in " in done.stdout
+    assert ("writer: org/large answers in " in done.stdout) == answering
+    assert done.returncode == (0 if answering else 1)
+    assert answering or "404" in done.stderr

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from ...scenarios.errors import InputError
+from ...scenarios.errors import InputError, nearest
 from ...scenarios.tasks import Kind
 from .data import Row, Values, read
 from .mapping import ANSWERS, CHOICES, QUESTIONS
@@ -34,13 +34,19 @@ class Guess(msgspec.Struct, frozen=True):
     blank: int = 0
 
 
-def guess(path: Path) -> Guess:
-    """Look at the first rows of a file. Raises InputError where it cannot be read or shows no answer."""
+def guess(path: Path, answer: str | None = None) -> Guess:
+    """Look at the first rows of a file; `answer` names the field of the answer where it is known.
+
+    Raises InputError where the file cannot be read or shows no answer.
+    """
     rows = [item.values for item in islice(read(str(path), Path()), ROWS) if isinstance(item, Row)]
     if not rows:
         raise InputError(f"{path}: no row that can be read")
     names = list(rows[0])
-    answer = _answer(path, names, rows)
+    if answer is None:
+        answer = _answer(path, names, rows)
+    elif answer not in names:
+        raise InputError(f"{path}: no field {answer!r}; {nearest(answer, names)}")
     question = next((name for name in QUESTIONS if name in names), None) or _longest(names, answer, rows)
     if question is None:
         raise InputError(f"{path}: no field beside {answer!r} that could be the question")

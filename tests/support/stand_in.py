@@ -1,7 +1,7 @@
 """An endpoint that stands in for a provider where documentation is tried: it knows the bundled rows.
 
-Targets answer rightly when the row's own draw lies below the prompt's skill, which grows with each of the
-ideas in it; the writer returns one of a few sensible instructions. Replies depend on the request alone.
+Targets answer correctly when the row's own draw is below the prompt's skill, which grows with each of the
+ideas in it; the writer returns two of a few sensible instructions. Replies depend on the request alone.
 """
 
 import json
@@ -50,8 +50,7 @@ class StandIn:
         if "<notes>" in text:
             return _NOTES
         if "<prompt>" in text or row is None:
-            place = int(draw("write", text, body.get("seed")) * len(INSTRUCTIONS))
-            return f"<prompt>{INSTRUCTIONS[place]}</prompt>"
+            return _candidates(text, body.get("seed"))
         return self._answer(str(body["model"]), text.replace(row, ""), row)
 
     def _answer(self, model: str, prompt: str, row: str) -> str:
@@ -64,6 +63,11 @@ class StandIn:
         if re.search("careful", prompt, re.IGNORECASE) and draw("format", row) < 0.1:
             return f"It is {answer}, I think."
         return f"Answer: {answer}\nConfidence: {sure}%"
+
+
+def _candidates(*request: object) -> str:
+    ranked = sorted(INSTRUCTIONS, key=lambda instruction: draw("write", instruction, *request))
+    return "\n".join(f"<prompt>{instruction}</prompt>" for instruction in ranked[:2])
 
 
 def _text(body: Mapping[str, object]) -> str:
