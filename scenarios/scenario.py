@@ -6,11 +6,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple, Self, cast, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_validator
 
-from .document import Document, Key, parse, refuse_secrets
-from .endpoints import BusAddress, Endpoint, Misplaced, Model, Strict
+from ._yaml import read_yaml
+from .document import Document, Key, parse, read_text, refuse_secrets
+from .endpoints import BusAddress, Endpoint, Misplaced, Model, Seed, Strict
 from .errors import InputError, nearest
 from .stages import (
     BudgetSettings,
@@ -23,6 +23,11 @@ from .stages import (
     StrategyName,
 )
 from .tasks import TaskSettings
+
+PROBLEMS = 50
+"""Problems of one scenario that are listed."""
+SHOWN = 200
+"""Characters shown of a wrong value."""
 
 
 class Scenario(Strict):
@@ -37,7 +42,7 @@ class Scenario(Strict):
         description="One line, shown by `tprompt scenarios`.",
         examples=["Reviews to tickets, two models."],
     )
-    seed: int = Field(default=0, description="All randomness of the run comes from this.")
+    seed: Seed = Field(default=0, description="All randomness of the run comes from this.")
     endpoints: dict[str, Endpoint] = Field(
         min_length=1,
         description="Where models are asked, by a name of your own.",
@@ -131,8 +136,6 @@ class Scenario(Strict):
 
         Relative paths start at `folder`, by default the working directory. Raises InputError as `load` does.
         """
-        from .document import Document
-
         return build(Document("scenario", dict(data)), folder or Path.cwd())
 
     @model_validator(mode="after")
@@ -167,7 +170,7 @@ def load(scenario: str | Path, overrides: Iterable[str] = ()) -> Scenario:
     Raises InputError: no such scenario, YAML that does not parse, an unknown key, a wrong value, a secret.
     """
     path = find(scenario)
-    document = parse(_read(path), str(path))
+    document = parse(read_text(path), str(path))
     for override in overrides:
         _override(document, override)
     return build(document, path.parent)
@@ -220,17 +223,11 @@ def build(document: Document, folder: Path) -> Scenario:
     try:
         return Scenario.model_validate(document.data).at(folder)
     except ValidationError as invalid:
-        problems = [_problem(document, cast("Mapping[str, object]", e)) for e in invalid.errors()]
-        raise InputError("\n".join(dict.fromkeys(problems))) from None
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text (byte {error.start}); save the file as UTF-8") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        errors = cast("list[Mapping[str, object]]", invalid.errors(include_url=False))
+        problems = dict.fromkeys(_problem(document, error) for error in errors[:PROBLEMS])
+        if len(errors) > PROBLEMS:
+            problems[f"and {len(errors) - PROBLEMS:,} more problems"] = None
+        raise InputError("\n".join(problems)) from None
 
 
 def _problem(document: Document, error: Mapping[str, object]) -> str:
@@ -250,7 +247,11 @@ def _problem(document: Document, error: Mapping[str, object]) -> str:
         case "string_pattern_mismatch" if path[-1] == "[key]":
             return f"{document.place(path[:-1])}: this name must match {context['pattern']}"
         case _:
-            return f"{where}: {message}, got {error['input']!r}"
+            return f"{where}: {message}, got {_shortened(repr(error['input']))}"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def _nearest(path: tuple[Key, ...]) -> str:
@@ -290,10 +291,7 @@ def _override(document: Document, override: str) -> None:
     path, equals, value = override.partition("=")
     if not equals or not path.strip():
         raise InputError(f"--set {override}: expected key.path=value, e.g. --set budget.calls=500")
-    try:
-        parsed = cast("object", yaml.safe_load(value))
-    except yaml.YAMLError:
-        raise InputError(f"--set {override}: the value is not valid YAML") from None
+    parsed, _ = read_yaml(value, f"--set {override}")
     document.set(tuple(path.strip().split(".")), parsed, f"--set {override}")
 
 

@@ -10,6 +10,7 @@ import msgspec
 import yaml
 
 from ...scenarios import Scenario
+from ...scenarios.document import parse, read_text
 from ...scenarios.errors import InputError
 from ..bus import Bus, Event
 from ..messages import CandidatesProposed, NotesTaken, PromptScored, RunEnded
@@ -134,13 +135,16 @@ def refuse_another_run(scenario: Scenario, out: Path) -> None:
     path = out / "scenario.yaml"
     if not path.is_file():
         return
-    held = yaml.safe_load(path.read_text(encoding="utf-8"))
-    name = held.get("name") if isinstance(held, dict) else None
+    name = parse(read_text(path), str(path)).data.get("name")
     if name != scenario.name:
         raise InputError(f"{out} holds a run of {name!r}, not of {scenario.name!r}; choose another --out")
+
+
+# libyaml's where PyYAML was built with it: ten times as fast over many inline rows.
+_Dumper: type[yaml.SafeDumper] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 def save(scenario: Scenario, path: Path) -> None:
     """The scenario as resolved, runnable from any folder."""
     data = scenario.absolute().model_dump(mode="json", exclude_none=True)
-    path.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    path.write_text(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True), encoding="utf-8")
