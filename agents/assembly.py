@@ -66,7 +66,9 @@ def check(scenario: Scenario, strategy: Strategy, parts: Parts, metrics: Mapping
     operators, keys, model files, readings, variants, and a budget that is too small. Raises InputError."""
     variants(scenario, scenario.folder)
     objective = Objective.of(scenario.scorer)
-    judging = Judging.of(scenario.scorer, objective, metrics, folder=scenario.folder)
+    judging = Judging.of(
+        scenario.scorer, objective, metrics, folder=scenario.folder, allow_code=scenario.allow_code
+    )
     _writing(scenario)
     parts.check(scenario)
     check_endpoints(scenario, parts.clients_for(scenario), parts.served)

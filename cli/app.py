@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Exit, ExportFormat, Folder, Overrides, Place, ScenarioName, TableFormat
+from .options import AllowCode, Exit, ExportFormat, Folder, Overrides, Place, ScenarioName, TableFormat
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -99,6 +99,7 @@ def run(
     scenario: ScenarioName,
     out: Annotated[Path | None, typer.Option(help="Output folder.", show_default="runs/NAME")] = None,
     overrides: Overrides = None,
+    allow_code: AllowCode = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the final summary only.")] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Print every scored prompt, and every metric at the end.")
@@ -152,7 +153,7 @@ def run(
     if keep and not live:
         raise InputError("--keep goes with --live: without it there is nothing to serve")
     least = None if fail_under is None else parse_threshold(fail_under)
-    loaded = load(scenario, overrides or ())
+    loaded = load(scenario, overrides or (), allow_code=allow_code)
     folder = out or Path("runs") / loaded.name
     options = RunOptions(_console(), quiet, json, verbose, live, keep, port, least)
     try:
@@ -165,7 +166,7 @@ def run(
 
 
 @app.command(rich_help_panel=START)
-def validate(scenario: ScenarioName, overrides: Overrides = None) -> None:
+def validate(scenario: ScenarioName, overrides: Overrides = None, allow_code: AllowCode = False) -> None:
     """Check a scenario: the file, its data and its endpoints' settings. No call is made.
 
     Example: tprompt validate my.yaml
@@ -177,7 +178,7 @@ def validate(scenario: ScenarioName, overrides: Overrides = None) -> None:
     from ..agents.coordinator.estimate import unpriced
     from ..scenarios import load
 
-    loaded = load(scenario, overrides or ())
+    loaded = load(scenario, overrides or (), allow_code=allow_code)
     console = _console()
     for name, task in check_scenario(loaded).loaded.items():
         sizes = ", ".join(
@@ -192,7 +193,7 @@ def validate(scenario: ScenarioName, overrides: Overrides = None) -> None:
 
 
 @app.command(rich_help_panel=START)
-def plan(scenario: ScenarioName, overrides: Overrides = None) -> None:
+def plan(scenario: ScenarioName, overrides: Overrides = None, allow_code: AllowCode = False) -> None:
     """Estimate what a run's budget buys: candidates, calls, tokens, cost, time. No call is made.
 
     Example: tprompt plan my.yaml --set targets='\\[small, large]'
@@ -201,7 +202,8 @@ def plan(scenario: ScenarioName, overrides: Overrides = None) -> None:
     from ..scenarios import load
     from .tables import estimate_view
 
-    _console().print(estimate_view(estimate_scenario(load(scenario, overrides or ()))))
+    loaded = load(scenario, overrides or (), allow_code=allow_code)
+    _console().print(estimate_view(estimate_scenario(loaded)))
 
 
 @app.command(rich_help_panel=START)

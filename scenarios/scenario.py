@@ -101,20 +101,27 @@ class Scenario(Strict):
     )
 
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
+    _allow_code: bool = PrivateAttr(default=False)
 
     @property
     def folder(self) -> Path:
         """Where relative paths start."""
         return self._folder
 
+    @property
+    def allow_code(self) -> bool:
+        """Whether Python modules that it names may be imported; whoever loads it says so, not the file."""
+        return self._allow_code
+
     def endpoint_of(self, model: str) -> Endpoint:
         """Where an entry of `models` is served."""
         return self.endpoints[self.models[model].endpoint]
 
-    def at(self, folder: Path) -> Self:
+    def at(self, folder: Path, *, allow_code: bool = False) -> Self:
         """The same scenario, its relative paths starting at `folder`."""
         copy = self.model_copy()
         copy._folder = folder
+        copy._allow_code = allow_code
         return copy
 
     def absolute(self) -> Self:
@@ -125,18 +132,24 @@ class Scenario(Strict):
         return self.model_copy(update={"tasks": tasks, "endpoints": endpoints, "cache": cache})
 
     @classmethod
-    def load(cls, scenario: str | Path, overrides: Iterable[str] = ()) -> "Scenario":
+    def load(
+        cls, scenario: str | Path, overrides: Iterable[str] = (), *, allow_code: bool = False
+    ) -> "Scenario":
         """The scenario at a path, or the bundled one of that name; see `scenarios.load`."""
 
-        return load(scenario, overrides)
+        return load(scenario, overrides, allow_code=allow_code)
 
     @classmethod
-    def build(cls, data: Mapping[str, object], folder: Path | None = None) -> "Scenario":
+    def build(
+        cls, data: Mapping[str, object], folder: Path | None = None, *, allow_code: bool = False
+    ) -> "Scenario":
         """The scenario with these keys, as a file would hold them; rows of tasks may be given under `rows`.
 
         Relative paths start at `folder`, by default the working directory. Raises InputError as `load` does.
+        `allow_code`: metrics named `module:function` may be imported.
         """
-        return build(Document("scenario", dict(data)), folder or Path.cwd())
+        document = Document("scenario", dict(data))
+        return build(document, folder or Path.cwd(), allow_code=allow_code)
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
@@ -164,8 +177,10 @@ def _known(path: tuple[Key, ...], name: str, names: Mapping[str, object], where:
         raise Misplaced(path, f"{name!r} is not an entry of {where}; {nearest(name, names)}")
 
 
-def load(scenario: str | Path, overrides: Iterable[str] = ()) -> Scenario:
+def load(scenario: str | Path, overrides: Iterable[str] = (), *, allow_code: bool = False) -> Scenario:
     """The scenario at a path, or the bundled one of that name, with `key.path=value` overrides applied.
+
+    `allow_code`: metrics that it names as `module:function` may be imported, which runs their code.
 
     Raises InputError: no such scenario, YAML that does not parse, an unknown key, a wrong value, a secret.
     """
@@ -173,7 +188,7 @@ def load(scenario: str | Path, overrides: Iterable[str] = ()) -> Scenario:
     document = parse(read_text(path), str(path))
     for override in overrides:
         _override(document, override)
-    return build(document, path.parent)
+    return build(document, path.parent, allow_code=allow_code)
 
 
 def find(scenario: str | Path) -> Path:
@@ -217,11 +232,11 @@ def bundled() -> dict[str, Path]:
     return {path.stem: path for path in sorted(paths)}
 
 
-def build(document: Document, folder: Path) -> Scenario:
+def build(document: Document, folder: Path, *, allow_code: bool = False) -> Scenario:
     """Validate a document; InputError lists every problem with its file, line and key."""
     refuse_secrets(document)
     try:
-        return Scenario.model_validate(document.data).at(folder)
+        return Scenario.model_validate(document.data).at(folder, allow_code=allow_code)
     except ValidationError as invalid:
         errors = cast("list[Mapping[str, object]]", invalid.errors(include_url=False))
         problems = dict.fromkeys(_problem(document, error) for error in errors[:PROBLEMS])
@@ -329,5 +344,7 @@ def variants(scenario: Scenario, cache: Path) -> list[Variant]:
                 document.set(tuple(key.split(".")), value, f"{where}.{key}")
             shared = {"name": f"{scenario.name}-{name}", "seed": seed, "cache": str(cache.absolute())}
             document.data.update(shared)
-            found.append(Variant(f"{name}-{seed}", build(document, scenario.folder)))
+            found.append(
+                Variant(f"{name}-{seed}", build(document, scenario.folder, allow_code=scenario.allow_code))
+            )
     return found
