@@ -20,6 +20,7 @@ from ..runtime.llm.chat import ChatClient
 from ..runtime.llm.ledger.ledger import open_ledger
 from ..runtime.llm.probes import probe_json_object, probe_logprobs, unreachable
 from ..runtime.llm.stack import Models, check_endpoints, open_models, used_endpoints
+from ..runtime.record.files import make_folder
 from ..runtime.record.history import Record, open_history, refuse_another_run, save
 from ..runtime.record.responses import open_responses
 from ..runtime.tasks.load import LoadedTask
@@ -125,7 +126,7 @@ class Assembler(msgspec.Struct, frozen=True, kw_only=True):
         scenario, out = self.scenario, self.out
         checked = await anyio.to_thread.run_sync(check, scenario, self.strategy, self.parts, self.metrics)
         if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
+            make_folder(out)
             refuse_another_run(scenario, out)
         budget = Budget(scenario.budget)
         notices: list[str] = []

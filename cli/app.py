@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .failures import explain
 from .options import AllowCode, Exit, ExportFormat, Folder, Overrides, Place, ScenarioName, TableFormat
 
 if TYPE_CHECKING:
@@ -162,6 +163,8 @@ def run(
         command = shlex.join(["tprompt", *sys.argv[1:]])
         typer.echo(f"interrupted; to continue: {command}", err=True)
         code = Exit.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - what is expected, and what is not, ends in one message
+        code = explain(error, folder)
     raise typer.Exit(code)
 
 
@@ -458,22 +461,10 @@ def _promptfoo(target: "TargetResult", scenario: "Scenario") -> str:
 
 
 def main() -> None:
-    """Run the command line; an error that the user can fix is one message, without a traceback."""
+    """Run the command line; every error is one message, without a traceback."""
     # SIGTERM ends a run as Ctrl-C does, also before the run listens to it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(standalone_mode=True)
-    except Exception as error:  # noqa: BLE001 - `_explained` raises all but this package's own
-        sys.exit(_explained(error))
-
-
-def _explained(error: Exception) -> Exit:
-    """Print an error of this package and give its exit code; raise any other."""
-    from rich.console import Console
-
-    from ..scenarios.errors import InputError, TransferPromptingError
-
-    if not isinstance(error, TransferPromptingError):
-        raise error
-    Console(stderr=True, emoji=False).print(str(error), style="red", markup=False, highlight=False)
-    return Exit.BAD_INPUT if isinstance(error, InputError) else Exit.FAILED
+    except Exception as error:  # noqa: BLE001 - every error ends in one message
+        sys.exit(explain(error))

@@ -1,6 +1,7 @@
 """The ledger's one writer: rows that arrive while a commit runs share the next one."""
 
 import asyncio
+import os
 import sqlite3
 import time
 from contextlib import closing, suppress
@@ -30,6 +31,7 @@ class LedgerWriter:
         self._connection = connection
         self._path = path
         self._invocation = invocation
+        self._inode = path.stat().st_ino  # SQLite would go on writing to a file that was removed
         self._started = self._beat = time.monotonic()
         self._loop = asyncio.get_running_loop()
         self._batches = SimpleQueue[Batch | None]()
@@ -77,6 +79,8 @@ class LedgerWriter:
             self._note_time(time.monotonic())
 
     def _commit(self, batch: Batch) -> None:
+        if os.stat(self._path).st_ino != self._inode:
+            raise OSError("another file has taken its place")
         now = time.monotonic()
         due = self._invocation is not None and now - self._beat >= _BEAT
         if not (due or batch.failures or len(batch.calls) > _MOST_ROWS):
