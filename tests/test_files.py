@@ -124,13 +124,13 @@ async def test_a_ledger_whose_rows_are_not_those_of_calls_is_refused(tmp_path: P
     async with simulated(paid):
         done = await tprompt("run", "scenario.yaml", "--out", "out", "-q", cwd=paid)
         assert done.returncode in (0, 3), done.stderr
-    for i, (said, statement) in enumerate(STATEMENTS.items()):
-        copy = tmp_path / str(i)
-        shutil.copytree(paid, copy)
-        damaged(statement)(copy / "out" / "ledger.sqlite")
-        done = await tprompt("run", "scenario.yaml", "--out", "out", "-q", cwd=copy)
-        assert done.returncode in (1, 2)
-        assert said in told(done, done.returncode)
+        for i, (said, statement) in enumerate(STATEMENTS.items()):
+            copy = tmp_path / str(i)
+            shutil.copytree(paid, copy)
+            damaged(statement)(copy / "out" / "ledger.sqlite")
+            done = await tprompt("run", "scenario.yaml", "--out", "out", "-q", cwd=copy)
+            assert done.returncode in (1, 2)
+            assert said in told(done, done.returncode)
 
 
 @pytest.mark.parametrize("lost", ["ledger.sqlite", "."])
