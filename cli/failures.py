@@ -19,12 +19,15 @@ def explain(error: Exception, folder: Path | None = None) -> Exit:
     """
     from rich.console import Console
 
+    from ..runtime.errors import QuotaExhausted
     from ..scenarios.errors import InputError, TransferPromptingError
 
     found = _chosen(error, (InputError, TransferPromptingError, OSError, Exception))
     message = str(found) if isinstance(found, TransferPromptingError) else _unexpected(found, error, folder)
     with suppress(OSError):  # nobody reads stderr any more
         Console(stderr=True, emoji=False).print(message, style="red", markup=False, highlight=False)
+    if isinstance(found, QuotaExhausted):
+        return Exit.BUDGET
     return Exit.BAD_INPUT if isinstance(found, InputError) else Exit.FAILED
 
 

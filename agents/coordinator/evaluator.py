@@ -24,6 +24,9 @@ from ..judge.rubrics import Judging
 REASON_CHARACTERS = 200
 """Of a failed call's reason, so much tells causes apart."""
 
+ALIKE = 4
+"""First calls of a model that fail for one reason, after which it is lost."""
+
 Split = Literal["train", "validation", "test"]
 
 
@@ -73,12 +76,14 @@ class Evaluator:
         self.judging = judging or Judging()
         self.lost: dict[str, str] = {}
         self.unrated: str | None = None
+        self.quota: str | None = None
         self._bus = bus
         self._record = record
         self._splits = splits
         self._seed = seed
         self._judged = {task: self.judging.drawn(task, rows, seed) for task, rows in splits.items()}
         self._failures: Counter[tuple[str, str]] = Counter()
+        self._answered: set[str] = set()
         self._word_ratings: dict[str, Rated] = {}
         self._unmeasured: frozenset[str] = frozenset()
 
@@ -155,6 +160,7 @@ class Evaluator:
             if isinstance(end, BudgetReached):
                 exhausted = end
             elif isinstance(end, QuotaExhausted):
+                await self.report_quota(end)
                 exhausted = BudgetReached(str(end))
             elif isinstance(end, Exception):
                 await self.lose(pair[1], str(end))
@@ -162,7 +168,8 @@ class Evaluator:
                 scored[pair] = end
         if exhausted is not None:
             raise exhausted from exhausted.__cause__
-        self._count_failures(scored)
+        await self._count_failures(scored)
+        scored = {pair: one for pair, one in scored.items() if pair[1] not in self.lost}
         evaluation = Evaluation(prompt, scored, await self._rating_of(prompt, final))
         await self._check_ratings(evaluation)
         return evaluation
@@ -204,6 +211,12 @@ class Evaluator:
             self.lost[model] = reason
             await self._record(ProblemMet(scope=model, problem=f"target {model} is lost: {reason}"))
 
+    async def report_quota(self, error: QuotaExhausted) -> None:
+        """Report once that no credit or quota is left; the run ends as where its own budget is used up."""
+        if self.quota is None:
+            self.quota = f"quota exhausted: {error}"
+            await self._record(ProblemMet(scope="budget", problem=self.quota))
+
     @property
     def failures(self) -> list[str]:
         """Failed calls grouped by model and cause, the most frequent first."""
@@ -212,11 +225,25 @@ class Evaluator:
             for (model, reason), count in self._failures.most_common()
         ]
 
-    def _count_failures(self, scored: Mapping[Pair, Scored]) -> None:
+    async def _count_failures(self, scored: Mapping[Pair, Scored]) -> None:
+        """Count failed calls by cause, and report each cause when it is met first. A model of which no call
+        was ever answered, and at least `ALIKE` in a row failed for one reason, is lost."""
         for (_, model), one in scored.items():
-            for response in one.responses:
-                if isinstance(response, Failed):
-                    self._failures[model, response.reason[:REASON_CHARACTERS]] += 1
+            reasons = [_cause(response) for response in one.responses if isinstance(response, Failed)]
+            for reason in reasons:
+                if (model, reason) not in self._failures:
+                    problem = f"a call of {model} failed: {reason}"
+                    await self._record(ProblemMet(scope=model, problem=problem))
+                self._failures[model, reason] += 1
+            if len(reasons) < len(one.responses):
+                self._answered.add(model)
+            causes = {reason for other, reason in self._failures if other == model}
+            if (
+                model not in self._answered
+                and len(causes) == 1
+                and self._failures[model, reasons[0]] >= ALIKE
+            ):
+                await self.lose(model, f"all of its calls failed alike: {reasons[0]}")
 
     async def _rating_of(self, prompt: Prompt, final: bool) -> Rated | None:
         """The ratings of the prompt itself, asked for until they are usable; None where none are wanted."""
@@ -237,6 +264,11 @@ class Evaluator:
             if lacking and self.unrated is None:
                 self.unrated = _unrated(lacking, self.judging.reliability(scored.rated, evaluation.rated))
                 await self._record(ProblemMet(scope="judge", problem=self.unrated))
+
+
+def _cause(failed: Failed) -> str:
+    """The reason without what differs from call to call: how often and for how long it was tried."""
+    return failed.reason.partition(" (gave up after")[0][:REASON_CHARACTERS]
 
 
 def _usable(rated: Rated | None) -> bool:

@@ -97,6 +97,9 @@ def _create(path: Path) -> None:
             f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
             f"{SCHEMA} COMMIT;"
         )
+    except sqlite3.Error:
+        draft.unlink(missing_ok=True)
+        raise
     finally:
         connection.close()
     _publish(draft, path)

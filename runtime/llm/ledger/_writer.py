@@ -1,7 +1,6 @@
 """The ledger's one writer: rows that arrive while a commit runs share the next one."""
 
 import asyncio
-import os
 import sqlite3
 import time
 from contextlib import closing, suppress
@@ -79,8 +78,11 @@ class LedgerWriter:
             self._note_time(time.monotonic())
 
     def _commit(self, batch: Batch) -> None:
-        if os.stat(self._path).st_ino != self._inode:
-            raise OSError("another file has taken its place")
+        if not self._path.exists() or self._path.stat().st_ino != self._inode:
+            raise LedgerFailed(
+                f"{self._path}: the call ledger cannot be written: it was removed or replaced during the run, and "
+                "the calls in it are lost. Restore it, or run the same command again and pay for them"
+            )
         now = time.monotonic()
         due = self._invocation is not None and now - self._beat >= _BEAT
         if not (due or batch.failures or len(batch.calls) > _MOST_ROWS):
@@ -126,6 +128,8 @@ def _insert(connection: sqlite3.Connection, rows: list[CallRow]) -> None:
 
 
 def _unwritable(path: Path, failure: Exception) -> str:
+    if isinstance(failure, LedgerFailed):
+        return str(failure)
     return (
         f"{path}: the call ledger cannot be written: {failure}. Free space or remount the disk, and run "
         "the same command again: finished calls are kept"
