@@ -3,6 +3,7 @@
 import shlex
 import signal
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -462,6 +463,9 @@ def _promptfoo(target: "TargetResult", scenario: "Scenario") -> str:
 
 def main() -> None:
     """Run the command line; every error is one message, without a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a console that lacks a character shows another, and goes on
+            stream.reconfigure(errors="replace")
     # SIGTERM ends a run as Ctrl-C does, also before the run listens to it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -11,7 +11,7 @@ from ...runtime.concurrency import settle
 from ...runtime.errors import UNUSABLE, BudgetReached, QuotaExhausted
 from ...runtime.evaluation.evaluate import evaluate
 from ...runtime.evaluation.objective import Objective
-from ...runtime.evaluation.outcomes import Failed, Outcomes
+from ...runtime.evaluation.outcomes import Failed, Flaw, Graded, Outcomes
 from ...runtime.evaluation.ratings import Preference, Rated, Reliability, preference
 from ...runtime.evaluation.scorecard import Scorecard
 from ...runtime.messages import CompareResponses, JudgePrompt, ProblemMet, Score, Scored
@@ -26,6 +26,17 @@ REASON_CHARACTERS = 200
 
 ALIKE = 4
 """First calls of a model that fail for one reason, after which it is lost."""
+
+FLAWED = 0.02
+"""Share of a model's replies with one flaw above which it is reported."""
+FLAWS: dict[Flaw, str] = {
+    "filtered": "were held back by the endpoint's content filter and count as wrong",
+    "cut off": "were cut off by the limit on tokens before an answer and count as wrong; raise max_tokens (a "
+    "model that reasons needs far more than its answer takes)",
+    "empty": "were empty and count as wrong",
+    "no log-probabilities": "came without the log-probabilities that were asked for; confidence metrics rest "
+    "on the others, or on none",
+}
 
 Split = Literal["train", "validation", "test"]
 
@@ -84,6 +95,8 @@ class Evaluator:
         self._judged = {task: self.judging.drawn(task, rows, seed) for task, rows in splits.items()}
         self._failures: Counter[tuple[str, str]] = Counter()
         self._answered: set[str] = set()
+        self._replies: Counter[str] = Counter()
+        self._flaws: Counter[tuple[str, Flaw]] = Counter()
         self._word_ratings: dict[str, Rated] = {}
         self._unmeasured: frozenset[str] = frozenset()
 
@@ -219,10 +232,15 @@ class Evaluator:
 
     @property
     def failures(self) -> list[str]:
-        """Failed calls grouped by model and cause, the most frequent first."""
-        return [
+        """Failed calls grouped by model and cause, and flaws of many replies, the most frequent first."""
+        failed = [
             f"{count} call{'s' if count > 1 else ''} of {model} failed: {reason}"
             for (model, reason), count in self._failures.most_common()
+        ]
+        return failed + [
+            f"{count} of {self._replies[model]} replies of {model} {FLAWS[flaw]}"
+            for (model, flaw), count in self._flaws.most_common()
+            if count > FLAWED * self._replies[model]
         ]
 
     async def _count_failures(self, scored: Mapping[Pair, Scored]) -> None:
@@ -237,6 +255,9 @@ class Evaluator:
                 self._failures[model, reason] += 1
             if len(reasons) < len(one.responses):
                 self._answered.add(model)
+            graded = [response for response in one.responses if isinstance(response, Graded)]
+            self._replies[model] += len(graded)
+            self._flaws.update((model, response.flaw) for response in graded if response.flaw)
             causes = {reason for other, reason in self._failures if other == model}
             if (
                 model not in self._answered

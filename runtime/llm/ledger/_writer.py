@@ -80,8 +80,8 @@ class LedgerWriter:
     def _commit(self, batch: Batch) -> None:
         if not self._path.exists() or self._path.stat().st_ino != self._inode:
             raise LedgerFailed(
-                f"{self._path}: the call ledger cannot be written: it was removed or replaced during the run, and "
-                "the calls in it are lost. Restore it, or run the same command again and pay for them"
+                f"{self._path}: the call ledger cannot be written: it was removed during the run, "
+                "and the calls in it are lost. Restore it, or run the same command again and pay for them"
             )
         now = time.monotonic()
         due = self._invocation is not None and now - self._beat >= _BEAT
