@@ -278,14 +278,14 @@ async def _refused_targets(
 
     EndpointError where it is the reference LLM (or, where it `judges`, the scorer LLM), or every target.
     """
-    roles: list[tuple[str, AgentRole]] = [(scenario.reference.model, "reference")]
+    writers: list[tuple[str, AgentRole]] = [(scenario.reference.model, "reference")]
     if judges and scenario.scorer.model is not None:
-        roles.append((scenario.scorer.model, "scorer"))
+        writers.append((scenario.scorer.model, "scorer"))
     own = {*parts.targets, *parts.served, *lost}
-    roles += [(name, "target") for name in hosted(scenario) if name not in own]
+    targets: list[tuple[str, AgentRole]] = [(name, "target") for name in hosted(scenario) if name not in own]
     given = parts.clients_for(scenario)
     found: dict[str, str] = {}
-    for name, role in roles:
+    for name, role in writers + targets:
         model = scenario.models[name]
         if scenario.endpoints[model.endpoint].api_key_env is None or model.endpoint in given:
             continue

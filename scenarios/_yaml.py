@@ -22,15 +22,13 @@ _TEXT = {f"{_TAG}{name}" for name in ("str", "value", "merge")}  # a lone = and 
 _TIMESTAMP = f"{_TAG}timestamp"
 
 
-# libyaml where PyYAML was built with it: about ten times as fast.
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    pass
-
-
-_Loader.yaml_implicit_resolvers = {
+_RESOLVERS = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+# libyaml where PyYAML was built with it: about ten times as fast.
+_BASE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Loader = cast("type[yaml.SafeLoader]", type("_Loader", (_BASE,), {"yaml_implicit_resolvers": _RESOLVERS}))
 _SCALARS = yaml.constructor.SafeConstructor()
 
 
@@ -42,7 +40,7 @@ def read_yaml(text: str, name: str) -> tuple[object, dict[tuple[Key, ...], int]]
     not fit its tag.
     """
     try:
-        node = cast("yaml.Node | None", yaml.compose(text, Loader=_Loader))
+        node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}" if mark else name
