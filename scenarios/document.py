@@ -27,8 +27,9 @@ class Document:
         key = path_text(path) or "scenario"
         if self._lines is None:
             return f"{self.name}: {key}" if path else self.name
-        while path not in self._lines and path:
-            path = path[:-1]
+        while path and path not in self._lines:
+            as_text = (*path[:-1], str(path[-1]))  # a key that is a number is a text in the file
+            path = as_text if as_text in self._lines else path[:-1]
         return f"{self.name}:{self._lines.get(path, 1)}: {key}"
 
     def set(self, path: tuple[str, ...], value: object, source: str) -> None:

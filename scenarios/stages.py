@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from .endpoints import Count, Few, Misplaced, Seed, Strict, Tokens
 
 StrategyName = Literal["transfer", "opro", "evolution", "reflect", "ask", "original"]
-RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
 """Names a run, or ends the name of one; it also names a folder."""
 
 
