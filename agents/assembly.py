@@ -16,10 +16,12 @@ from ..runtime.errors import EndpointError
 from ..runtime.evaluation.objective import Objective
 from ..runtime.evaluation.own_metrics import OwnMetric
 from ..runtime.llm.budget.budget import Budget
+from ..runtime.llm.budget.usage import AgentRole
 from ..runtime.llm.chat import ChatClient
 from ..runtime.llm.ledger.ledger import open_ledger
-from ..runtime.llm.probes import probe_json_object, probe_logprobs, unreachable
+from ..runtime.llm.probes import probe_json_object, probe_logprobs, refused, unreachable
 from ..runtime.llm.stack import Models, check_endpoints, open_models, used_endpoints
+from ..runtime.record.files import make_folder
 from ..runtime.record.history import Record, open_history, refuse_another_run, save
 from ..runtime.record.responses import open_responses
 from ..runtime.tasks.load import LoadedTask
@@ -66,7 +68,9 @@ def check(scenario: Scenario, strategy: Strategy, parts: Parts, metrics: Mapping
     operators, keys, model files, readings, variants, and a budget that is too small. Raises InputError."""
     variants(scenario, scenario.folder)
     objective = Objective.of(scenario.scorer)
-    judging = Judging.of(scenario.scorer, objective, metrics, folder=scenario.folder)
+    judging = Judging.of(
+        scenario.scorer, objective, metrics, folder=scenario.folder, allow_code=scenario.allow_code
+    )
     _writing(scenario)
     parts.check(scenario)
     check_endpoints(scenario, parts.clients_for(scenario), parts.served)
@@ -123,7 +127,7 @@ class Assembler(msgspec.Struct, frozen=True, kw_only=True):
         scenario, out = self.scenario, self.out
         checked = await anyio.to_thread.run_sync(check, scenario, self.strategy, self.parts, self.metrics)
         if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
+            make_folder(out)
             refuse_another_run(scenario, out)
         budget = Budget(scenario.budget)
         notices: list[str] = []
@@ -153,6 +157,9 @@ class Assembler(msgspec.Struct, frozen=True, kw_only=True):
                 if out is not None:
                     save(scenario, out / "scenario.yaml")
                 lost = await self._lost(checked.judging)
+                lost |= await _refused_targets(
+                    scenario, self.parts, models, lost, judges=checked.judging.rates
+                )
                 able = await _logprobs(scenario, self.parts, models, lost)
                 readings = resolve(scenario, checked.tasks, able, self.parts.targets)
                 await self._start(tasks, checked, readings, models)
@@ -261,6 +268,35 @@ async def _lost_targets(
     if len(lost) == len(hosted(scenario)):
         raise EndpointError("no target can be reached: " + "; ".join(sorted(set(lost.values()))))
     return lost
+
+
+async def _refused_targets(
+    scenario: Scenario, parts: Parts, models: Models, lost: Mapping[str, str], *, judges: bool
+) -> dict[str, str]:
+    """The target models that refuse the key of their endpoint, or are not known there, with its words; each
+    model of an endpoint with a key is asked for one token before anything else is paid for.
+
+    EndpointError where it is the reference LLM (or, where it `judges`, the scorer LLM), or every target.
+    """
+    writers: list[tuple[str, AgentRole]] = [(scenario.reference.model, "reference")]
+    if judges and scenario.scorer.model is not None:
+        writers.append((scenario.scorer.model, "scorer"))
+    own = {*parts.targets, *parts.served, *lost}
+    targets: list[tuple[str, AgentRole]] = [(name, "target") for name in hosted(scenario) if name not in own]
+    given = parts.clients_for(scenario)
+    found: dict[str, str] = {}
+    for name, role in writers + targets:
+        model = scenario.models[name]
+        if scenario.endpoints[model.endpoint].api_key_env is None or model.endpoint in given:
+            continue
+        reason = await refused(models.client(name, role), model.model)
+        if reason is not None and role != "target":
+            raise EndpointError(f"{role} LLM {name}: {reason}")
+        if reason is not None:
+            found[name] = reason
+    if found and len(found) + len(lost) == len(hosted(scenario)):
+        raise EndpointError("no target can be used: " + "; ".join(sorted({*found.values(), *lost.values()})))
+    return found
 
 
 async def _logprobs(

@@ -1,9 +1,9 @@
 """The events of a run: streams and callbacks for hosts, and the structured log."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TextIO, TypeVar, cast
 
 import anyio
 import msgspec
@@ -21,14 +21,17 @@ from ..runtime.messages import (
     SearchEnded,
     TargetTested,
 )
+from ..runtime.record.files import writing
 
 
 @contextmanager
 def open_log(path: Path) -> Generator[structlog.typing.FilteringBoundLogger]:
     """A logger that appends one JSON object a line to `path`, each with time and level."""
-    with path.open("a", encoding="utf-8", buffering=1) as file:
+    with writing(path):
+        file = path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
+    try:
         yield structlog.wrap_logger(
-            structlog.WriteLogger(file),
+            structlog.WriteLogger(cast("TextIO", _Guarded(file, path))),
             processors=[
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -37,6 +40,25 @@ def open_log(path: Path) -> Generator[structlog.typing.FilteringBoundLogger]:
             ],
             wrapper_class=structlog.make_filtering_bound_logger(0),
         )
+    finally:
+        with suppress(OSError):  # a full disk has been said by then
+            file.close()
+
+
+class _Guarded:
+    """A file whose errors are WriteFailed."""
+
+    def __init__(self, file: TextIO, path: Path) -> None:
+        self._file = file
+        self._path = path
+
+    def write(self, text: str) -> None:
+        with writing(self._path):
+            self._file.write(text)
+
+    def flush(self) -> None:
+        with writing(self._path):
+            self._file.flush()
 
 
 E = TypeVar("E", bound=Event)

@@ -3,12 +3,14 @@
 import shlex
 import signal
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Exit, ExportFormat, Folder, Overrides, Place, ScenarioName, TableFormat
+from .failures import explain
+from .options import AllowCode, Exit, ExportFormat, Folder, Overrides, Place, ScenarioName, TableFormat
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -133,6 +135,7 @@ def run(
     scenario: ScenarioName,
     out: Annotated[Path | None, typer.Option(help="Output folder.", show_default="runs/NAME")] = None,
     overrides: Overrides = None,
+    allow_code: AllowCode = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the final summary only.")] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Print every scored prompt, and every metric at the end.")
@@ -186,7 +189,7 @@ def run(
     if keep and not live:
         raise InputError("--keep goes with --live: without it there is nothing to serve")
     least = None if fail_under is None else parse_threshold(fail_under)
-    loaded = load(scenario, overrides or ())
+    loaded = load(scenario, overrides or (), allow_code=allow_code)
     folder = out or Path("runs") / loaded.name
     options = RunOptions(_console(), quiet, json, verbose, live, keep, port, least)
     try:
@@ -195,11 +198,13 @@ def run(
         command = shlex.join(["tprompt", *sys.argv[1:]])
         typer.echo(f"interrupted; to continue: {command}", err=True)
         code = Exit.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - what is expected, and what is not, ends in one message
+        code = explain(error, folder)
     raise typer.Exit(code)
 
 
 @app.command(rich_help_panel=START)
-def validate(scenario: ScenarioName, overrides: Overrides = None) -> None:
+def validate(scenario: ScenarioName, overrides: Overrides = None, allow_code: AllowCode = False) -> None:
     """Check a scenario: the file, its data and its endpoints' settings. No call is made.
 
     Example: tprompt validate my.yaml
@@ -211,7 +216,7 @@ def validate(scenario: ScenarioName, overrides: Overrides = None) -> None:
     from ..agents.coordinator.estimate import unpriced
     from ..scenarios import load
 
-    loaded = load(scenario, overrides or ())
+    loaded = load(scenario, overrides or (), allow_code=allow_code)
     console = _console()
     for name, task in check_scenario(loaded).loaded.items():
         sizes = ", ".join(
@@ -226,7 +231,7 @@ def validate(scenario: ScenarioName, overrides: Overrides = None) -> None:
 
 
 @app.command(rich_help_panel=START)
-def plan(scenario: ScenarioName, overrides: Overrides = None) -> None:
+def plan(scenario: ScenarioName, overrides: Overrides = None, allow_code: AllowCode = False) -> None:
     """Estimate what a run's budget buys: candidates, calls, tokens, cost, time. No call is made.
 
     Example: tprompt plan my.yaml --set targets='\\[small, large]'
@@ -235,7 +240,8 @@ def plan(scenario: ScenarioName, overrides: Overrides = None) -> None:
     from ..scenarios import load
     from .tables import estimate_view
 
-    _console().print(estimate_view(estimate_scenario(load(scenario, overrides or ()))))
+    loaded = load(scenario, overrides or (), allow_code=allow_code)
+    _console().print(estimate_view(estimate_scenario(loaded)))
 
 
 @app.command(rich_help_panel=START)
@@ -490,22 +496,13 @@ def _promptfoo(target: "TargetResult", scenario: "Scenario") -> str:
 
 
 def main() -> None:
-    """Run the command line; an error that the user can fix is one message, without a traceback."""
+    """Run the command line; every error is one message, without a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a console that lacks a character shows another, and goes on
+            stream.reconfigure(errors="replace")
     # SIGTERM ends a run as Ctrl-C does, also before the run listens to it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(standalone_mode=True)
-    except Exception as error:  # noqa: BLE001 - `_explained` raises all but this package's own
-        sys.exit(_explained(error))
-
-
-def _explained(error: Exception) -> Exit:
-    """Print an error of this package and give its exit code; raise any other."""
-    from rich.console import Console
-
-    from ..scenarios.errors import InputError, TransferPromptingError
-
-    if not isinstance(error, TransferPromptingError):
-        raise error
-    Console(stderr=True, emoji=False).print(str(error), style="red", markup=False, highlight=False)
-    return Exit.BAD_INPUT if isinstance(error, InputError) else Exit.FAILED
+    except Exception as error:  # noqa: BLE001 - every error ends in one message
+        sys.exit(explain(error))

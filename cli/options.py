@@ -61,4 +61,10 @@ Overrides = Annotated[
         "--set", metavar="KEY.PATH=VALUE", help="Override one value, e.g. budget.calls=500. Repeatable."
     ),
 ]
+AllowCode = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code", help="Import the Python modules that the scenario names for metrics: you trust them."
+    ),
+]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Output folder of a run.")]

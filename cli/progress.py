@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..runtime.bus import Event
-from ..runtime.formatting import format_number, format_seconds
+from ..runtime.formatting import excerpt, format_number, format_seconds
 from ..runtime.llm.limits.limiter import LimitsNow
 from ..runtime.llm.stack import ModelNow, SpendingNow
 from ..runtime.report.progress import RunProgress, SearchNow, Snapshot
@@ -43,7 +43,9 @@ class Progress:
             for name, model in list(spending.models.items())[:ROWS]
             if (words := ", ".join(_limits(model.limits)))
         ]
-        return Group(_overall(now), _searches(now), self._models(spending.models), *limits, _spending(now))
+        waits = [Text(f"! {excerpt(words, 200)}", style="yellow") for words in now.waits[:ROWS]]
+        models = self._models(spending.models)
+        return Group(_overall(now), _searches(now), models, *limits, *waits, _spending(now))
 
     def line(self) -> str:
         """The same in one line."""
@@ -51,7 +53,8 @@ class Progress:
             return f"starting: loading data and models, {format_seconds(self._run.seconds)}"
         now = self._run.snapshot()
         running = next((one for one in now.searches if not one.ended), None)
-        return "; ".join([_doing(running) if running else _test(now), *_pace(now), _spent(now)])
+        waits = [excerpt(words, 200) for words in now.waits]
+        return "; ".join([_doing(running) if running else _test(now), *_pace(now), _spent(now), *waits])
 
     def _models(self, models: Mapping[str, ModelNow]) -> Table:
         table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")

@@ -7,6 +7,7 @@ TransferPromptingError
 │   ├── ServerClosed      the server went away before it answered
 │   ├── AskTimeout        the ask's own deadline passed
 │   └── CycleRefused      an ask came back to a route that is still waiting for it
+├── WriteFailed           a file of the run cannot be written: a full disk, a folder that is gone
 ├── BudgetReached         the next call would pass a cap of the scenario's budget
 ├── EndpointError         an endpoint cannot be used at all (did not start, unreachable, refuses the key)
 │   ├── CircuitOpen       an endpoint failed so often in a row that calls fail fast
@@ -43,6 +44,7 @@ __all__ = [
     "ServerFault",
     "TransferPromptingError",
     "Unreachable",
+    "WriteFailed",
 ]
 
 
@@ -64,6 +66,10 @@ class AskTimeout(BusError):
 
 class CycleRefused(BusError):
     """The request would come back to a route that is already waiting in this chain of asks."""
+
+
+class WriteFailed(TransferPromptingError):
+    """A file of the run cannot be written (a full disk, a lost volume); finished calls are in the ledger."""
 
 
 class BudgetReached(TransferPromptingError):

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import cast
 
-import yaml
-
+from ._yaml import Key, path_text, read_yaml
 from .errors import InputError
 
-Key = str | int
+__all__ = ["Document", "Key", "parse", "path_text", "read_text", "refuse_secrets"]
 
 
 class Document:
@@ -27,8 +27,9 @@ class Document:
         key = path_text(path) or "scenario"
         if self._lines is None:
             return f"{self.name}: {key}" if path else self.name
-        while path not in self._lines and path:
-            path = path[:-1]
+        while path and path not in self._lines:
+            as_text = (*path[:-1], str(path[-1]))  # a key that is a number is a text in the file
+            path = as_text if as_text in self._lines else path[:-1]
         return f"{self.name}:{self._lines.get(path, 1)}: {key}"
 
     def set(self, path: tuple[str, ...], value: object, source: str) -> None:
@@ -40,45 +41,11 @@ class Document:
 
 
 def parse(text: str, name: str) -> Document:
-    """Parse one YAML mapping; InputError names the line of a syntax error or a duplicate key."""
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = cast("object", yaml.safe_load(text))
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InputError(f"{name}:{line}: not valid YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{name}: not valid YAML: {error}") from None
-    if not isinstance(data, dict) or node is None:
+    """Parse one YAML mapping; InputError as `read_yaml` raises it, or where it is no mapping."""
+    data, lines = read_yaml(text, name)
+    if not isinstance(data, dict):
         raise InputError(f"{name}: expected a mapping of scenario keys (name, endpoints, models, …)")
-    lines: dict[tuple[Key, ...], int] = {}
-    _collect(node, (), lines, name)
     return Document(name, cast("dict[str, object]", data), lines)
-
-
-def path_text(path: tuple[Key, ...]) -> str:
-    """`('targets', 0)` as `targets[0]`."""
-    text = ""
-    for key in path:
-        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key
-    return text
-
-
-def _collect(node: yaml.Node, path: tuple[Key, ...], lines: dict[tuple[Key, ...], int], name: str) -> None:
-    if isinstance(node, yaml.MappingNode):
-        for key_node, value_node in cast("list[tuple[yaml.Node, yaml.Node]]", node.value):
-            inner = (*path, str(cast("object", key_node.value)))
-            line = key_node.start_mark.line + 1
-            if inner in lines:
-                raise InputError(
-                    f"{name}:{line}: {path_text(inner)} is given twice (first on line {lines[inner]})"
-                )
-            lines[inner] = line
-            _collect(value_node, inner, lines, name)
-    elif isinstance(node, yaml.SequenceNode):
-        for i, item in enumerate(cast("list[yaml.Node]", node.value)):
-            lines[(*path, i)] = item.start_mark.line + 1
-            _collect(item, (*path, i), lines, name)
 
 
 def _step(here: object, key: str, source: str) -> object:
@@ -96,6 +63,16 @@ def _put(here: object, key: str, value: object, source: str) -> None:
         cast("list[object]", here)[int(key)] = value
     else:
         raise InputError(f"{source}: {key!r} cannot be set; the value above it holds no keys")
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file; InputError where it cannot be read or is none."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text (byte {error.start}); save the file as UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 _LOOKS_SECRET = re.compile(

@@ -12,8 +12,6 @@ from pydantic import (
     Field,
     HttpUrl,
     JsonValue,
-    PositiveFloat,
-    PositiveInt,
     model_validator,
 )
 
@@ -30,8 +28,18 @@ class Misplaced(ValueError):
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=False, allow_inf_nan=False
+    )
 
+
+# Bounds far above any use: what lies beyond is a typing error, and would overflow somewhere later.
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Few = Annotated[int, Field(ge=1, le=1_000)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Tokens = Annotated[int, Field(ge=1, le=1_000_000_000_000_000)]
+Seconds = Annotated[float, Field(gt=0, le=604_800)]
+UsdPerMillion = Annotated[float, Field(ge=0, le=1_000_000)]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Confidence = Literal["auto", "verbalised", "token_probability", "agreement", "top_k", "none"]
@@ -40,11 +48,13 @@ Confidence = Literal["auto", "verbalised", "token_probability", "agreement", "to
 class Limits(Strict):
     """Limits of an endpoint, for each model. Default: learned from the endpoint's answers."""
 
-    concurrency: PositiveInt = Field(default=16, description="Calls in flight at most.")
-    requests_per_minute: PositiveInt | None = Field(
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=16, description="Calls in flight at most."
+    )
+    requests_per_minute: Count | None = Field(
         default=None, description="Calls started per minute at most.", examples=[500]
     )
-    tokens_per_minute: PositiveInt | None = Field(
+    tokens_per_minute: Tokens | None = Field(
         default=None, description="Prompt plus completion tokens per minute.", examples=[200_000]
     )
 
@@ -52,10 +62,8 @@ class Limits(Strict):
 class Retry(Strict):
     """How a failed call is tried again."""
 
-    attempts: PositiveInt = Field(
-        default=6, description="HTTP calls per model call at most, the first included."
-    )
-    seconds: float = Field(default=300, gt=0, description="Time after which no further attempt starts.")
+    attempts: Few = Field(default=6, description="HTTP calls per model call at most, the first included.")
+    seconds: Seconds = Field(default=300, description="Time after which no further attempt starts.")
 
 
 _HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
@@ -137,7 +145,7 @@ class Endpoint(Strict):
     client: Literal["aiohttp", "openai"] = Field(default="aiohttp", description="HTTP client.")
     limits: Limits = Field(default_factory=Limits, description="Its limits, for each model.")
     retry: Retry = Field(default_factory=Retry, description="How failed calls are tried again.")
-    timeout: float = Field(default=60, gt=0, description="Seconds for one HTTP call.")
+    timeout: Seconds = Field(default=60, description="Seconds for one HTTP call.")
     hedge: bool | None = Field(
         default=None,
         description="Send a call that takes unusually long a second time and use the first answer (at most "
@@ -178,8 +186,8 @@ class Endpoint(Strict):
 class Price(Strict):
     """USD per million tokens."""
 
-    input_per_million: float = Field(default=0, ge=0, description="For a million prompt tokens.")
-    output_per_million: float = Field(default=0, ge=0, description="For a million completion tokens.")
+    input_per_million: UsdPerMillion = Field(default=0, description="For a million prompt tokens.")
+    output_per_million: UsdPerMillion = Field(default=0, description="For a million completion tokens.")
 
 
 class Model(Strict):
@@ -202,7 +210,7 @@ class Model(Strict):
         description="Nucleus sampling; default: the endpoint's own.",
         examples=[0.95],
     )
-    max_tokens: PositiveInt | None = Field(
+    max_tokens: Count | None = Field(
         default=None, description="Most tokens of one reply, in any role.", examples=[256]
     )
     token_limit: Literal["max_tokens", "max_completion_tokens"] | None = Field(
@@ -287,7 +295,7 @@ class Bus(Strict):
         description="Names the variable with the path of this client's key.",
         examples=["NATS_KEY"],
     )
-    patience: PositiveFloat = Field(
+    patience: Seconds = Field(
         default=60,
         description="Seconds to wait for a worker of a model, at the start and when the last one is lost.",
     )

@@ -6,11 +6,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple, Self, cast, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_validator
 
-from .document import Document, Key, parse, refuse_secrets
-from .endpoints import BusAddress, Endpoint, Misplaced, Model, Strict
+from ._yaml import read_yaml
+from .document import Document, Key, parse, read_text, refuse_secrets
+from .endpoints import BusAddress, Endpoint, Misplaced, Model, Seed, Strict
 from .errors import InputError, nearest
 from .stages import (
     BudgetSettings,
@@ -23,6 +23,11 @@ from .stages import (
     StrategyName,
 )
 from .tasks import TaskSettings
+
+PROBLEMS = 50
+"""Problems of one scenario that are listed."""
+SHOWN = 200
+"""Characters shown of a wrong value."""
 
 
 class Scenario(Strict):
@@ -37,7 +42,7 @@ class Scenario(Strict):
         description="One line, shown by `tprompt scenarios`.",
         examples=["Reviews to tickets, two models."],
     )
-    seed: int = Field(default=0, description="All randomness of the run comes from this.")
+    seed: Seed = Field(default=0, description="All randomness of the run comes from this.")
     endpoints: dict[str, Endpoint] = Field(
         min_length=1,
         description="Where models are asked, by a name of your own.",
@@ -98,20 +103,27 @@ class Scenario(Strict):
     )
 
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
+    _allow_code: bool = PrivateAttr(default=False)
 
     @property
     def folder(self) -> Path:
         """Where relative paths start."""
         return self._folder
 
+    @property
+    def allow_code(self) -> bool:
+        """Whether Python modules that it names may be imported; whoever loads it says so, not the file."""
+        return self._allow_code
+
     def endpoint_of(self, model: str) -> Endpoint:
         """Where an entry of `models` is served."""
         return self.endpoints[self.models[model].endpoint]
 
-    def at(self, folder: Path) -> Self:
+    def at(self, folder: Path, *, allow_code: bool = False) -> Self:
         """The same scenario, its relative paths starting at `folder`."""
         copy = self.model_copy()
         copy._folder = folder
+        copy._allow_code = allow_code
         return copy
 
     def absolute(self) -> Self:
@@ -122,20 +134,24 @@ class Scenario(Strict):
         return self.model_copy(update={"tasks": tasks, "endpoints": endpoints, "cache": cache})
 
     @classmethod
-    def load(cls, scenario: str | Path, overrides: Iterable[str] = ()) -> "Scenario":
+    def load(
+        cls, scenario: str | Path, overrides: Iterable[str] = (), *, allow_code: bool = False
+    ) -> "Scenario":
         """The scenario at a path, or the bundled one of that name; see `scenarios.load`."""
 
-        return load(scenario, overrides)
+        return load(scenario, overrides, allow_code=allow_code)
 
     @classmethod
-    def build(cls, data: Mapping[str, object], folder: Path | None = None) -> "Scenario":
+    def build(
+        cls, data: Mapping[str, object], folder: Path | None = None, *, allow_code: bool = False
+    ) -> "Scenario":
         """The scenario with these keys, as a file would hold them; rows of tasks may be given under `rows`.
 
         Relative paths start at `folder`, by default the working directory. Raises InputError as `load` does.
+        `allow_code`: metrics named `module:function` may be imported.
         """
-        from .document import Document
-
-        return build(Document("scenario", dict(data)), folder or Path.cwd())
+        document = Document("scenario", dict(data))
+        return build(document, folder or Path.cwd(), allow_code=allow_code)
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
@@ -163,16 +179,18 @@ def _known(path: tuple[Key, ...], name: str, names: Mapping[str, object], where:
         raise Misplaced(path, f"{name!r} is not an entry of {where}; {nearest(name, names)}")
 
 
-def load(scenario: str | Path, overrides: Iterable[str] = ()) -> Scenario:
+def load(scenario: str | Path, overrides: Iterable[str] = (), *, allow_code: bool = False) -> Scenario:
     """The scenario at a path, or the bundled one of that name, with `key.path=value` overrides applied.
+
+    `allow_code`: metrics that it names as `module:function` may be imported, which runs their code.
 
     Raises InputError: no such scenario, YAML that does not parse, an unknown key, a wrong value, a secret.
     """
     path = find(scenario)
-    document = parse(_read(path), str(path))
+    document = parse(read_text(path), str(path))
     for override in overrides:
         _override(document, override)
-    return build(document, path.parent)
+    return build(document, path.parent, allow_code=allow_code)
 
 
 def find(scenario: str | Path) -> Path:
@@ -216,23 +234,17 @@ def bundled() -> dict[str, Path]:
     return {path.stem: path for path in sorted(paths)}
 
 
-def build(document: Document, folder: Path) -> Scenario:
+def build(document: Document, folder: Path, *, allow_code: bool = False) -> Scenario:
     """Validate a document; InputError lists every problem with its file, line and key."""
     refuse_secrets(document)
     try:
-        return Scenario.model_validate(document.data).at(folder)
+        return Scenario.model_validate(document.data).at(folder, allow_code=allow_code)
     except ValidationError as invalid:
-        problems = [_problem(document, cast("Mapping[str, object]", e)) for e in invalid.errors()]
-        raise InputError("\n".join(dict.fromkeys(problems))) from None
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text (byte {error.start}); save the file as UTF-8") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        errors = cast("list[Mapping[str, object]]", invalid.errors(include_url=False))
+        problems = dict.fromkeys(_problem(document, error) for error in errors[:PROBLEMS])
+        if len(errors) > PROBLEMS:
+            problems[f"and {len(errors) - PROBLEMS:,} more problems"] = None
+        raise InputError("\n".join(problems)) from None
 
 
 def _problem(document: Document, error: Mapping[str, object]) -> str:
@@ -252,7 +264,11 @@ def _problem(document: Document, error: Mapping[str, object]) -> str:
         case "string_pattern_mismatch" if path[-1] == "[key]":
             return f"{document.place(path[:-1])}: this name must match {context['pattern']}"
         case _:
-            return f"{where}: {message}, got {error['input']!r}"
+            return f"{where}: {message}, got {_shortened(repr(error['input']))}"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def _nearest(path: tuple[Key, ...]) -> str:
@@ -292,10 +308,7 @@ def _override(document: Document, override: str) -> None:
     path, equals, value = override.partition("=")
     if not equals or not path.strip():
         raise InputError(f"--set {override}: expected key.path=value, e.g. --set budget.calls=500")
-    try:
-        parsed = cast("object", yaml.safe_load(value))
-    except yaml.YAMLError:
-        raise InputError(f"--set {override}: the value is not valid YAML") from None
+    parsed, _ = read_yaml(value, f"--set {override}")
     document.set(tuple(path.strip().split(".")), parsed, f"--set {override}")
 
 
@@ -333,5 +346,7 @@ def variants(scenario: Scenario, cache: Path) -> list[Variant]:
                 document.set(tuple(key.split(".")), value, f"{where}.{key}")
             shared = {"name": f"{scenario.name}-{name}", "seed": seed, "cache": str(cache.absolute())}
             document.data.update(shared)
-            found.append(Variant(f"{name}-{seed}", build(document, scenario.folder)))
+            found.append(
+                Variant(f"{name}-{seed}", build(document, scenario.folder, allow_code=scenario.allow_code))
+            )
     return found

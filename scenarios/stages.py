@@ -2,12 +2,12 @@
 
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from .endpoints import Misplaced, Strict
+from .endpoints import Count, Few, Misplaced, Seed, Strict, Tokens
 
 StrategyName = Literal["transfer", "opro", "evolution", "reflect", "ask", "original"]
-RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
 """Names a run, or ends the name of one; it also names a folder."""
 
 
@@ -19,7 +19,7 @@ class RaceSettings(Strict):
         description="`adaptive`: rows go to the candidates that may still win. `full`: every candidate "
         "answers every row.",
     )
-    block: PositiveInt = Field(default=4, description="Rows of each task that one decision asks for.")
+    block: Few = Field(default=4, description="Rows of each task that one decision asks for.")
 
 
 class ComparisonSettings(Strict):
@@ -32,12 +32,12 @@ class ComparisonSettings(Strict):
         examples=[{"transfer": {}, "opro": {"strategy": "opro"}}],
         json_schema_extra={"additionalProperties": False},
     )
-    seeds: list[int] = Field(
+    seeds: list[Seed] = Field(
         default=[1, 2, 3], min_length=1, description="Every variant runs once with each."
     )
 
 
-Weight = Annotated[float, Field(ge=0)]
+Weight = Annotated[float, Field(ge=0, le=1_000_000)]
 Metric = Literal["accuracy", "ifr", "ece", "auroc", "auprc_p", "auprc_n"]
 KnownQuality = Literal["relevance", "coherence", "quality", "instruction_following"]
 
@@ -55,10 +55,10 @@ class ReferenceSettings(Strict):
     """The reference LLM, which writes candidates."""
 
     model: str = Field(description="Name of an entry of `models`.", examples=["writer"])
-    candidates_per_step: PositiveInt = Field(
+    candidates_per_step: Few = Field(
         default=8, description="Candidates that one of `steps` stands for, where steps are capped."
     )
-    candidates_per_reply: PositiveInt = Field(
+    candidates_per_reply: Few = Field(
         default=4, description="Candidates asked for in one reply; 1 for small models."
     )
     temperature: float = Field(
@@ -75,14 +75,14 @@ class ReferenceSettings(Strict):
         description="Temperature at the end of a search, reached evenly; default: the same.",
         examples=[0.5],
     )
-    max_tokens: PositiveInt = Field(
+    max_tokens: Count = Field(
         default=2000,
         description="Most tokens of a reply of the reference LLM; a model's own `max_tokens` has precedence.",
     )
-    max_characters: PositiveInt = Field(default=2000, description="Longer candidates are refused.")
-    history: PositiveInt = Field(default=10, description="Prompt-score pairs shown at most, ascending.")
-    exemplars: int = Field(default=3, ge=0, description="Train exemplars shown in each request.")
-    failures: int = Field(default=3, ge=0, description="Failure traces shown in each request.")
+    max_characters: Count = Field(default=2000, description="Longer candidates are refused.")
+    history: Few = Field(default=10, description="Prompt-score pairs shown at most, ascending.")
+    exemplars: int = Field(default=3, ge=0, le=1_000, description="Train exemplars shown in each request.")
+    failures: int = Field(default=3, ge=0, le=1_000, description="Failure traces shown in each request.")
     operators: list[str] | None = Field(
         default=None,
         description="Ways to propose, used by strategy `transfer` only; default: `improve`, which stands for "
@@ -95,7 +95,7 @@ class ReferenceSettings(Strict):
         "target stage; default: as the strategy does.",
         examples=[True],
     )
-    population: PositiveInt = Field(
+    population: Few = Field(
         default=8, description="Prompts that strategy `evolution` breeds from: the best so far."
     )
     positions: list[Literal["system", "before", "after"]] = Field(
@@ -169,7 +169,7 @@ class ScorerSettings(Strict):
         "objective or `require` names one, else in the final test only.",
         examples=[["relevance", {"name": "tone", "rubric": "Is it friendly without being familiar?"}]],
     )
-    judge_sample: PositiveInt = Field(
+    judge_sample: Count = Field(
         default=10, description="Responses judged per prompt, task and model; the same rows for every prompt."
     )
     judge_prompt: bool = Field(
@@ -208,11 +208,12 @@ class StageSettings(Strict):
     steps: int | None = Field(
         default=None,
         ge=0,
+        le=1_000_000,
         description="Cap on new candidates, in rounds of `reference.candidates_per_step`; default: the "
         "budget decides.",
         examples=[4],
     )
-    patience: PositiveInt | None = Field(
+    patience: Count | None = Field(
         default=None,
         description="Stop when so many steps' worth of candidates brought no better prompt; default: never.",
         examples=[2],
@@ -232,7 +233,7 @@ class SourceStageSettings(StageSettings):
     tasks: list[str] = Field(
         description="Names of source tasks; an empty list: no source stage.", examples=[["reviews", "topics"]]
     )
-    keep: PositiveInt = Field(default=4, description="Source prompts carried over to the target stage.")
+    keep: Few = Field(default=4, description="Source prompts carried over to the target stage.")
     share: float = Field(
         default=0.05, gt=0, lt=1, description="Most of the search budget that the source stage may take."
     )
@@ -250,7 +251,10 @@ class TargetStageSettings(StageSettings):
 
     tasks: list[str] = Field(min_length=1, description="Names of target tasks.", examples=[["tickets"]])
     transfer: int = Field(
-        default=1, ge=0, description="Source prompts also tested without adaptation, for the transfer gap."
+        default=1,
+        ge=0,
+        le=1_000,
+        description="Source prompts also tested without adaptation, for the transfer gap.",
     )
     matrix: bool = Field(
         default=False,
@@ -292,22 +296,22 @@ class BudgetSettings(Strict):
         "default where no other cap is given: light.",
         examples=["medium"],
     )
-    evaluations: PositiveInt | None = Field(
+    evaluations: Count | None = Field(
         default=None,
         description="Rows answered by target models while searching; the final test and the reference LLM's "
         "calls do not count. No cap by default.",
         examples=[2000],
     )
-    calls: PositiveInt | None = Field(
+    calls: Count | None = Field(
         default=None, description="HTTP calls, retries included. No cap by default.", examples=[20_000]
     )
-    tokens: PositiveInt | None = Field(
+    tokens: Tokens | None = Field(
         default=None, description="Prompt plus completion tokens. No cap by default.", examples=[5_000_000]
     )
-    usd: PositiveFloat | None = Field(
+    usd: Annotated[float, Field(gt=0, le=1_000_000_000)] | None = Field(
         default=None, description="US dollars at the models' prices. No cap by default.", examples=[5.0]
     )
-    minutes: PositiveFloat | None = Field(
+    minutes: Annotated[float, Field(gt=0, le=10_000_000)] | None = Field(
         default=None, description="Minutes of all invocations together. No cap by default.", examples=[60]
     )
 

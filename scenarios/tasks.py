@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import Field, JsonValue, NonNegativeInt, PositiveInt, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
-from .endpoints import Confidence, Strict
+from .endpoints import Confidence, Count, Few, Strict
 
 Kind = Literal[
     "multiple_choice",
@@ -21,7 +21,7 @@ Kind = Literal[
 ]
 FormatKind = Literal["lines", "json", "regex", "raw"]
 Read = Literal["auto", "generate", "likelihood"]
-Size = Annotated[int | float, Field(ge=0)]
+Size = Annotated[int | float, Field(ge=0, le=1_000_000_000)]
 Rows = Annotated[list[dict[str, JsonValue]], Field(min_length=1)]
 
 
@@ -212,8 +212,8 @@ class TaskSettings(Strict):
         default="auto",
         description="Where the confidence in an answer comes from; `auto`: the model's own setting.",
     )
-    samples: PositiveInt = Field(default=5, description="Samples per row where confidence is `agreement`.")
-    max_tokens: PositiveInt | None = Field(
+    samples: Few = Field(default=5, description="Samples per row where confidence is `agreement`.")
+    max_tokens: Count | None = Field(
         default=None,
         description="Most tokens of one answer; default: 64 for closed answers, 512 for open ones.",
         examples=[128],
@@ -221,13 +221,16 @@ class TaskSettings(Strict):
     on_bad_row: Literal["error", "skip"] = Field(
         default="error", description="Rows that cannot be used: end with a message, or skip and count them."
     )
-    limit: PositiveInt | None = Field(default=None, description="Use at most this many rows.", examples=[500])
+    limit: Count | None = Field(default=None, description="Use at most this many rows.", examples=[500])
     shuffle: bool = Field(default=True, description="Shuffle (seeded) before `limit` and `split`.")
     split: SplitSettings = Field(
         default_factory=SplitSettings, description="How rows are shared out; counts, or shares of the whole."
     )
-    few_labels: NonNegativeInt = Field(
-        default=1, description="Fewest rows of each label a split must hold to be accepted."
+    few_labels: int = Field(
+        default=1,
+        ge=0,
+        le=1_000_000,
+        description="Fewest rows of each label a split must hold to be accepted.",
     )
 
     @property

@@ -179,8 +179,22 @@ async def test_the_console_script_finds_metrics_beside_the_scenario(tmp_path: Pa
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "metrics.py").write_text("def brevity(rows): return None")
     with anyio.fail_after(60):
-        done = await anyio.run_process([SCRIPT, "validate", tmp_path / "scenario.yaml"], check=False)
+        command = [SCRIPT, "validate", tmp_path / "scenario.yaml"]
+        refused = await anyio.run_process(command, check=False)
+        done = await anyio.run_process([*command, "--allow-code"], check=False)
+    assert refused.returncode == 2
+    assert b"--allow-code" in refused.stderr
     assert done.returncode == 0, done.stderr
+
+
+async def test_a_metrics_module_that_exits_does_not_end_the_command_as_done(tmp_path: Path):
+    scorer = {"metrics": ["exiting:f"]}
+    path = write_scenario(tmp_path, scenario_data("http://127.0.0.1:9/v1", scorer=scorer))
+    (tmp_path / "exiting.py").write_text("raise SystemExit(0)")
+    for command in ("validate", "plan", "run"):
+        done = await tprompt(command, path, "--allow-code")
+        assert done.returncode == 2, done.stderr
+        assert "exiting:f: module exiting raised SystemExit" in " ".join(done.stderr.split())
 
 
 WRONG = [

@@ -109,6 +109,10 @@ class Coordinator:
         searches = sorted(self._searches, key=lambda search: search.plan.scope)
         targets = [search for search in searches if search.plan.stage == "target"]
         lost = [f"target {model} is lost: {reason}" for model, reason in sorted(self._evaluator.lost.items())]
+        quota = [self._evaluator.quota] if self._evaluator.quota else []
+        writer = dict.fromkeys(
+            search.reason for search in searches if search.failed and "LLM lost" in (search.reason or "")
+        )
         unrated = [self._evaluator.unrated] if self._evaluator.unrated else []
         return Results(
             name=self._scenario.name,
@@ -125,7 +129,15 @@ class Coordinator:
             searches=tuple(_summary(search) for search in searches),
             offers=offers_made(targets),
             likeness=likeness(targets),
-            problems=(*lost, *unrated, *self._problems, *self._evaluator.failures, *self._notices),
+            problems=(
+                *quota,
+                *lost,
+                *writer,
+                *unrated,
+                *self._problems,
+                *self._evaluator.failures,
+                *self._notices,
+            ),
             strategy=self._strategy.name,
         )
 

@@ -11,7 +11,7 @@ from ...runtime.concurrency import settle
 from ...runtime.errors import UNUSABLE, BudgetReached, QuotaExhausted
 from ...runtime.evaluation.evaluate import evaluate
 from ...runtime.evaluation.objective import Objective
-from ...runtime.evaluation.outcomes import Failed, Outcomes
+from ...runtime.evaluation.outcomes import Failed, Flaw, Graded, Outcomes
 from ...runtime.evaluation.ratings import Preference, Rated, Reliability, preference
 from ...runtime.evaluation.scorecard import Scorecard
 from ...runtime.messages import CompareResponses, JudgePrompt, ProblemMet, Score, Scored
@@ -23,6 +23,20 @@ from ..judge.rubrics import Judging
 
 REASON_CHARACTERS = 200
 """Of a failed call's reason, so much tells causes apart."""
+
+ALIKE = 4
+"""First calls of a model that fail for one reason, after which it is lost."""
+
+FLAWED = 0.02
+"""Share of a model's replies with one flaw above which it is reported."""
+FLAWS: dict[Flaw, str] = {
+    "filtered": "were held back by the endpoint's content filter and count as wrong",
+    "cut off": "were cut off by the limit on tokens before an answer and count as wrong; raise max_tokens (a "
+    "model that reasons needs far more than its answer takes)",
+    "empty": "were empty and count as wrong",
+    "no log-probabilities": "came without the log-probabilities that were asked for; confidence metrics rest "
+    "on the others, or on none",
+}
 
 Split = Literal["train", "validation", "test"]
 
@@ -73,12 +87,16 @@ class Evaluator:
         self.judging = judging or Judging()
         self.lost: dict[str, str] = {}
         self.unrated: str | None = None
+        self.quota: str | None = None
         self._bus = bus
         self._record = record
         self._splits = splits
         self._seed = seed
         self._judged = {task: self.judging.drawn(task, rows, seed) for task, rows in splits.items()}
         self._failures: Counter[tuple[str, str]] = Counter()
+        self._answered: set[str] = set()
+        self._replies: Counter[str] = Counter()
+        self._flaws: Counter[tuple[str, Flaw]] = Counter()
         self._word_ratings: dict[str, Rated] = {}
         self._unmeasured: frozenset[str] = frozenset()
 
@@ -155,6 +173,7 @@ class Evaluator:
             if isinstance(end, BudgetReached):
                 exhausted = end
             elif isinstance(end, QuotaExhausted):
+                await self.report_quota(end)
                 exhausted = BudgetReached(str(end))
             elif isinstance(end, Exception):
                 await self.lose(pair[1], str(end))
@@ -162,7 +181,8 @@ class Evaluator:
                 scored[pair] = end
         if exhausted is not None:
             raise exhausted from exhausted.__cause__
-        self._count_failures(scored)
+        await self._count_failures(scored)
+        scored = {pair: one for pair, one in scored.items() if pair[1] not in self.lost}
         evaluation = Evaluation(prompt, scored, await self._rating_of(prompt, final))
         await self._check_ratings(evaluation)
         return evaluation
@@ -204,19 +224,47 @@ class Evaluator:
             self.lost[model] = reason
             await self._record(ProblemMet(scope=model, problem=f"target {model} is lost: {reason}"))
 
+    async def report_quota(self, error: QuotaExhausted) -> None:
+        """Report once that no credit or quota is left; the run ends as where its own budget is used up."""
+        if self.quota is None:
+            self.quota = f"quota exhausted: {error}"
+            await self._record(ProblemMet(scope="budget", problem=self.quota))
+
     @property
     def failures(self) -> list[str]:
-        """Failed calls grouped by model and cause, the most frequent first."""
-        return [
+        """Failed calls grouped by model and cause, and flaws of many replies, the most frequent first."""
+        failed = [
             f"{count} call{'s' if count > 1 else ''} of {model} failed: {reason}"
             for (model, reason), count in self._failures.most_common()
         ]
+        return failed + [
+            f"{count} of {self._replies[model]} replies of {model} {FLAWS[flaw]}"
+            for (model, flaw), count in self._flaws.most_common()
+            if count > FLAWED * self._replies[model]
+        ]
 
-    def _count_failures(self, scored: Mapping[Pair, Scored]) -> None:
+    async def _count_failures(self, scored: Mapping[Pair, Scored]) -> None:
+        """Count failed calls by cause, and report each cause when it is met first. A model of which no call
+        was ever answered, and at least `ALIKE` in a row failed for one reason, is lost."""
         for (_, model), one in scored.items():
-            for response in one.responses:
-                if isinstance(response, Failed):
-                    self._failures[model, response.reason[:REASON_CHARACTERS]] += 1
+            reasons = [_cause(response) for response in one.responses if isinstance(response, Failed)]
+            for reason in reasons:
+                if (model, reason) not in self._failures:
+                    problem = f"a call of {model} failed: {reason}"
+                    await self._record(ProblemMet(scope=model, problem=problem))
+                self._failures[model, reason] += 1
+            if len(reasons) < len(one.responses):
+                self._answered.add(model)
+            graded = [response for response in one.responses if isinstance(response, Graded)]
+            self._replies[model] += len(graded)
+            self._flaws.update((model, response.flaw) for response in graded if response.flaw)
+            causes = {reason for other, reason in self._failures if other == model}
+            if (
+                model not in self._answered
+                and len(causes) == 1
+                and self._failures[model, reasons[0]] >= ALIKE
+            ):
+                await self.lose(model, f"all of its calls failed alike: {reasons[0]}")
 
     async def _rating_of(self, prompt: Prompt, final: bool) -> Rated | None:
         """The ratings of the prompt itself, asked for until they are usable; None where none are wanted."""
@@ -237,6 +285,11 @@ class Evaluator:
             if lacking and self.unrated is None:
                 self.unrated = _unrated(lacking, self.judging.reliability(scored.rated, evaluation.rated))
                 await self._record(ProblemMet(scope="judge", problem=self.unrated))
+
+
+def _cause(failed: Failed) -> str:
+    """The reason without what differs from call to call: how often and for how long it was tried."""
+    return failed.reason.partition(" (gave up after")[0][:REASON_CHARACTERS]
 
 
 def _usable(rated: Rated | None) -> bool:

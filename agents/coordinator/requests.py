@@ -64,7 +64,9 @@ class RequestBuilder:
         for task, answered in sorted(responses.items()):
             rows = self._rows[task]
             for response in worst([one for one in answered if one.example in rows], most):
-                if isinstance(response, Graded) and not (response.correct and response.followed):
+                if not isinstance(response, Graded) or response.flaw == "filtered":
+                    continue  # a filter would refuse the request of the reference LLM too
+                if not (response.correct and response.followed):
                     row, fault = rows[response.example], "format" if response.correct else "answer"
                     shown = _shown(self._tasks[task], row)
                     found.append(Failure(task, shown, response.text, row.gold, fault))

@@ -180,6 +180,7 @@ class Scheduler:
         try:
             result = await self._result(job)
         except QuotaExhausted as error:
+            await self._evaluator.report_quota(error)
             result = BudgetReached(str(error))
         except (BudgetReached, CallFailed, EndpointError) as error:
             result = error

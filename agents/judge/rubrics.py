@@ -1,6 +1,6 @@
 """Rubrics and own metrics of a scenario: what is rated and measured beside the answers, and when."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -42,9 +42,10 @@ class Judging(msgspec.Struct, frozen=True, kw_only=True):
         metrics: Mapping[str, OwnMetric] | None = None,
         *,
         folder: Path,
+        allow_code: bool = False,
     ) -> "Judging":
         """What a scenario's `scorer` section asks for; `metrics` are those of its own metrics that are not to
-        be imported, and `folder` holds modules of others.
+        be imported, and `folder` holds modules of others, which are imported where code is allowed.
 
         Raises InputError when a quality is weighed or required that is not rated, a metric of one's own
         cannot be loaded, or one of `metrics` is not asked for.
@@ -62,7 +63,9 @@ class Judging(msgspec.Struct, frozen=True, kw_only=True):
             sample=scorer.judge_sample,
             weighed=frozenset(name.removeprefix(JUDGED) for name in needed if name.startswith(JUDGED)),
             metrics=_loaded(
-                {**dict.fromkeys(scorer.metrics, "scorer.metrics"), **own}, metrics or {}, folder
+                {**dict.fromkeys(scorer.metrics, "scorer.metrics"), **own},
+                metrics or {},
+                lambda name: load(name, folder, allow_code=allow_code),
             ),
         )
 
@@ -128,7 +131,9 @@ def _rubric(quality: str) -> str:
     return prompts.template(f"judge_rubric_{quality}")
 
 
-def _loaded(keys: Mapping[str, str], given: Mapping[str, OwnMetric], folder: Path) -> dict[str, OwnMetric]:
+def _loaded(
+    keys: Mapping[str, str], given: Mapping[str, OwnMetric], imported: Callable[[str], OwnMetric]
+) -> dict[str, OwnMetric]:
     if strangers := sorted(given.keys() - keys.keys()):
         raise InputError(
             f"metrics: {', '.join(strangers)}: not asked for; name it in scorer.objective, scorer.require or "
@@ -137,7 +142,7 @@ def _loaded(keys: Mapping[str, str], given: Mapping[str, OwnMetric], folder: Pat
     found: dict[str, OwnMetric] = {}
     for name, key in keys.items():
         try:
-            found[name] = given[name] if name in given else load(name, folder)
+            found[name] = given[name] if name in given else imported(name)
         except InputError as error:
             raise InputError(f"{key}: {error}") from error
     return found

@@ -6,7 +6,7 @@ from ..tasks.answers.strict import Guess, asked, lenient_guesses, strict_guesses
 from ..tasks.example import Example, Question
 from ..tasks.task import Reading, Task
 from .confidence import agreement, best_guess, most_likely, token_probability, verbalised
-from .outcomes import Graded, Reply
+from .outcomes import Flaw, Graded, Reply
 
 TEXT_KEPT = 2_000
 """Characters of a reply that are kept beside its grade."""
@@ -51,7 +51,22 @@ def grade(
         text=reply.text[:TEXT_KEPT],
         completion_tokens=reply.completion_tokens,
         seconds=reply.seconds,
+        flaw=_flaw(said, reply, reading),
     )
+
+
+def _flaw(said: Read, reply: Reply, reading: Reading) -> Flaw | None:
+    if reply.too_long:
+        return None
+    if reply.finish_reason == "content_filter":
+        return "filtered"
+    likelihood = reading.read == "likelihood"
+    if reply.finish_reason == "length" and said.answer is None and not likelihood:
+        return "cut off"
+    if not reply.text.strip() and not likelihood:
+        return "empty"
+    wanted = likelihood or reading.confidence == "token_probability"
+    return "no log-probabilities" if wanted and not reply.tokens else None
 
 
 def _confidence(said: Read, reading: Reading, correct: bool) -> float | None:

@@ -6,7 +6,7 @@ Messages hold these structs, so importing them must not import numpy: only the m
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -37,6 +37,11 @@ class Reply(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="reply"):
     seconds: float = 0.0
 
 
+Flaw = Literal["filtered", "cut off", "empty", "no log-probabilities"]
+"""Lack of a reply: a content filter held it back, the limit on tokens ended it before an answer, there is no
+text, or there are no log-probabilities though they were asked for."""
+
+
 class Failed(msgspec.Struct, frozen=True, gc=False, tag="failed"):
     """A row whose call failed: no response, no grade; `reason` is the cause."""
 
@@ -51,7 +56,7 @@ class Graded(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="graded"):
     spaces) and `correct` is credit >= 0.5. `confidence` is in [0, 1], 0 where no answer could be read,
     None only where the task asks for none. `followed` is true where the strict format gave answer and
     confidence (IFR counts it). `rule` names what read the answer: `strict`, `likelihood`, a lenient rule,
-    or `none`.
+    or `none`. `flaw` says what the reply lacks through no fault of the prompt, if anything.
     """
 
     example: str
@@ -65,6 +70,7 @@ class Graded(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="graded"):
     text: str
     completion_tokens: int = 0
     seconds: float = 0.0
+    flaw: Flaw | None = None
 
 
 Response = Graded | Failed

@@ -2,6 +2,7 @@
 
 import math
 import sys
+import traceback
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
@@ -25,15 +26,23 @@ class Own(msgspec.Struct, frozen=True):
     rows: int
 
 
-def load(name: str, folder: Path) -> OwnMetric:
+def load(name: str, folder: Path, *, allow_code: bool) -> OwnMetric:
     """The function named `package.module:function`, of a module that is installed, in `folder` or in the
-    working directory.
+    working directory. What it raises when it is called, SystemExit too, is raised as InputError.
 
-    Raises InputError when the name has another form, or its module cannot be imported or lacks the function.
+    Raises InputError when the name has another form, is of the standard library, or nobody allows code; when
+    its module cannot be imported, raises, exits, or lacks the function.
     """
     if not is_own(name):
         raise InputError(f"metric {name}: expected package.module:function")
     module_name, _, function_name = name.partition(":")
+    if module_name.partition(".")[0] in sys.stdlib_module_names | {"__main__"}:
+        raise InputError(f"metric {name}: a module of Python itself has no metrics; name one of your own")
+    if not allow_code:
+        raise InputError(
+            f"metric {name}: names Python code, which this scenario would run; if you trust it, give "
+            "--allow-code (from Python: Scenario.load(…, allow_code=True))"
+        )
     try:
         with _importable(folder, Path.cwd()):
             module = import_module(module_name)
@@ -42,10 +51,29 @@ def load(name: str, folder: Path) -> OwnMetric:
             f"metric {name}: module {module_name} cannot be imported ({error}); install it, put it beside "
             "the scenario file, or correct the name"
         ) from error
+    except (Exception, SystemExit) as error:
+        raise InputError(f"metric {name}: module {module_name} {_raised(error)}") from error
     found: object = getattr(module, function_name, None)
     if not callable(found):
         raise InputError(f"metric {name}: module {module_name} has no function {function_name}")
-    return cast(OwnMetric, found)
+    function = cast(OwnMetric, found)
+
+    def guarded(responses: list[Graded]) -> float | None:
+        try:
+            return function(responses)
+        except (Exception, SystemExit) as error:
+            raise InputError(f"metric {name}: {_raised(error)}") from error
+
+    return guarded
+
+
+def _raised(error: BaseException) -> str:
+    """The error and the line it comes from, in one sentence."""
+    if isinstance(error, SyntaxError):
+        return f"is not valid Python ({error})"
+    frames = traceback.extract_tb(error.__traceback__)
+    said = f"{type(error).__name__}: {error}".removesuffix(": ")
+    return f"raised {said} ({frames[-1].filename}:{frames[-1].lineno})" if frames else f"raised {said}"
 
 
 @contextmanager

@@ -81,15 +81,16 @@ class HedgingClient(Layer):
 
     async def _hedged(self, call: Call, threshold: float) -> ChatResponse:
         race = _Race()
-        async with ungrouped(), anyio.create_task_group() as tasks:
-            tasks.start_soon(self._hedge, call, threshold, race)
-            with race.first:
-                try:
-                    race.response = await self._inner.send(call)
-                except CallFailed as error:
-                    race.failed = error
-            if race.failed is None or not race.under_way:
-                tasks.cancel_scope.cancel()
+        with race.whole:
+            async with ungrouped(), anyio.create_task_group() as tasks:
+                tasks.start_soon(self._hedge, call, threshold, race)
+                with race.first:
+                    try:
+                        race.answer(await self._inner.send(call))
+                    except CallFailed as error:
+                        race.failed = error
+                if race.failed is None or not race.under_way:
+                    tasks.cancel_scope.cancel()
         if race.response is not None:
             return counted(call, race.response)
         assert race.failed is not None
@@ -111,7 +112,7 @@ class HedgingClient(Layer):
         finally:
             race.under_way = False
             call.add(twin)
-        race.response = response
+        race.answer(response)
         call.seconds = twin.seconds
         race.first.cancel()
 
@@ -132,10 +133,17 @@ def _due(call: Call, threshold: float) -> float:
 
 
 class _Race:
-    """A call and its hedge: `first` is the scope of the call, `under_way` is True while the hedge is sent."""
+    """A call and its hedge: `whole` is the scope of both, `first` that of the call, `under_way` is True while
+    the hedge is sent."""
 
     def __init__(self) -> None:
+        self.whole = anyio.CancelScope()
         self.first = anyio.CancelScope()
         self.response: ChatResponse | None = None
         self.failed: CallFailed | None = None
         self.under_way = False
+
+    def answer(self, response: ChatResponse) -> None:
+        """Take the first answer. It is paid: a cancellation that comes now must not lose it on its way."""
+        self.response = response
+        self.whole.shield = True

@@ -6,7 +6,7 @@ from urllib.request import getproxies
 import anyio
 
 from ...prompts import template
-from ..errors import BudgetReached, CallFailed, EndpointError
+from ..errors import BudgetReached, CallFailed, EndpointError, QuotaExhausted
 from .chat import ChatClient, ChatRequest, ChatResponse, Message
 
 
@@ -40,6 +40,26 @@ async def probe_logprobs(client: ChatClient, model: str, top_logprobs: int) -> b
     )
     response = await _answered(client, request, "whether it returns log-probabilities")
     return response is not None and any(choice.top for choice in response.tokens)
+
+
+async def refused(client: ChatClient, model: str) -> str | None:
+    """Ask for one token; the endpoint's words where it refuses the key, or does not know the model.
+
+    None where it answers, or fails for a reason that another call may not meet. The call is like any other:
+    it counts under the budget and is replayed from the ledger when a run resumes. Raises QuotaExhausted.
+    """
+    request = ChatRequest(model=model, messages=(Message("user", PROBE),), max_tokens=1)
+    try:
+        await client.chat(request)
+    except QuotaExhausted:
+        raise
+    except EndpointError as error:
+        return str(error)
+    except CallFailed as error:
+        return str(error) if error.status == 404 else None
+    except BudgetReached:
+        return None
+    return None
 
 
 async def _answered(client: ChatClient, request: ChatRequest, question: str) -> ChatResponse | None:

@@ -2,6 +2,8 @@
 
 import random as randomness
 
+import msgspec
+
 from ...scenarios.endpoints import Retry
 from ..errors import CallFailed, CircuitOpen, ParameterRefused, ServerFault, Unreachable
 from ._call import Admit, Call, Layer, counted
@@ -78,6 +80,13 @@ class Breaker:
         )
 
 
+class Retrying(msgspec.Struct, frozen=True):
+    """Why calls of a model are tried again, and for how many seconds none has been answered since."""
+
+    reason: str
+    seconds: float
+
+
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 _MOST_FORMS = 12
 """Forms of one request that are tried; a model refuses fewer parameters than there are."""
@@ -111,6 +120,14 @@ class RetryingClient(Layer):
         self._admit = admit
         self._random = random or randomness.Random()
         self._clock = clock or SystemClock()
+        self._reason: str | None = None
+        self._since = 0.0
+
+    def retrying(self) -> Retrying | None:
+        """The last reason for a retry, as long as no call has been answered since; None otherwise."""
+        if self._reason is None:
+            return None
+        return Retrying(self._reason, self._clock.now() - self._since)
 
     async def send(self, call: Call) -> ChatResponse:
         try:
@@ -122,7 +139,9 @@ class RetryingClient(Layer):
     async def _attempt(self, call: Call) -> ChatResponse:
         breaker = self._breaker
         if breaker is None:
-            return await self._inner.send(call)
+            response = await self._inner.send(call)
+            self._reason = None
+            return response
         breaker.check()
         try:
             response = await self._inner.send(call)
@@ -130,6 +149,7 @@ class RetryingClient(Layer):
             breaker.failed(error)
             raise
         breaker.answered()
+        self._reason = None
         return response
 
     async def _again(self, call: Call, failed: CallFailed) -> ChatResponse:
@@ -145,6 +165,9 @@ class RetryingClient(Layer):
                 wait = self._wait(tries, failed.retry_after)
                 if self._clock.now() + wait > begin + self._policy.seconds:
                     break
+                if self._reason is None:
+                    self._since = self._clock.now()
+                self._reason = str(failed)
                 await self._clock.sleep(wait)
                 tries += 1
             if self._admit is not None:

@@ -21,7 +21,7 @@ from .ledger.ledger import open_ledger
 from .ledger.records import CallLedger
 from .ledger.replay import LedgeredClient
 from .limits.limiter import LimitedClient, LimitsNow
-from .retries import RetryingClient
+from .retries import Retrying, RetryingClient
 
 _FREE = Price()
 
@@ -53,11 +53,12 @@ Wrap = Callable[[ChatClient, str, Endpoint], ChatClient]
 
 
 class ModelNow(msgspec.Struct, frozen=True):
-    """One model at one moment: its usage so far, and its limits (shared with any other entry of `models` that
-    names the same model of the same endpoint)."""
+    """One model at one moment: its usage so far, its limits (shared with any other entry of `models` that
+    names the same model of the same endpoint), and why its calls are being tried again, if they are."""
 
     used: Used
     limits: LimitsNow
+    retrying: Retrying | None = None
 
 
 class SpendingNow(msgspec.Struct, frozen=True):
@@ -92,6 +93,7 @@ class Models:
         self._meter = Meter()
         self._gate = Gate()
         self._stacks: dict[tuple[str, str], LedgeredClient] = {}
+        self._retrying: dict[tuple[str, str], RetryingClient] = {}
         self._lengths: dict[tuple[str, str], ReplyLengths] = {}
 
     def spec(self, name: str) -> Model:
@@ -121,7 +123,11 @@ class Models:
     def snapshots(self) -> dict[str, ModelNow]:
         """Every model that was used so far, for progress displays."""
         return {
-            name: ModelNow(used, self._connections[spec.endpoint].limiters.of(spec.model).now())
+            name: ModelNow(
+                used,
+                self._connections[spec.endpoint].limiters.of(spec.model).now(),
+                self._retrying[spec.endpoint, spec.model].retrying(),
+            )
             for name, used in self._meter.report().by_model.items()
             for spec in [self._scenario.models[name]]
         }
@@ -155,6 +161,7 @@ class Models:
             breaker=connection.breaker,
             admit=self._budget.admit_another,
         )
+        self._retrying[spec.endpoint, spec.model] = retrying
         hedge = connection.endpoint.hedge
         if not self._scenario.deterministic and (
             hedge or (hedge is None and connection.remote and relay is None)

@@ -11,8 +11,10 @@ from typing import BinaryIO
 
 import msgspec
 
+from ...scenarios.errors import InputError
 from ..evaluation.outcomes import Failed, Graded
 from ..tasks.example import Example
+from .files import UNREADABLE, opened, read_lines, writing
 
 
 class Asked(msgspec.Struct, frozen=True, tag="row"):
@@ -34,8 +36,9 @@ class Given(msgspec.Struct, frozen=True, tag="response"):
 class Responses:
     """An append-only file of what the test asked and got."""
 
-    def __init__(self, file: BinaryIO | None) -> None:
+    def __init__(self, file: BinaryIO | None, path: Path = Path("responses.jsonl")) -> None:
         self._file = file
+        self._path = path
         self._tasks: set[str] = set()
         self._encoder = msgspec.json.Encoder()
 
@@ -53,9 +56,10 @@ class Responses:
     def _write(self, lines: Iterable[Asked | Given]) -> None:
         if self._file is None:
             return
-        for line in lines:
-            self._file.write(self._encoder.encode(line) + b"\n")
-        self._file.flush()
+        with writing(self._path):
+            for line in lines:
+                self._file.write(self._encoder.encode(line) + b"\n")
+            self._file.flush()
 
 
 @contextmanager
@@ -64,20 +68,23 @@ def open_responses(path: Path | None) -> Generator[Responses]:
     if path is None:
         yield Responses(None)
         return
-    with path.open("wb") as file:
-        yield Responses(file)
+    with opened(path) as file:
+        yield Responses(file, path)
 
 
 def read_responses(path: Path) -> Iterator[Asked | Given]:
     """The lines of a file, one at a time; none where there is no file.
 
-    A last line without its end, as a killed run leaves it, is passed over. Raises msgspec.DecodeError for
-    anything else that is no such line.
+    A last line without its end, as a killed run leaves it, is passed over. Raises InputError that names
+    the line for anything else that is no such line.
     """
-    if not path.is_file():
+    if not path.exists():
         return
     decoder = msgspec.json.Decoder(Asked | Given)
-    with path.open("rb") as file:
-        for line in file:
-            if line.endswith(b"\n"):
-                yield decoder.decode(line)
+    for number, line in read_lines(path):
+        try:
+            yield decoder.decode(line)
+        except UNREADABLE as error:
+            raise InputError(
+                f"{path}:{number}: not a response of a run ({error}); run the scenario again"
+            ) from None

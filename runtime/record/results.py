@@ -13,6 +13,7 @@ from ..evaluation.scorecard import Calibration, Chance, Gain, Scorecard
 from ..llm.budget.usage import Meter, UsageReport
 from ..prompt import Position, Prompt
 from ..search.scores import Merits, Scores
+from .files import UNREADABLE, read_file, replace_file
 from .history import begun
 
 if TYPE_CHECKING:
@@ -194,11 +195,8 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write(results: Results, path: Path) -> None:
-    """Write the results as indented JSON, replacing the file in one step."""
-    text = msgspec.json.format(msgspec.json.encode(results), indent=2)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_bytes(text + b"\n")
-    temporary.replace(path)
+    """Write the results as indented JSON, replacing the file in one step. Raises WriteFailed."""
+    replace_file(path, msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n")
 
 
 def in_folder(folder: Path) -> Results:
@@ -215,16 +213,17 @@ class _Version(msgspec.Struct):
 
 def load_results(path: Path) -> Results:
     """The results in a file; InputError when it holds none, or those of another version."""
+    data = read_file(path)
     try:
-        schema = msgspec.json.decode(path.read_bytes(), type=_Version).schema
+        schema = msgspec.json.decode(data, type=_Version).schema
         if schema != SCHEMA:
             version = "an earlier" if schema < SCHEMA else "a later"
             raise InputError(
                 f"{path}: made by {version} version (schema {schema}; this version reads {SCHEMA}); "
                 f"run the scenario again"
             )
-        return read(path)
-    except msgspec.DecodeError as error:
+        return msgspec.json.decode(data, type=Results)
+    except UNREADABLE as error:
         raise InputError(f"{path}: not the results of a run ({error}); run the scenario again") from None
 
 

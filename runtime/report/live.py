@@ -1,5 +1,6 @@
 """The live view: the report's page for a run in progress, served on loopback."""
 
+import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -128,6 +129,10 @@ LAST_SECONDS = 2.0
 
 MOST_VIEWERS = 64
 
+_QUIET = logging.getLogger(f"{__name__}.http")
+_QUIET.addHandler(logging.NullHandler())
+_QUIET.propagate = False  # a malformed request is answered with 400; its traceback is nobody's business
+
 HEADERS = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
@@ -148,7 +153,9 @@ async def serve(feed: Feed, *, port: int = 0) -> AsyncGenerator[str]:
     Raises InputError when the port (0: any free one) is taken.
     """
     server = _Server(feed, secrets.token_urlsafe(18))
-    runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=LAST_SECONDS)
+    runner = web.AppRunner(
+        server.application(), access_log=None, logger=_QUIET, shutdown_timeout=LAST_SECONDS
+    )
     await runner.setup()
     try:
         site = web.TCPSite(runner, HOST, port)

@@ -2,12 +2,12 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 
 from ..bus import Event
-from ..formatting import format_number, format_usd
+from ..formatting import format_number, format_seconds, format_usd
 from ..llm.budget.budget import Cap
 from ..llm.stack import SpendingNow
 from ..messages import (
@@ -70,7 +70,8 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """A run at this moment: `rate` in calls per second, `left` the estimated seconds to go (None: unknown),
-    `share` the part in [0, 1] of the budget, or of the calls allotted to searches, that is used."""
+    `share` the part in [0, 1] of the budget, or of the calls allotted to searches, that is used. `waits` say
+    which models wait, since when and why."""
 
     seconds: float
     rate: float
@@ -83,6 +84,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     tested: int
     targets: int
     spending: tuple[Spent, ...]
+    waits: tuple[str, ...] = ()
 
     @property
     def phase(self) -> str:
@@ -228,6 +230,7 @@ class RunProgress:
             tested=self._tested,
             targets=self._targets,
             spending=spent,
+            waits=tuple(_waits(now)),
         )
 
     def _remaining(
@@ -260,6 +263,15 @@ class RunProgress:
     def _search(self, scope: str) -> _Search:
         """The search of this name; an observer that fell behind may have missed its start."""
         return self._searches.setdefault(scope, _Search(None, scope))
+
+
+def _waits(now: SpendingNow) -> Iterator[str]:
+    """The models that get no answers at the moment: because calls fail, or because the endpoint asked to."""
+    for name, model in now.models.items():
+        if model.retrying is not None:
+            yield f"{name}: retrying for {format_seconds(model.retrying.seconds)}: {model.retrying.reason}"
+        elif model.limits.paused_for >= 1:
+            yield f"{name}: the endpoint asked to wait; {format_seconds(model.limits.paused_for)} to go"
 
 
 def search_name(started: SearchStarted) -> str:

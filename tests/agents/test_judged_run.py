@@ -39,7 +39,7 @@ async def run(
 ) -> tuple[Results, ChatServer]:
     async with simulated(folder, world) as (_, lived, server):
         server.behaviour = judged_by(judge, lived)
-        return await finished(load(folder / "scenario.yaml", [JUDGE, *overrides])), server
+        return await finished(load(folder / "scenario.yaml", [JUDGE, *overrides], allow_code=True)), server
 
 
 def asked_of(server: ChatServer, model: str = "judge-1") -> list[dict[str, Any]]:
@@ -303,8 +303,14 @@ WRONG = [
     ("scorer.objective={judged.prompt_clarity: 1}", r"set scorer\.judge_prompt: true"),
     ("scorer.judge=[relevance]", r"scorer\.model: needed to judge"),
     ("scorer.metrics=['no_such_module_here:f']", r"scorer\.metrics: metric no_such_module_here:f: module"),
-    ("scorer.objective={'math:no_such': 1}", r"scorer\.objective: metric math:no_such: .* has no function"),
-    ("scorer.require={'math:no_such': 1}", r"scorer\.require: metric math:no_such"),
+    (
+        "scorer.objective={'transfer_prompting:no_such': 1}",
+        r"scorer\.objective: metric transfer_prompting:no_such: .* has no function",
+    ),
+    (
+        "scorer.require={'transfer_prompting:no_such': 1}",
+        r"scorer\.require: metric transfer_prompting:no_such",
+    ),
     ("tasks.tickets={data: tickets.jsonl, kind: judged}", r"tasks\.tickets\.kind: judged answers get their"),
     ("scorer.judge=[beauty]", r"'beauty' is not one of relevance, coherence"),
 ]
@@ -316,7 +322,7 @@ async def test_settings_that_cannot_be_judged_or_measured_are_refused_by_key(
 ):
     write_scenario(tmp_path, scenario_data("http://127.0.0.1:9/v1"))
     with pytest.raises(InputError, match=message):
-        Team(load(tmp_path / "scenario.yaml", [override])).check()
+        Team(load(tmp_path / "scenario.yaml", [override], allow_code=True)).check()
 
 
 async def test_an_unreachable_judge_is_said_at_once(tmp_path: Path):

@@ -25,10 +25,10 @@ async def tprompt(*arguments: str | Path, cwd: Path | None = None) -> subprocess
     return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-async def started(*arguments: str | Path, cwd: Path | None = None) -> Process:
-    """The command line, running on; what it prints is dropped."""
+async def started(*arguments: str | Path, cwd: Path | None = None, heard: bool = False) -> Process:
+    """The command line, running on; what it prints is dropped, or to be read by `outputs`."""
     command: Sequence[str] = [*COMMAND, *map(str, arguments)]
-    nothing = subprocess.DEVNULL
+    nothing = subprocess.PIPE if heard else subprocess.DEVNULL
     return await anyio.open_process(command, cwd=cwd, stdout=nothing, stderr=nothing)
 
 

@@ -97,6 +97,9 @@ def _create(path: Path) -> None:
             f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
             f"{SCHEMA} COMMIT;"
         )
+    except sqlite3.Error:
+        draft.unlink(missing_ok=True)
+        raise
     finally:
         connection.close()
     _publish(draft, path)
@@ -139,6 +142,7 @@ def _connect(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
     try:
         _prove(writer, path)
         _migrate(writer)
+        _check_rows(writer, path)
         writer.execute("PRAGMA journal_mode = WAL")
         _tune(writer)
         reader = _connection(path)
@@ -160,6 +164,30 @@ def _prove(connection: sqlite3.Connection, path: Path) -> None:
     (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if finding != "ok":
         raise _damaged(path, " ".join(str(finding).split()))
+
+
+def _check_rows(connection: sqlite3.Connection, path: Path) -> None:
+    """InputError where a table or column is missing, or a value is not of its column's type."""
+    memory = sqlite3.connect(":memory:")
+    try:
+        memory.executescript(SCHEMA)
+        for (table,) in memory.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            there = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+            columns = memory.execute(f"PRAGMA table_info({table})").fetchall()
+            if missing := [row[1] for row in columns if row[1] not in there]:
+                raise _damaged(path, f"its table {table} lacks {', '.join(missing)}")
+            wrong = " OR ".join(_wrong(name, kind) for _, name, kind, *_ in columns)
+            if connection.execute(f"SELECT 1 FROM {table} WHERE {wrong} LIMIT 1").fetchone():
+                raise _damaged(path, f"a value in its table {table} is not of its column's type")
+    finally:
+        memory.close()
+
+
+def _wrong(column: str, kind: str) -> str:
+    """The condition under which a value cannot be that of a column; a REAL may be stored as an INTEGER."""
+    kinds = {"INTEGER": "('integer')", "REAL": "('real', 'integer')", "TEXT": "('text')", "BLOB": "('blob')"}
+    negative = f" OR {column} < 0" if kind in ("INTEGER", "REAL") else ""
+    return f"({column} IS NOT NULL AND (typeof({column}) NOT IN {kinds[kind]}{negative}))"
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -30,6 +30,7 @@ class LedgerWriter:
         self._connection = connection
         self._path = path
         self._invocation = invocation
+        self._inode = path.stat().st_ino  # SQLite would go on writing to a file that was removed
         self._started = self._beat = time.monotonic()
         self._loop = asyncio.get_running_loop()
         self._batches = SimpleQueue[Batch | None]()
@@ -77,6 +78,11 @@ class LedgerWriter:
             self._note_time(time.monotonic())
 
     def _commit(self, batch: Batch) -> None:
+        if not self._path.exists() or self._path.stat().st_ino != self._inode:
+            raise LedgerFailed(
+                f"{self._path}: the call ledger cannot be written: it was removed during the run, "
+                "and the calls in it are lost. Restore it, or run the same command again and pay for them"
+            )
         now = time.monotonic()
         due = self._invocation is not None and now - self._beat >= _BEAT
         if not (due or batch.failures or len(batch.calls) > _MOST_ROWS):
@@ -122,6 +128,8 @@ def _insert(connection: sqlite3.Connection, rows: list[CallRow]) -> None:
 
 
 def _unwritable(path: Path, failure: Exception) -> str:
+    if isinstance(failure, LedgerFailed):
+        return str(failure)
     return (
         f"{path}: the call ledger cannot be written: {failure}. Free space or remount the disk, and run "
         "the same command again: finished calls are kept"

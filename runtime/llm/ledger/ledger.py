@@ -8,6 +8,7 @@ from pathlib import Path
 from struct import Struct
 from typing import Any, Self
 
+import msgspec
 from anyio import create_task_group, to_thread
 
 from ...concurrency import ungrouped
@@ -116,7 +117,10 @@ class Ledger:
         if self._known is not None and key not in self._known:
             return None
         row: ResponseRow | None = self._read(SELECT_RESPONSE, key)
-        return None if row is None else replayed_response(row)
+        try:
+            return None if row is None else replayed_response(row)
+        except msgspec.DecodeError as error:
+            raise LedgerFailed(f"{self.path}: damaged: a response cannot be read: {error}") from None
 
     def failure(self, key: bytes) -> CallFailed | None:
         """The last final failure of the call; None where there is none, or it was cancelled from outside."""

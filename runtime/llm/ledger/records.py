@@ -7,8 +7,7 @@ import anyio
 import msgspec
 from msgspec.structs import replace
 
-from ....scenarios.errors import TransferPromptingError
-from ...errors import CallFailed
+from ...errors import CallFailed, WriteFailed
 from ..chat import ChatResponse, Unanswered, Usage
 from ._rows import CallRow, FailureRow
 
@@ -35,8 +34,8 @@ class InFlight:
             self._ended.set()
 
 
-class LedgerFailed(TransferPromptingError):
-    """The call ledger cannot be written (a full disk, a lost volume); the run ends, what is in it is safe."""
+class LedgerFailed(WriteFailed):
+    """The call ledger cannot be written, or read on; the run ends, what is in it is safe."""
 
 
 class Batch:

@@ -24,6 +24,7 @@ from ...messages import (
     TargetTested,
 )
 from ...prompt import Prompt
+from ...record.files import UNREADABLE, read_lines
 
 Known = (
     RunStarted
@@ -63,23 +64,18 @@ def read_history(path: Path) -> Iterator[tuple[datetime, Event]]:
     Raises InputError that names the line for anything else that is no event, and for the history of an
     earlier version.
     """
-    if not path.is_file():
+    if not path.exists():
         return
-    with path.open("rb") as file:
-        for number, text in enumerate(file, 1):
-            if not text.endswith(b"\n"):
-                return
-            try:
-                line = _line.decode(text)
-                name = _kind.decode(line.event).type
-                if name in _EARLIER:
-                    raise InputError(f"{path}: made by an earlier version; run the scenario again")
-                if name in _NAMES:
-                    yield line.at, _event.decode(line.event)
-            except msgspec.DecodeError as error:
-                raise InputError(
-                    f"{path}:{number}: not an event of a run of this version ({error})"
-                ) from None
+    for number, text in read_lines(path):
+        try:
+            line = _line.decode(text)
+            name = _kind.decode(line.event).type
+            if name in _EARLIER:
+                raise InputError(f"{path}: made by an earlier version; run the scenario again")
+            if name in _NAMES:
+                yield line.at, _event.decode(line.event)
+        except UNREADABLE as error:
+            raise InputError(f"{path}:{number}: not an event of a run of this version ({error})") from None
 
 
 class Prompts:

@@ -7,9 +7,9 @@ from typing import Literal, cast
 
 import msgspec
 
-from ....scenarios.errors import InputError
 from ...evaluation.scorecard import Gain, Scorecard
 from ...prompt import Prompt
+from ...record.files import read_file, replace_file
 from ...record.responses import read_responses
 from ...record.results import Results, SearchSummary, TargetResult, load_results
 from ..progress import Snapshot, search_name
@@ -63,9 +63,7 @@ def write_page(folder: Path) -> Path:
     Returns its path. Raises InputError for files that are not those of a run, or of another version.
     """
     path = folder / "report.html"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(document(*view_of(folder)), encoding="utf-8")
-    temporary.replace(path)
+    replace_file(path, document(*view_of(folder)).encode())
     return path
 
 
@@ -80,21 +78,18 @@ def view_of(folder: Path) -> tuple[View, tuple[str, ...]]:
         state.apply(at, event)
     confidences = Confidences(() if results is None else results.targets)
     path = folder / "responses.jsonl"
-    try:
-        for line in read_responses(path):
-            confidences.take(line)
-        packed = pack(read_responses(path), read_responses(path))
-    except msgspec.DecodeError as error:
-        raise InputError(f"{path}: not the responses of a run ({error})") from None
+    for line in read_responses(path):
+        confidences.take(line)
+    packed = pack(read_responses(path), read_responses(path))
     responses = ResponsesView(total=packed.total, shown=packed.shown)
     shown = build_view(state, results, raw=raw, confidences=confidences, responses=responses)
     return shown, packed.blocks
 
 
 def _results(path: Path) -> tuple[Results | None, Raw]:
-    if not path.is_file():
+    if not path.exists():
         return None, {}
-    return load_results(path), cast("Raw", msgspec.json.decode(path.read_bytes()))
+    return load_results(path), cast("Raw", msgspec.json.decode(read_file(path)))
 
 
 def build_view(

@@ -143,9 +143,14 @@ def expand(data: str | Sequence[str], folder: Path) -> list[Path | str]:
 
 
 def _paths(source: str, folder: Path) -> list[Path]:
-    path = folder / Path(source).expanduser()
-    if path.exists():
-        return [path]
+    try:
+        path = folder / Path(source).expanduser()
+        if path.exists():
+            return [path]
+    except (OSError, RuntimeError, ValueError) as error:  # too long, no such ~user, a NUL
+        shown = source if len(source) <= 100 else f"{source[:100]}…"
+        problem = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"{shown!r} cannot be the path of a data file: {problem}") from None
     if not glob.has_magic(source):
         raise InputError(f"{path}: no such data file{_nearest(path)}")
     matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]

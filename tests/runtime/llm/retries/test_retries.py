@@ -206,3 +206,28 @@ def test_a_call_that_is_cancelled_in_its_wait_is_not_tried_again():
 
     in_virtual_time(main)
     assert len(inner.at) == 1
+
+
+def test_while_calls_are_tried_again_the_reason_and_the_time_are_known_and_gone_with_an_answer():
+    async def scenario() -> None:
+        client = retrying(Faults(ServerFault("overloaded"), ServerFault("still overloaded")))
+        seen: list[tuple[str, float]] = []
+
+        async def watch() -> None:
+            while True:
+                found = client.retrying()
+                if found is not None:
+                    seen.append((found.reason, found.seconds))
+                await anyio.sleep(0.1)
+
+        assert client.retrying() is None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watch)
+            await client.chat(REQUEST)
+            tasks.cancel_scope.cancel()
+        assert client.retrying() is None
+        assert [reason for reason, _ in seen] == sorted((reason for reason, _ in seen))
+        assert {reason for reason, _ in seen} == {"overloaded", "still overloaded"}
+        assert seen[-1][1] > seen[0][1]
+
+    in_virtual_time(scenario)

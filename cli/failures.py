@@ -1,0 +1,78 @@
+"""Errors at the end of a command: one message each, an exit code, and never a traceback at the terminal."""
+
+import os
+import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from json import dumps
+from pathlib import Path
+
+from .options import Exit
+
+
+def explain(error: Exception, folder: Path | None = None) -> Exit:
+    """Print what went wrong on stderr and return the exit code. `folder` is the output folder of a run.
+
+    The traceback of an error that nobody expected goes to `log.jsonl` in the folder, or to a temporary file.
+    """
+    from rich.console import Console
+
+    from ..runtime.errors import QuotaExhausted
+    from ..scenarios.errors import InputError, TransferPromptingError
+
+    found = _chosen(error, (InputError, TransferPromptingError, OSError, Exception))
+    message = str(found) if isinstance(found, TransferPromptingError) else _unexpected(found, error, folder)
+    with suppress(OSError):  # nobody reads stderr any more
+        Console(stderr=True, emoji=False).print(message, style="red", markup=False, highlight=False)
+    if isinstance(found, QuotaExhausted):
+        return Exit.BUDGET
+    return Exit.BAD_INPUT if isinstance(found, InputError) else Exit.FAILED
+
+
+def _chosen(error: Exception, kinds: tuple[type[Exception], ...]) -> Exception:
+    """Of the errors in a group, the one that says most: the first of the first kind there is."""
+    leaves = list(_leaves(error))
+    return next((leaf for kind in kinds for leaf in leaves if isinstance(leaf, kind)), error)
+
+
+def _leaves(error: BaseException) -> Iterator[Exception]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    elif isinstance(error, Exception):
+        yield error
+
+
+def _unexpected(found: Exception, error: Exception, folder: Path | None) -> str:
+    said = " ".join(str(found).split())[:300]
+    details = _details(error, folder)
+    safe = "" if folder is None or not (folder / "ledger.sqlite").is_file() else (
+        f" Finished calls are safe in {folder / 'ledger.sqlite'}: the same command goes on from there."
+    )  # fmt: skip
+    where = "" if details is None else f" Details are in {details}."
+    return f"unexpected error: {type(found).__name__}{said and f': {said}'}.{where}{safe}"
+
+
+def _details(error: Exception, folder: Path | None) -> Path | None:
+    """The file that got the traceback; None where none could be written."""
+    text = "".join(traceback.format_exception(error))
+    if folder is not None and folder.is_dir():
+        path = folder / "log.jsonl"
+        at = datetime.now(UTC).isoformat()
+        line = {"event": "UnexpectedError", "exception": text, "level": "error", "timestamp": at}
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(f"{dumps(line)}\n")
+        except OSError:
+            pass
+        else:
+            return path
+    try:
+        handle, name = tempfile.mkstemp(prefix="tprompt-", suffix=".log")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+    except OSError:
+        return None
+    return Path(name)

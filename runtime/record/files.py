@@ -1,0 +1,88 @@
+"""The files of an output folder: made, written whole or not at all, and read with one message."""
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from ...scenarios.errors import InputError
+from ..errors import WriteFailed
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding of a damaged file raises."""
+
+
+def make_folder(path: Path) -> None:
+    """Make an output folder; InputError where that cannot be, or nothing can be written into it."""
+    probe = path / ".tprompt-writable"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except (OSError, ValueError) as error:
+        problem = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"{path}: cannot be the output folder: {problem}; choose another --out") from None
+
+
+@contextmanager
+def writing(path: Path) -> Generator[None]:
+    """A scope that writes to `path`: errors of the disk in it become WriteFailed."""
+    try:
+        yield
+    except OSError as error:
+        raise WriteFailed(
+            f"{path}: cannot be written: {error.strerror or error}. Free space or restore the folder, and "
+            "run the same command again: calls that are in the ledger are not paid twice"
+        ) from error
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file in one step: readers see the earlier file or the new one, never a part.
+
+    Raises WriteFailed, and leaves nothing behind.
+    """
+    temporary = path.with_name(f"{path.name}.tmp")
+    with writing(path):
+        try:
+            temporary.write_bytes(data)
+            temporary.replace(path)
+        except OSError:
+            with suppress(OSError):  # the folder may be gone, and the file with it
+                temporary.unlink(missing_ok=True)
+            raise
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a file; InputError where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+@contextmanager
+def opened(path: Path) -> Generator[BinaryIO]:
+    """A file that is written anew. Raises WriteFailed where it cannot be made, or its end not be written."""
+    with writing(path):
+        file = path.open("wb")
+    try:
+        yield file
+    finally:
+        with writing(path):
+            file.close()
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The numbered lines of a file; a last one without its end, as a killed run leaves it, is left out.
+
+    Raises InputError where it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.endswith(b"\n"):
+                    yield number, line
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None

@@ -1,0 +1,171 @@
+"""Output folders and files that cannot be used: one sentence each, no traceback, nothing half-written."""
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import pytest
+
+from transfer_prompting.cli.failures import explain
+from transfer_prompting.cli.options import Exit
+from transfer_prompting.runtime.errors import WriteFailed
+from transfer_prompting.runtime.record.files import make_folder, read_lines, replace_file
+from transfer_prompting.runtime.record.results import load_results
+from transfer_prompting.runtime.report.page import write_page
+from transfer_prompting.scenarios import InputError
+
+from support.chat_server import Body
+from support.commands import outputs, started, told, tprompt
+from support.finished import write_run
+from support.runs import simulated
+
+FULL = Path("/dev/full")
+needs_full = pytest.mark.skipif(not FULL.exists(), reason="the system has no /dev/full")
+
+
+def as_file(folder: Path) -> None:
+    folder.write_text("a file")
+
+
+def below_file(folder: Path) -> None:
+    folder.parent.rmdir()
+    folder.parent.write_text("a file")
+
+
+@pytest.mark.parametrize("make", [as_file, below_file])
+async def test_an_output_folder_that_cannot_be_made_ends_with_2(tmp_path: Path, make: Callable[[Path], None]):
+    out = tmp_path / "runs" / "out"
+    out.parent.mkdir()
+    make(out)
+    async with simulated(tmp_path) as (_, _, server):
+        done = await tprompt("run", tmp_path / "scenario.yaml", "--out", out)
+        assert server.count == 0
+    assert "cannot be the output folder" in told(done, 2)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "nul\0"])
+def test_a_name_that_no_folder_can_have_is_an_input_error(tmp_path: Path, name: str):
+    with pytest.raises(InputError, match="choose another --out"):
+        make_folder(tmp_path / name)
+
+
+@needs_full
+def test_a_file_that_cannot_be_written_keeps_the_earlier_one_and_leaves_nothing_else(tmp_path: Path):
+    path = tmp_path / "report.html"
+    replace_file(path, b"earlier")
+    (tmp_path / "report.html.tmp").symlink_to(FULL)
+    with pytest.raises(WriteFailed, match="No space left on device"):
+        replace_file(path, b"later")
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+    assert path.read_bytes() == b"earlier"
+
+
+def test_a_last_line_without_its_end_is_left_out(tmp_path: Path):
+    (tmp_path / "lines").write_bytes(b"one\ntwo\nthr")
+    assert list(read_lines(tmp_path / "lines")) == [(1, b"one\n"), (2, b"two\n")]
+
+
+def latin(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"a", b"\xff"))
+
+
+def deep(path: Path) -> None:
+    path.write_bytes(b"[" * 100_000 + b"\n")
+
+
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def null(path: Path) -> None:
+    path.write_bytes(b"null\n")
+
+
+@pytest.mark.parametrize("damage", [latin, deep, folder, null])
+@pytest.mark.parametrize("name", ["results.json", "history.jsonl", "responses.jsonl"])
+def test_a_damaged_file_of_a_run_is_named(tmp_path: Path, name: str, damage: Callable[[Path], None]):
+    run = tmp_path / "run"
+    write_run(run, test=8, page=False)
+    damage(run / name)
+    with pytest.raises(InputError, match=name):
+        write_page(run)
+    if name == "results.json":
+        with pytest.raises(InputError, match=name):
+            load_results(run / name)
+
+
+def damaged(statement: str) -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
+        connection = sqlite3.connect(path)
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute(statement)
+        connection.commit()
+        connection.close()
+
+    return damage
+
+
+STATEMENTS = {
+    "its table failures lacks": "DROP TABLE failures",
+    "its table calls lacks seconds": "ALTER TABLE calls DROP COLUMN seconds",
+    "not of its column's type": "UPDATE calls SET prompt_tokens = 'abc'",
+    "a value in its table calls": "UPDATE calls SET attempts = -5",
+    "a response": "UPDATE calls SET tokens = x'ff00ff'",
+}
+
+
+async def test_a_ledger_whose_rows_are_not_those_of_calls_is_refused(tmp_path: Path):
+    paid = tmp_path / "paid"
+    paid.mkdir()
+    async with simulated(paid):
+        done = await tprompt("run", "scenario.yaml", "--out", "out", "-q", cwd=paid)
+        assert done.returncode in (0, 3), done.stderr
+        for i, (said, statement) in enumerate(STATEMENTS.items()):
+            copy = tmp_path / str(i)
+            shutil.copytree(paid, copy)
+            damaged(statement)(copy / "out" / "ledger.sqlite")
+            done = await tprompt("run", "scenario.yaml", "--out", "out", "-q", cwd=copy)
+            assert done.returncode in (1, 2)
+            assert said in told(done, done.returncode)
+
+
+@pytest.mark.parametrize("lost", ["ledger.sqlite", "."])
+async def test_a_run_whose_ledger_or_folder_is_removed_says_so_and_ends_with_1(tmp_path: Path, lost: str):
+    asked, go_on = anyio.Event(), anyio.Event()
+    async with simulated(tmp_path) as (_, world, server):
+
+        async def behaviour(body: Body) -> str:
+            if server.count > 60:
+                asked.set()
+                await go_on.wait()
+            return world(body)
+
+        server.behaviour = behaviour
+        with anyio.fail_after(90):
+            process = await started("run", "scenario.yaml", "--out", "out", "-q", cwd=tmp_path, heard=True)
+            await asked.wait()
+            path = tmp_path / "out" / lost
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            go_on.set()
+            _, err = await outputs(process)
+            await process.aclose()
+    assert process.returncode == 1
+    assert "Traceback" not in err
+    assert "ledger.sqlite: the call ledger cannot be written" in " ".join(err.split())
+
+
+def test_an_error_that_nobody_expected_is_one_sentence_and_its_details_are_in_the_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    error = ExceptionGroup("several", [ZeroDivisionError("by zero")])
+    assert explain(error, tmp_path) == Exit.FAILED
+    said = capsys.readouterr().err
+    assert said.startswith("unexpected error: ZeroDivisionError: by zero. Details are in")
+    assert "Traceback" not in said
+    line = json.loads((tmp_path / "log.jsonl").read_text())
+    assert line["event"] == "UnexpectedError"
+    assert "ZeroDivisionError" in line["exception"]
