@@ -1,4 +1,4 @@
-"""The application itself as what answers: its own function in the place of a model."""
+"""The application as the target: its own function in the place of a model."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
@@ -14,7 +14,7 @@ from ..runtime.tasks.example import Question
 
 
 class Response(msgspec.Struct, frozen=True):
-    """What an application answered: the answer itself, how sure it is (in [0, 1]; None: it does not say), and
+    """An application's answer: the answer itself, how sure it is (in [0, 1]; None: it does not say), and
     the tokens it used, where it knows."""
 
     text: str
@@ -28,7 +28,7 @@ TargetFunction = Callable[[Prompt, Question], Awaitable[str | Response]]
 
 
 class _Asked(msgspec.Struct, frozen=True):
-    """What defines a call: equal ones are made once, and replayed from the call ledger."""
+    """The identity of a call: equal calls are made once, and replayed from the call ledger."""
 
     text: str
     position: Position
@@ -50,10 +50,10 @@ class ApplicationClient:
 
     What a function returns is taken as what a model writes behind `Answer:`, so the strict format is kept
     when it is exactly an allowed answer (a text that itself begins with `Answer:` is taken as it is). A
-    confidence counts where the task asks for a verbalised one, as whole per cents.
+    confidence counts where the task asks for a verbalised one, as a whole percentage.
 
-    A function that takes longer than `timeout` seconds is Unreachable. What it raises is a failure of the
-    world when it is a CallFailed or EndpointError, a TimeoutError or OSError (Unreachable), or carries the
+    A function that takes longer than `timeout` seconds is Unreachable. What it raises is an external
+    failure when it is a CallFailed or EndpointError, a TimeoutError or OSError (Unreachable), or carries the
     status of an HTTP answer as errors of model SDKs do (see `refusal`), itself or as its cause. Any other
     error is the application's own and ends the run.
     """
@@ -85,7 +85,7 @@ class ApplicationClient:
         )
 
     def _failed(self, error: BaseException | None) -> CallFailed | EndpointError | None:
-        """The world's failure that an error speaks of; None where it is the application's own."""
+        """The external failure that an error reports; None where it is the application's own."""
         if error is None or isinstance(error, CallFailed | EndpointError):
             return error
         response: object = getattr(error, "response", None)

@@ -91,12 +91,12 @@ def check_scenario(scenario: Scenario) -> Checked:
 
 
 def estimate_scenario(scenario: Scenario) -> Estimate:
-    """What the budget of a scenario buys; no call is made. Raises InputError as `check` does."""
+    """Estimate what the budget of a scenario buys; no call is made. Raises InputError as `check` does."""
     return estimated(scenario, STRATEGIES[scenario.strategy], check_scenario(scenario))
 
 
 def estimated(scenario: Scenario, strategy: Strategy, checked: Checked) -> Estimate:
-    """What the budget of a valid scenario buys; no call is made."""
+    """Estimate what the budget of a valid scenario buys; no call is made."""
     return estimate(scenario, strategy, checked.loaded, checked.readings, checked.judging)
 
 
@@ -302,8 +302,8 @@ async def _refused_targets(
 async def _logprobs(
     scenario: Scenario, parts: Parts, models: Models, lost: Mapping[str, str]
 ) -> dict[str, bool]:
-    """Whether each target model returns log-probabilities: as the scenario says, else tried once. Functions
-    of the application have none; models that are lost are taken to have them."""
+    """True for each target model that returns log-probabilities: as the scenario says, else tried once.
+    Functions of the application have none; models that are lost are taken to have them."""
     return {name: name in lost or await _able(scenario, parts, name, models) for name in hosted(scenario)}
 
 
@@ -339,13 +339,13 @@ def _target(
 
 
 def _sampling(scenario: Scenario, name: str) -> Sampling:
-    """How the model `name` is called to answer, or to judge."""
+    """Call settings of the model `name` for answering, or for judging."""
     model = scenario.models[name]
     return Sampling(model.model, model.temperature or 0.0, model.top_p, model.max_tokens)
 
 
 def _writing(scenario: Scenario, tasks: Iterable[Task] = ()) -> Writing:
-    """How the reference LLM is called. Raises InputError for an operator that does not exist."""
+    """Call settings of the reference LLM. Raises InputError for an operator that does not exist."""
     settings = scenario.reference
     model = scenario.models[settings.model]
     endpoint = scenario.endpoints[model.endpoint]
@@ -369,7 +369,7 @@ def _writing(scenario: Scenario, tasks: Iterable[Task] = ()) -> Writing:
 
 
 def _requests_at_once(scenario: Scenario, model: str) -> int:
-    """Requests in hand at once; how many calls are sent at once is for the endpoint's limits to say."""
+    """Requests handled at once; the endpoint's limits decide how many calls are sent at once."""
     return 2 * scenario.endpoint_of(model).limits.concurrency
 
 

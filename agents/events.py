@@ -41,7 +41,7 @@ def open_log(path: Path) -> Generator[structlog.typing.FilteringBoundLogger]:
             wrapper_class=structlog.make_filtering_bound_logger(0),
         )
     finally:
-        with suppress(OSError):  # a full disk has been said by then
+        with suppress(OSError):  # a full disk has been reported by then
             file.close()
 
 
@@ -64,13 +64,13 @@ class _Guarded:
 E = TypeVar("E", bound=Event)
 
 BUFFER = 8192
-"""Events that all who follow may together be behind."""
+"""Events by which all followers together may lag."""
 
 
 class Following:
     """Hands every event on to callbacks, and to streams that end with the run.
 
-    `over` is set when all have been told that the run has ended.
+    `over` is set once all have been notified that the run has ended.
     """
 
     def __init__(self) -> None:

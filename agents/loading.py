@@ -19,7 +19,7 @@ def load_tasks(scenario: Scenario) -> dict[str, LoadedTask]:
 
 
 def load_one(scenario: Scenario, name: str) -> LoadedTask:
-    """A task with its rows, and a warning where its labels cannot be told apart by one token.
+    """A task with its rows, and a warning where its labels cannot be distinguished by one token.
 
     Raises InputError when data is missing or wrong.
     """
@@ -73,8 +73,8 @@ def foreseen(
 
 
 def probed(scenario: Scenario, model: str) -> bool:
-    """Whether the model's endpoint is asked once for log-probabilities: the scenario does not say whether it
-    returns them, and how a task is read turns on it."""
+    """True when the model's endpoint is probed once for log-probabilities: the scenario does not say whether
+    it returns them, and the reading of a task depends on it."""
     endpoint = scenario.endpoint_of(model)
     return endpoint.logprobs is None and any(
         _needs_logprobs(scenario, task, model) for task in scenario.tasks.values()

@@ -24,7 +24,7 @@ BATCH = 16
 """Rows per `Answer`: large enough that a bus costs nothing beside the calls, small enough to spread."""
 
 Readings = Mapping[tuple[str, str], Reading]
-"""How each (task, model) is read."""
+"""The reading of each (task, model)."""
 
 Replies = Sequence[tuple[Example, Reply | Failed]]
 """Rows with what came back for them."""
@@ -117,7 +117,7 @@ class Scorer:
         return sum(shares) / len(shares) if shares and len(shares) == len(ratings) else None
 
     def _exhibits(self, request: Score, replies: Replies) -> tuple[JudgedResponse, ...]:
-        """What the judge is to rate of a batch; where there is no response there is nothing to rate."""
+        """The responses of a batch that the judge is to rate; rows without a response are left out."""
         task, reading = self._tasks[request.task], self._readings[request.task, request.model]
         named = frozenset(request.judged)
         return tuple(

@@ -25,7 +25,7 @@ ROWS_KEPT = 2_000
 
 
 class Sampling(msgspec.Struct, frozen=True):
-    """How one model is called: the name its endpoint knows, and the sampling of an answer."""
+    """Call settings of one model: the name its endpoint knows, and the sampling of an answer."""
 
     model: str
     temperature: float = 0.0
@@ -118,7 +118,7 @@ class Target:
 
 
 class ApplicationTarget(Target):
-    """A Target whose client is the application: it is handed prompt and question as they are."""
+    """A Target whose client is the application: it receives prompt and question unchanged."""
 
     def _messages(self, task: str, prompt: Prompt, question: Question) -> tuple[Message, ...]:
         stated = self._readings[task].confidence == "verbalised"

@@ -30,7 +30,7 @@ from .parts import Parts
 from .reference.strategies import STRATEGIES, Strategy
 
 LAST_WORD_SECONDS = 5.0
-"""How long the bus may take to tell that a run has ended."""
+"""Seconds the bus may take to report that a run has ended."""
 
 E = TypeVar("E", bound=Event)
 
@@ -43,14 +43,14 @@ class Team:
             results = await team.run()
 
     With `out`, the run is durable: model calls are recorded there and a run of the same scenario resumes.
-    Without it nothing is written, and what calls came to is held in memory until the end. Leaving the context
-    ends the run if it goes on, and every agent, connection and child process.
+    Without it nothing is written, and the results of calls are held in memory until the end. Leaving the
+    context ends the run if it goes on, and every agent, connection and child process.
 
     What may be the host's own: `clients` by endpoint name (a `ChatClient`, or an `AsyncOpenAI`, which is
     asked without its own retries and left open); `targets`, functions by target model, and `served`, target
     models for which the host serves `Answer` on the bus; `metrics`, functions under the names that the
     scenario uses for them (`module:function`), which then are not imported; `strategy`, in place of the
-    scenario's; `bus`, which the host enters and leaves itself; `log`, a structlog logger that is told every
+    scenario's; `bus`, which the host enters and leaves itself; `log`, a structlog logger that receives every
     event; `telemetry`, for spans and metrics in the host's OpenTelemetry providers.
 
     Calls of `clients` and `targets` are limited, retried, budgeted and recorded like any other: a resumed run
@@ -108,7 +108,7 @@ class Team:
         return self._checked().loaded
 
     def estimate(self) -> Estimate:
-        """What the budget buys; no call is made. Raises InputError as `check` does."""
+        """Estimate what the budget buys; no call is made. Raises InputError as `check` does."""
         return estimated(self.scenario, self._strategy, self._checked())
 
     def _checked(self) -> Checked:
@@ -145,7 +145,7 @@ class Team:
                 async for event in team.events(PromptScored):
                     ...
 
-        Who lags by more than `buffer` events loses the oldest.
+        A consumer that lags by more than `buffer` events loses the oldest.
         """
         return self._following.stream(kinds, buffer)
 
@@ -184,7 +184,7 @@ class Team:
             running.cancel()  # of no effect where the run has ended meanwhile
 
     def now(self) -> SpendingNow:
-        """What is spent and what limits hold at this moment, for displays; only inside the context."""
+        """Current spending and limits, for displays; only inside the context."""
         assert self._assembly is not None, "enter the team (async with) first"
         return self._assembly.models.now()
 

@@ -83,7 +83,7 @@ class _DataFile(PromptBase[Path]):
 
 
 def at_terminal() -> bool:
-    """Whether there is a person to ask."""
+    """True when there is a person to ask."""
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
@@ -192,7 +192,7 @@ def _guessed(data: Path, field: str | None = None) -> Guess:
 
 
 def describe_guess(found: Guess) -> str:
-    """The kind and fields that rows suggest, in words."""
+    """The kind and fields that rows suggest, as text."""
     labels = f" ({', '.join(found.labels)})" if found.labels else ""
     blank = f"; {count_rows(found.blank)} without an answer" if found.blank else ""
     return f"guessed: {found.kind}; question: {found.question}; answer: {found.answer}{labels}{blank}"

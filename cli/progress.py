@@ -15,7 +15,7 @@ from ..runtime.llm.stack import ModelNow, SpendingNow
 from ..runtime.report.progress import RunProgress, SearchNow, Snapshot
 
 ROWS = 8
-"""Searches and models shown at most; the panel must fit a terminal whatever the scenario holds."""
+"""Searches and models shown at most; the panel must fit a terminal for any scenario."""
 
 BAR = 24
 """Characters of the bar."""

@@ -16,7 +16,7 @@ CLOSED: tuple[Kind, ...] = ("multiple_choice", "classification", "yes_no", "yes_
 
 
 class Ground(msgspec.Struct, frozen=True):
-    """Where models run: what its endpoint needs, and the models proposed to write and to answer.
+    """A place where models run: what its endpoint needs, and the models proposed to write and to answer.
 
     `at` is the key and value of its place, `key` the environment variable of its key, `settings` further
     lines.

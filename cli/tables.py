@@ -21,7 +21,7 @@ NO_ROWS = "A preset brings no rows: a task with it also names files, in `data` o
 
 
 def estimate_view(estimate: "Estimate") -> RenderableType:
-    """What each search can do; calls, tokens and money by stage and model; the time, and assumptions."""
+    """Limits of each search; calls, tokens and money by stage and model; the time, and assumptions."""
     searches = [
         f"{escape(search.scope)}: {search.rows:,} rows answered, at most {search.candidates:,} candidates"
         for search in estimate.searches

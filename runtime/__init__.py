@@ -1,1 +1,1 @@
-"""What the agents stand on: bus, model calls, tasks, evaluation, search, reports. It knows no agent."""
+"""The layer below the agents: bus, model calls, tasks, evaluation, search, reports. It knows no agent."""

@@ -164,4 +164,4 @@ class ContentFiltered(Rejected):
 
 
 UNUSABLE = (EndpointError, NoServer, ServerClosed)
-"""Errors that say a target cannot be used: its endpoint, or whoever hosted it."""
+"""Errors that say a target cannot be used: its endpoint, or its host."""

@@ -30,7 +30,7 @@ class Exemplar(msgspec.Struct, frozen=True):
 class TaskSummary(msgspec.Struct, frozen=True):
     """One task as the reference LLM sees it.
 
-    `answers` says in words what may be answered; `variables` are fields of a row that a prompt must keep a
+    `answers` describes the allowed answers as text; `variables` are fields of a row that a prompt must keep a
     place for.
     """
 
@@ -42,7 +42,7 @@ class TaskSummary(msgspec.Struct, frozen=True):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """What went wrong on one train row: the answer, its format, or a confidence that misled."""
+    """A failure on one train row: the answer, its format, or a misleading confidence."""
 
     task: str
     question: str
@@ -67,7 +67,7 @@ class ScoredPrompt(msgspec.Struct, frozen=True):
 
 
 class OperatorRecord(msgspec.Struct, frozen=True):
-    """How often an operator's candidates were scored, and how often they beat their nearest parent."""
+    """Counts of an operator's candidates that were scored, and of those that beat their nearest parent."""
 
     tries: int = 0
     wins: int = 0
@@ -175,7 +175,7 @@ class CompareResponses(Request[Judged], frozen=True, kw_only=True):
 
 
 class Scored(msgspec.Struct, frozen=True, kw_only=True):
-    """How a prompt did on some rows of one task with one model.
+    """The results of a prompt on some rows of one task with one model.
 
     `responses` holds the `most` worst of them, as many as were asked for. `rated` are the judge's ratings of
     responses, `exhibits` what it was shown of the rows named to be judged, both in ascending order of id.

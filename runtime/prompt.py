@@ -1,4 +1,4 @@
-"""A prompt: the words, and where they stand."""
+"""A prompt: its text and position."""
 
 import hashlib
 import re
@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 Position = Literal["system", "before", "after"]
-"""Where the instruction stands: in the system turn, before the question, or after it."""
+"""Position of the instruction: in the system turn, before the question, or after it."""
 
 POSITIONS: tuple[Position, ...] = ("system", "before", "after")
 

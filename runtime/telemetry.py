@@ -91,7 +91,7 @@ class GenAI:
 class TracedClient:
     """A chat client whose calls are traced and measured; innermost, so that one is an HTTP call.
 
-    The provider is `openai` for every server that speaks its protocol (`server.address` tells them apart),
+    The provider is `openai` for every server that speaks its protocol (`server.address` distinguishes them),
     and the endpoint's own name for what is run here or handed over by the application.
     """
 

@@ -1,4 +1,4 @@
-"""What searches may spend: planned when work is issued, settled when its results are taken in.
+"""Spending of searches: planned when work is issued, settled when its results are taken in.
 
 Decisions see planned and settled amounts only, never what happens to be in flight, so that a run which its
 budget ends takes the same path however fast its endpoints are.
@@ -14,10 +14,10 @@ from ...scenarios.endpoints import Price
 from ...scenarios.stages import BudgetSettings as Caps
 
 MARGIN = 1.1
-"""The final test is reserved at so many times the mean cost of a call so far: good prompts are longer."""
+"""Factor on the mean cost of a call so far at which the final test is reserved: good prompts are longer."""
 
 RETRIED = 2.0
-"""Of retries the final test is granted so many times the share that calls took so far."""
+"""Factor on the share of retries so far at which retries of the final test are reserved."""
 
 
 class Amount(msgspec.Struct, frozen=True):
@@ -44,7 +44,7 @@ UNITS = ("calls", "evaluations", "tokens", "usd")
 
 
 def priced(cost: CallCost, price: Price, *, evaluations: int = 0) -> Amount:
-    """What calls came to."""
+    """The actual cost of calls."""
     usd = cost.prompt_tokens * price.input_per_million + cost.completion_tokens * price.output_per_million
     return Amount(cost.calls, evaluations, cost.tokens, usd / 1e6)
 
@@ -80,11 +80,11 @@ class Allotment:
 
     @property
     def bounded(self) -> bool:
-        """Whether any cap bounds the search."""
+        """True when any cap bounds the search."""
         return any(math.isfinite(cap) for cap in self._caps.values())
 
     def times(self, each: Amount) -> float:
-        """How often `each` can still be paid for; infinite where no cap bounds it."""
+        """The number of times `each` can still be paid for; infinite where no cap bounds it."""
         most = math.inf
         for unit in UNITS:
             cost = getattr(each, unit)

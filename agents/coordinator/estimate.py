@@ -64,7 +64,7 @@ class EstimatedCalls(msgspec.Struct, frozen=True):
 
 
 class SearchEstimate(msgspec.Struct, frozen=True):
-    """What one search can do: rows answered, and candidates seen at most."""
+    """Limits of one search: rows answered, and candidates seen at most."""
 
     scope: str
     rows: int
@@ -91,7 +91,7 @@ def estimate(
     readings: Readings,
     judging: Judging,
 ) -> Estimate:
-    """What the budget buys: calls, and from them tokens, USD and seconds; no call is made."""
+    """Estimate what the budget buys: calls, and from them tokens, USD and seconds; no call is made."""
     work = _Estimation(scenario, strategy, loaded, readings, judging)
     searches = work.searches()
     parts = tuple(work.parts(searches))
@@ -109,7 +109,7 @@ def estimate(
 
 
 def unpriced(scenario: Scenario) -> Iterable[str]:
-    """A warning for each model in use that costs nothing under `budget.usd` for want of a price; a local
+    """A warning for each model in use that costs nothing under `budget.usd` because no price is set; a local
     model needs none."""
     if scenario.budget.usd is None:
         return

@@ -22,7 +22,7 @@ from ...runtime.tasks.example import Example, Splits
 from ..judge.rubrics import Judging
 
 REASON_CHARACTERS = 200
-"""Of a failed call's reason, so much tells causes apart."""
+"""Characters of a failed call's reason by which causes are distinguished."""
 
 ALIKE = 4
 """First calls of a model that fail for one reason, after which it is lost."""
@@ -67,8 +67,8 @@ class Evaluator:
     """Scores prompts over tasks and models through the Scorer.
 
     It holds the rows of every split and hands out exactly those that are asked for. A model whose endpoint
-    cannot be used is lost: reported once, left out from then on, and no hindrance to the others. Of each
-    split the same rows are judged for every prompt, whatever the blocks they are asked in.
+    cannot be used is lost: reported once, left out from then on, and the others go on. The same rows of each
+    split are judged for every prompt, regardless of the blocks they are asked in.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Evaluator:
 
     @property
     def impaired(self) -> bool:
-        """Whether a target or a weighed rating that the run was to measure could not be."""
+        """True when a target or a weighed rating that the run was to measure could not be measured."""
         return bool(self.lost or self._unmeasured)
 
     def measure(self, scores: Scores) -> float | None:
@@ -119,7 +119,7 @@ class Evaluator:
         return mean_objective(scores, max_failed=self.max_failed, without=self.lost)
 
     def feasible(self, scores: Scores) -> bool:
-        """Whether every required bound is met on every task, with every model that is not lost."""
+        """True when every required bound is met on every task, with every model that is not lost."""
         return feasible(scores, without=self.lost)
 
     def rows(self, task: str, split: Split) -> tuple[Example, ...]:

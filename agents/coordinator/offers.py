@@ -10,11 +10,11 @@ SHARE_EVERY = 16
 """Results taken in between two exchanges."""
 
 FEWEST = 5
-"""Prompts that two searches must share before their likeness is stated."""
+"""Prompts that two searches must share before their rank correlation is reported."""
 
 
 class Exchange:
-    """Searches of several targets that tell each other what they measured; see `runtime.search.siblings`."""
+    """Searches of several targets that share what they measured; see `runtime.search.siblings`."""
 
     def __init__(self, searches: Sequence[Search]) -> None:
         self._searches = searches
@@ -43,7 +43,7 @@ class Exchange:
 
 
 def offers_made(searches: Sequence[Search]) -> tuple[Offer, ...]:
-    """Every prompt that entered a search from elsewhere, and what became of it there."""
+    """Every prompt that entered a search from elsewhere, and its outcome there."""
     made: list[Offer] = []
     for search in searches:
         kept = search.kept

@@ -19,7 +19,7 @@ from ..scorer import Readings
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What one search does.
+    """The plan of one search.
 
     `models` are the targets the prompts are for; `answerers` answer while searching (the same models, or the
     scorer LLM as their proxy). `most` caps the candidates proposed, `proposals` the replies of the reference

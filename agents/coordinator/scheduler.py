@@ -3,7 +3,7 @@
 Work is issued from results that were taken in, never from what is in flight, and the order in which results
 are taken in is written to the history first. So a resumed run takes the recorded path, its calls replayed
 from the ledger, and goes on from there; with `deterministic` results are taken in the order of issue, and
-equal seeds give equal results whatever the latency. (Asynchronous successive halving, Li et al. 2020, decides
+equal seeds give equal results at any latency. (Asynchronous successive halving, Li et al. 2020, decides
 on arrival likewise; here the order is kept.)
 """
 
@@ -41,7 +41,7 @@ SURPLUS = 1.5
 """Rows in flight over those that the endpoints' concurrency takes, so that no slot waits for a decision."""
 
 DECISIONS = 24
-"""A small budget is spent in so many steps at least, whatever the endpoints could take at once."""
+"""Least number of steps in which a small budget is spent, regardless of the endpoints' concurrency."""
 
 CHARACTERS_PER_TOKEN = 3.5
 FIRST_ANSWER_TOKENS = 16
@@ -60,7 +60,7 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Scheduler:
-    """Runs searches side by side until each has stopped; they share an allotment evenly.
+    """Runs searches concurrently until each has stopped; they share an allotment evenly.
 
     A budget that ends during a job ends all searches, after what is in flight; `cut` says that it did.
     """
@@ -105,7 +105,7 @@ class Scheduler:
                     job, result = await self._next()
                     await self._take(job, result, searches, allotment, exchange)
         except ExceptionGroup as group:
-            # Jobs side by side may fail alike at the same moment: the first error stands for them.
+            # Concurrent jobs may fail for one reason at the same moment: the first error represents them.
             raise unwrapped(group.exceptions[0]) from group
 
     def _window(self, searches: Sequence[Search], allotment: Allotment) -> int:

@@ -53,7 +53,7 @@ FAILED_REPLIES = 4
 """Calls of the reference LLM that failed in a row after which it counts as lost."""
 
 PROGRESS = 0.005
-"""Rise of the best estimate from which patience begins anew: leaders also change by chance."""
+"""Rise of the best estimate that restarts the patience count: leaders also change by chance."""
 
 
 STEEPNESS = 20.0
@@ -216,7 +216,7 @@ class Search:
         return coming < ahead and self._proposed + self._writing * per_reply < most and left > plan.block
 
     def _price(self, row: Amount) -> float:
-        """What one reply of the reference LLM costs, in rows of this search: in dollars where prices are
+        """The cost of one reply of the reference LLM, in rows of this search: in dollars where prices are
         known, else in calls."""
         if row.usd > 0 and self._written.usd > 0:
             return self._written.usd / row.usd
@@ -338,7 +338,7 @@ class Search:
         self.race.expect(self._numbers[prompt_id], lean)
 
     def evidence(self) -> dict[str, Evidence]:
-        """What the answers say of each prompt, by id."""
+        """Evidence from the answers about each prompt, by id."""
         return {self.ids[number]: one for number, one in self.race.evidence().items()}
 
     def stop(self, reason: str, *, exhausted: bool = False, failed: bool = False) -> None:
@@ -371,7 +371,7 @@ class Search:
         return {self.ids[number]: float(values[number]) for number in self.selection.evaluations}
 
     def passes_rung(self, rows: int, fresh: int) -> bool:
-        """Whether the latest `fresh` of so many answered rows brought a prompt to a rung."""
+        """True when the latest `fresh` of `rows` answered rows brought a prompt to a rung."""
         return any(rows - fresh < rung <= rows for rung in self.rungs)
 
     @property
@@ -385,7 +385,7 @@ class Search:
 
     @property
     def cut_short(self) -> bool:
-        """Whether the budget ended the search before it saw as many candidates as were planned, or any."""
+        """True when the budget ended the search before it saw as many candidates as were planned, or any."""
         most = self.plan.most
         return self.exhausted and (not self.kept or (most is not None and self._proposed < most))
 

@@ -118,7 +118,7 @@ class Selection:
 
     def _plainer(self, number: int) -> int | None:
         """The same words without examples, unless the examples make a prompt clearly better: they cost tokens
-        in every call. On the rows that both have answered, which tells them apart best."""
+        in every call. Compared on the rows that both have answered, which distinguishes them best."""
         prompt = self._prompts[number]
         if prompt.origin != "exemplify":
             return None

@@ -14,7 +14,7 @@ from ...runtime.prompt import Prompt
 _TAG = re.compile(r"<(?=/?(?:asked|response|a|b|reference|instruction)\s*>)", re.IGNORECASE)
 
 Rubrics = Mapping[str, str]
-"""What to look at, by quality."""
+"""Rating instructions by quality."""
 
 
 class Form(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ from ...scenarios.errors import InputError
 from ...scenarios.stages import PROMPT_QUALITIES, ScorerSettings
 
 READINGS = 2
-"""Every item is rated so often, in opposite orders."""
+"""Number of ratings per item, in opposite orders."""
 
 
 class Judging(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,8 +44,8 @@ class Judging(msgspec.Struct, frozen=True, kw_only=True):
         folder: Path,
         allow_code: bool = False,
     ) -> "Judging":
-        """What a scenario's `scorer` section asks for; `metrics` are those of its own metrics that are not to
-        be imported, and `folder` holds modules of others, which are imported where code is allowed.
+        """Judging as a scenario's `scorer` section asks for it; `metrics` are those of its own metrics that
+        are not to be imported, and `folder` holds modules of others, imported where code is allowed.
 
         Raises InputError when a quality is weighed or required that is not rated, a metric of one's own
         cannot be loaded, or one of `metrics` is not asked for.
@@ -71,11 +71,11 @@ class Judging(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def rates(self) -> bool:
-        """Whether there is anything for a judge to do."""
+        """True when there is anything for a judge to rate."""
         return bool(self.responses or self.prompts)
 
     def wants(self, rubrics: Mapping[str, str], *, final: bool) -> bool:
-        """Whether any of these qualities is to be rated: in the final test all are, before it the weighed."""
+        """True when any of these qualities is to be rated: all in the final test, before it the weighed."""
         return bool(rubrics) if final else not self.weighed.isdisjoint(rubrics)
 
     def drawn(self, task: str, splits: Splits, seed: int) -> frozenset[str]:
@@ -102,7 +102,7 @@ class Judging(msgspec.Struct, frozen=True, kw_only=True):
         return found | (means([prompt], self.prompts) if prompt else {})
 
     def reliability(self, responses: Sequence[Rated], prompt: Rated | None) -> Reliability | None:
-        """How far these ratings can be believed; None where nothing was rated."""
+        """The reliability of these ratings; None where nothing was rated."""
         items = [*responses, prompt] if prompt else list(responses)
         qualities = {**(self.responses if responses else {}), **(self.prompts if prompt else {})}
         return reliability(items, qualities) if items else None
@@ -113,7 +113,7 @@ class Judging(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _needed(objective: Objective) -> dict[str, str]:
-    """What the objective weighs or bounds, and the key of the scenario that says so."""
+    """Metrics that the objective weighs or bounds, each with the key of the scenario that says so."""
     weighed = [name for name, weight in objective.weights.items() if weight > 0]
     return {
         **dict.fromkeys(objective.require, "scorer.require"),

@@ -20,18 +20,18 @@ from .sections import LONGEST_REPLY, format_failures, format_notes, format_tasks
 from .strategies import Strategy
 
 WORKERS = 256
-"""Requests in hand at once; how many are sent at once is for the model's limits to say."""
+"""Requests handled at once; the model's limits decide how many are sent at once."""
 
 NOTES = 8
 NOTE_CHARACTERS = 240
-"""At most so many notes are kept, each cut to so many characters."""
+"""Most notes that are kept, and the characters each is cut to."""
 
 _NOTES = re.compile(r"<notes>(.*?)(?:</notes>|\Z)", re.DOTALL | re.IGNORECASE)
 _BULLET = re.compile(r"^\s*[-*•]\s*")
 
 
 class Writing(msgspec.Struct, frozen=True, kw_only=True):
-    """How candidates are written: the model its endpoint knows, sampling, and what is allowed.
+    """Settings for writing candidates: the model its endpoint knows, sampling, and what is allowed.
 
     The temperature goes from `temperature` at the beginning of a search to `final_temperature` at its end.
     `seeded` sends a sampling seed with each call, so that an endpoint which honours it writes the same again.

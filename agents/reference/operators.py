@@ -216,6 +216,6 @@ async def _rewritten(
 
 
 def _repeats(text: str) -> bool:
-    """Whether a sentence comes twice, as small models write when they have nothing more to say."""
+    """True when a sentence occurs twice, as small models write when they have nothing more to add."""
     sentences = [sentence.strip().casefold() for sentence in re.split(r"[.!?\n]+", text) if sentence.strip()]
     return len(set(sentences)) < len(sentences)

@@ -1,4 +1,4 @@
-"""The bus: typed requests with one answer each, and events for whoever observes."""
+"""The bus: typed requests with one answer each, and events for observers."""
 
 from .in_process import EncodingBus, InProcessBus
 from .protocol import (

@@ -81,7 +81,7 @@ E = TypeVar("E", bound=Event)
 V = TypeVar("V")
 
 DRAIN_SECONDS = 5.0
-"""How long subscribers may take to read what is buffered when the bus closes."""
+"""Seconds subscribers may take to read buffered events when the bus closes."""
 
 
 class _Server:
@@ -227,13 +227,13 @@ class InProcessBus:
             self._observers.discard(observer)
 
     def _carried(self, value: V, kind: type[V]) -> V:
-        """What arrives when `value` of this kind is sent: here, the value itself, for it is frozen."""
+        """The value that arrives when `value` of this kind is sent: here, the same frozen object."""
         del kind
         return value
 
 
 class EncodingBus(InProcessBus):
-    """An `InProcessBus` on which nothing arrives that could not have crossed a network."""
+    """An `InProcessBus` that delivers only values which could have crossed a network."""
 
     def _carried(self, value: V, kind: type[V]) -> V:
         return msgspec.msgpack.decode(msgspec.msgpack.encode(value), type=kind)

@@ -21,7 +21,7 @@ class Request(msgspec.Struct, Generic[R], frozen=True, tag=True, forbid_unknown_
 
     @property
     def route_key(self) -> str:
-        """What tells servers of one kind apart (the model a target hosts); '' where there is one server."""
+        """Key among servers of one kind (the model a target hosts); '' where there is one server."""
         return ""
 
 
@@ -34,7 +34,7 @@ Route = tuple[str, str]
 
 
 class Header(msgspec.Struct, frozen=True):
-    """What travels beside a request: its id, the routes that wait for it (outermost first), its deadline.
+    """Metadata sent with a request: its id, the routes that wait for it (outermost first), its deadline.
 
     `deadline` is on the bus's clock (`anyio.current_time()`), None where nobody set one. `run` names the run
     it is a part of, '' outside one. `trace` is the W3C trace context (`traceparent`, `tracestate`) of who
@@ -49,7 +49,7 @@ class Header(msgspec.Struct, frozen=True):
 
 
 def route(request: Request[R]) -> Route:
-    """Where a request goes."""
+    """The destination of a request."""
     return (type(request).__name__, request.route_key)
 
 
@@ -79,7 +79,7 @@ def current_header() -> Header | None:
 
 @contextmanager
 def headed(header: Header | None) -> Generator[None]:
-    """What happens inside belongs to the request (or the run) of this header."""
+    """Attribute everything inside the context to the request (or the run) of this header."""
     token = _header.set(header)
     try:
         yield
@@ -180,7 +180,7 @@ class Observer(Protocol):
 
 
 class Bus(Protocol):
-    """Carries requests to their one server and events to whoever observes.
+    """Carries requests to their one server and events to observers.
 
     - A request's type is its route, with its `route_key` beside it. No server: `NoServer`.
     - Nothing is buffered: `ask` waits for a free worker, first come first served.
@@ -214,7 +214,7 @@ class Bus(Protocol):
         ...
 
     async def publish(self, event: Event) -> None:
-        """Tell every observer; never waits for one."""
+        """Notify every observer; never waits for one."""
         ...
 
     def events(self, *kinds: type[Event], buffer: int = 1024) -> AbstractAsyncContextManager[Observer]:

@@ -208,7 +208,7 @@ class Meter:
 
     A line of ones gives the metrics themselves, lines of counts those of bootstrap resamples, lines of zeros
     and ones those of subsets. `classes` is the number of labels, 0 where the answer space is open. The bins
-    of ECE are those of the rows as they are, whatever their weights.
+    of ECE are those of the unweighted rows.
 
     Where replies could not be read, the metrics of `GUARDED` also come under `SAFE` names, each such reply
     taken as sure and wrong (in a bin of its own for ECE). By these, making a wrong answer unreadable never

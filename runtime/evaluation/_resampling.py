@@ -15,7 +15,7 @@ Vector = NDArray[np.float64]
 RESAMPLES = 1000
 SWAPS = 2000
 GROUPS = 100
-"""At most so many groups of rows are left out in turn by the jackknife."""
+"""Most groups of rows that the jackknife leaves out in turn."""
 
 CELLS = 10_000
 """Weights held at once: rows times resamples."""
@@ -98,7 +98,7 @@ def wilson(successes: int, rows: int) -> tuple[float, float]:
 
 
 def _levels(point: float, ascending: Vector, left_out: Vector) -> Vector:
-    """Which quantiles of the draws are the ends of the interval."""
+    """The quantiles of the draws that are the ends of the interval."""
     size = len(ascending)
     below = 0.5 * sum(np.searchsorted(ascending, point, side=side) for side in ("left", "right")) / size
     bias = ndtri(np.clip(below, 0.5 / size, 1 - 0.5 / size))

@@ -87,7 +87,7 @@ _MARKERS = re.compile(r"^(?:[\s\u0120\u2581\u010a(\[\"'`*]|<0x0A>)+")
 """Marks that tokenisers and models put before a word: spaces (also as Ġ or ▁), newlines, quotes, brackets."""
 
 _SHARED = 3
-"""Labels whose first so many letters are equal are likely to begin with the same token."""
+"""Number of equal first letters at which labels are likely to begin with the same token."""
 
 
 class Likely(msgspec.Struct, frozen=True):
@@ -163,7 +163,7 @@ def distinguishable(labels: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _within(name: str, text: str) -> bool:
-    """Whether the text is the name, or the name and then something that is no part of the word."""
+    """True when the text is the name, or the name followed by something that is no part of the word."""
     rest = text.removeprefix(name)
     return text == name or (rest != text and not rest[0].isalnum())
 

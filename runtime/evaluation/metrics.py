@@ -172,7 +172,7 @@ def metric(name: str) -> Metric:
 
 
 def is_own(name: str) -> bool:
-    """Whether a name means a metric of one's own, `package.module:function`."""
+    """True when a name denotes a metric of one's own, `package.module:function`."""
     module, _, function = name.partition(":")
     return function.isidentifier() and all(part.isidentifier() for part in module.split("."))
 

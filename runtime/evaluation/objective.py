@@ -51,7 +51,7 @@ class Objective(msgspec.Struct, frozen=True):
 
     @property
     def by_rows(self) -> bool:
-        """Whether all it weighs or requires is measured row by row, so that prompts can be tested on rows."""
+        """True when all it weighs or requires is measured row by row, so prompts can be tested on rows."""
         weighed = [name for name, weight in self.weights.items() if weight > 0]
         return all(name in METRICS or name == "objective" for name in (*weighed, *self.require))
 
@@ -111,7 +111,7 @@ class Objective(msgspec.Struct, frozen=True):
         return short
 
     def unmet(self, values: Mapping[str, float | None]) -> dict[str, str]:
-        """The thresholds that one prompt's metrics, and the objective among them, miss: in words, by metric.
+        """The thresholds that one prompt's metrics, and the objective among them, miss, as text by metric.
 
         An undefined metric meets none.
         """

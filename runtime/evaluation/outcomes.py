@@ -96,8 +96,8 @@ _UNREAD = -1
 class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
     """Graded rows in ascending order of example id, and the ids of the rows whose calls failed.
 
-    A plain value: it encodes to MessagePack, and equal responses give equal outcomes whatever order they came
-    in. `rows` packs one record a row (`_columns.ROW`); `table()` is a view of them that costs no copy.
+    A plain value: it encodes to MessagePack, and equal responses give equal outcomes in any order of
+    arrival. `rows` packs one record a row (`_columns.ROW`); `table()` is a view of them that costs no copy.
     `closed` is False where the answer space is open; such outcomes carry no labels, and metrics by class are
     undefined.
     """

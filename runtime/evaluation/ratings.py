@@ -78,7 +78,7 @@ class Preference(msgspec.Struct, frozen=True, kw_only=True):
 def read_ratings(text: str, names: Sequence[str]) -> Read:
     """The ratings that a judge's reply gives to these names.
 
-    Reads the last JSON object that names any of them, whatever surrounds it, also one level down
+    Reads the last JSON object that names any of them, with any text around it, also one level down
     (`{"scores": {…}}`, `{"relevance": {"score": 4}}`). Numbers may be text (`"4"`, `"4/5"`). What is missing,
     no number, or outside 1 to 5 is counted, and has no rating.
     """

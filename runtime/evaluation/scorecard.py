@@ -25,7 +25,7 @@ class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
     higher, but `brier`, `aurc`, `output_tokens` and `seconds`. `judged` holds mean ratings from 1 to 5 by
     quality, None where too few were usable, and the values in [0, 1] of metrics of one's own by dotted name;
     `reliability` is the judge's agreement with itself. `objective` is the weighted mean in [0, 1];
-    `explained` gives the way each metric entered it, `unmet` the required bounds these rows miss, in words.
+    `explained` gives the way each metric entered it, `unmet` the required bounds these rows miss, as text.
     `intervals` are 95 % bootstrap intervals by metric.
     """
 
@@ -98,7 +98,7 @@ class Calibration(msgspec.Struct, frozen=True):
 
 
 class Chance(msgspec.Struct, frozen=True):
-    """Accuracy in [0, 1] of two answerers that know no question; None where the answer space is open.
+    """Accuracy in [0, 1] of two baselines that ignore the question; None where the answer space is open.
 
     `majority` gives the most frequent gold answer of these very rows to every row, and so is the best any
     constant answer can do; `random` is the expected accuracy of a fair draw among each row's allowed answers.

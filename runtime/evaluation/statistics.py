@@ -35,7 +35,7 @@ def bootstrap(outcomes: Outcomes, objective: Objective, values: Values, *, seed:
     `values` are the metrics themselves and, as `judged.*` or dotted names, what is taken as given. A metric
     has no interval where it is undefined, where it is so in more than a fifth of the resamples, or where
     there are fewer than two rows. Accuracy or IFR of rows that are all alike has Wilson's interval, since
-    resampling them would feign certainty.
+    resampling them would overstate certainty.
 
     ECE measured on few rows lies above that of the population, the more so the better calibrated it is; its
     interval is of the measured value and need not hold the population's.

@@ -70,7 +70,7 @@ class Unanswered(msgspec.Struct, frozen=True, gc=False):
 
 
 class ChatResponse(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What came back.
+    """The response to one request.
 
     `tokens` is empty unless log-probabilities were asked for and given. `seconds` is the wall time of the
     HTTP call that succeeded; `attempts` counts HTTP calls including failed ones, `uncounted` is the most that

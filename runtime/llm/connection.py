@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
 Client: TypeAlias = "ChatClient | AsyncOpenAI"
-"""What a host may hand over for an endpoint."""
+"""A client that a host may pass in for an endpoint."""
 
 
 class Connection(msgspec.Struct, frozen=True):
@@ -152,7 +152,7 @@ def _adopted(
 
 
 def _of_sdk(client: Client) -> TypeIs[AsyncOpenAI]:
-    # Who hands one over has imported the SDK; nobody else need have it.
+    # A host that passes one in has imported the SDK; no other host needs it.
     sdk = sys.modules.get("openai")
     return sdk is not None and isinstance(client, sdk.AsyncOpenAI)
 

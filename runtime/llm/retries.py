@@ -40,7 +40,7 @@ class Breaker:
 
     @property
     def open(self) -> bool:
-        """Whether calls fail fast."""
+        """True while calls fail fast."""
         return self._next_try is not None
 
     def check(self) -> None:
@@ -81,7 +81,7 @@ class Breaker:
 
 
 class Retrying(msgspec.Struct, frozen=True):
-    """Why calls of a model are tried again, and for how many seconds none has been answered since."""
+    """The reason for retries of a model's calls, and the seconds for which none has been answered since."""
 
     reason: str
     seconds: float

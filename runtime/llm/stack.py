@@ -103,8 +103,8 @@ class Models:
     def client(self, name: str, role: AgentRole) -> ChatClient:
         """The whole stack of the model `name`, its usage counted for `role`.
 
-        All callers of one model of one endpoint share its limiter, retries and calls in flight, whatever the
-        role. Only models that the scenario uses are open; another raises InputError.
+        All callers of one model of one endpoint share its limiter, retries and calls in flight, regardless
+        of role. Only models that the scenario uses are open; another raises InputError.
         """
         spec = self._scenario.models.get(name)
         if spec is None or spec.endpoint not in self._connections:

@@ -1,1 +1,1 @@
-"""What a run writes: history, responses, results."""
+"""Files that a run writes: history, responses, results."""

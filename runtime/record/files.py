@@ -11,7 +11,7 @@ from ...scenarios.errors import InputError
 from ..errors import WriteFailed
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoding of a damaged file raises."""
+"""Errors that decoding of a damaged file raises."""
 
 
 def make_folder(path: Path) -> None:
@@ -64,7 +64,7 @@ def read_file(path: Path) -> bytes:
 
 @contextmanager
 def opened(path: Path) -> Generator[BinaryIO]:
-    """A file that is written anew. Raises WriteFailed where it cannot be made, or its end not be written."""
+    """A file that is rewritten from the start. Raises WriteFailed where it cannot be made or completed."""
     with writing(path):
         file = path.open("wb")
     try:

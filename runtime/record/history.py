@@ -28,7 +28,7 @@ class _Begun(msgspec.Struct):
 
 
 def begun(path: Path) -> datetime | None:
-    """When the run with this history began; None where it holds no event."""
+    """The time at which the run with this history began; None where it holds no event."""
     try:
         with path.open("rb") as file:
             return msgspec.json.decode(file.readline(), type=_Begun).at
@@ -48,8 +48,8 @@ class History:
     """An append-only file of numbered events. What has been appended has left the process.
 
     `order` are the jobs of an earlier invocation of the run in the order in which their results were taken
-    in. A resumed run takes them in the same order, its calls replayed from the call ledger, and writes its
-    history anew beside the earlier one, whose place it takes once it has come as far (or has ended).
+    in. A resumed run takes them in the same order, its calls replayed from the call ledger, and writes a
+    new history beside the earlier one, whose place it takes once it has come as far (or has ended).
     """
 
     def __init__(

@@ -25,7 +25,7 @@ class Asked(msgspec.Struct, frozen=True, tag="row"):
 
 
 class Given(msgspec.Struct, frozen=True, tag="response"):
-    """What a model gave back for a row under a prompt (its id), graded; or how the call failed."""
+    """A model's response to a row under a prompt (its id), graded; or the failure of the call."""
 
     task: str
     model: str
@@ -64,7 +64,7 @@ class Responses:
 
 @contextmanager
 def open_responses(path: Path | None) -> Generator[Responses]:
-    """A file that is written anew, as the history is; nothing is kept when there is no path."""
+    """A file that is rewritten from the start, as the history is; nothing is kept when there is no path."""
     if path is None:
         yield Responses(None)
         return

@@ -160,7 +160,7 @@ ROWS = 50
 """Test rows written at most."""
 
 LOCAL_URL = "http://localhost:8080/v1"
-"""Where llama.cpp's server listens by default: nobody but this package runs the embedded model."""
+"""Default address of llama.cpp's server: only this package runs the embedded model."""
 
 SCHEMA = "# yaml-language-server: $schema=https://promptfoo.dev/config-schema.json\n"
 
@@ -191,7 +191,7 @@ def as_promptfoo(
 
 
 def _prompt(label: str, prompt: Prompt) -> Mapping[str, str]:
-    """A chat in JSON: there promptfoo fills in variables as they are, whatever they hold."""
+    """A chat in JSON, in which promptfoo fills in variables unchanged, regardless of their content."""
     text = _literal(prompt.text.strip())
     parts = {"system": [ROW, FORM], "before": [text, ROW, FORM], "after": [ROW, text, FORM]}
     turns = [{"role": "user", "content": "\n\n".join(parts[prompt.position])}]

@@ -97,7 +97,7 @@ class Feed:
         return self._state
 
     async def run(self) -> None:
-        """Make states as there is news and somebody to see it, until cancelled."""
+        """Make states while there are new events and viewers, until cancelled."""
         while True:
             await self._stir.wait()
             self._stir = anyio.Event()
@@ -131,7 +131,7 @@ MOST_VIEWERS = 64
 
 _QUIET = logging.getLogger(f"{__name__}.http")
 _QUIET.addHandler(logging.NullHandler())
-_QUIET.propagate = False  # a malformed request is answered with 400; its traceback is nobody's business
+_QUIET.propagate = False  # a malformed request is answered with 400; its traceback is of no interest
 
 HEADERS = {
     "Cache-Control": "no-store",

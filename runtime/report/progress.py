@@ -41,7 +41,7 @@ class SearchNow(msgspec.Struct, frozen=True, kw_only=True):
     ended: bool
 
     def activity(self) -> str:
-        """State of the search in words."""
+        """State of the search as text."""
         if self.ended:
             return "done"
         if not self.candidates:

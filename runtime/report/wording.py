@@ -1,4 +1,4 @@
-"""Results in words: labels of metrics, conclusions, advice and warnings."""
+"""Results as text: labels of metrics, conclusions, advice and warnings."""
 
 import re
 from collections import Counter
@@ -33,7 +33,7 @@ PLACEMENT = {
     "before": "before the question",
     "after": "after the question",
 }
-"""Where a prompt is put, by its position."""
+"""The place of a prompt, by its position."""
 
 FEW = 10
 """Replies below which a metric of confidence is not meaningful."""
@@ -48,7 +48,7 @@ def label(metric: str) -> str:
 
 
 def better(metric: str) -> Literal["higher", "lower"]:
-    """Which direction is an improvement."""
+    """The direction that is an improvement."""
     known = METRICS.get(metric)
     return "higher" if known is None else known.better
 
@@ -95,7 +95,7 @@ def describe_target(target: TargetResult) -> str:
 
 
 def advice(target: TargetResult) -> str:
-    """Which of the two prompts to use."""
+    """Advice on which of the two prompts to use."""
     return {
         "better": "Use the best prompt.",
         "worse": "Keep the original: the best prompt found is worse on held-out rows.",

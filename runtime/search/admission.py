@@ -31,7 +31,7 @@ class Leakage:
         self._lengths = sorted({len(window) for window in self._windows})
 
     def quotes(self, text: str) -> bool:
-        """Whether a text quotes a held-out row."""
+        """True when a text quotes a held-out row."""
         said = tokens(text)
         return any(
             tuple(said[i : i + length]) in self._windows

@@ -7,7 +7,7 @@ prompts, and prompts compare fairly although they answered different rows.
 
 The next rows go to the prompt for which they are expected to raise the ability of the best prompt most, per
 row answered (knowledge gradient; Frazier, Powell and Dayanik 2008). A prompt that nobody has tried is an
-option like any other, so exploring, promoting and telling leaders apart are one decision. Of its rows a
+option like any other, so exploring, promoting and separating leaders are one decision. Of its rows a
 prompt answers those first that say most about it.
 
 Pure: no I/O, no clock, no randomness; equal calls give equal decisions.
@@ -140,7 +140,7 @@ class Race:
         return known[np.lexsort((known, -values))].tolist()
 
     def clearly_better(self, prompt: int, other: int) -> bool:
-        """Whether a prompt leads another on the rows both have answered: at least `PAIRED_ROWS`, and by
+        """True when one prompt leads another on the rows both have answered: at least `PAIRED_ROWS`, and by
         `CLEAR` standard errors of the mean difference."""
         both = self.answered[prompt] & self.answered[other]
         if both.sum() < PAIRED_ROWS:
@@ -150,7 +150,7 @@ class Race:
         return float(lead.mean()) > CLEAR * error
 
     def evidence(self) -> dict[int, Evidence]:
-        """What the answers alone say of every prompt that has any, without the prior."""
+        """Evidence from the answers alone about every prompt that has any, without the prior."""
         weight, gap = self._residuals()
         precision = np.maximum(weight.sum(axis=1), 1e-9)
         target = self._ability + np.clip(gap.sum(axis=1) / np.maximum(precision, 0.05), -3, 3)
@@ -207,7 +207,7 @@ class Race:
         return chance * (1 - chance) * self.answered, (self.scores - chance) * self.answered
 
     def _inform(self, ability: Matrix | float) -> Matrix:
-        """What each row is expected to say about a prompt of this ability, less for rows of unknown
+        """Expected information of each row about a prompt of this ability, less for rows of unknown
         difficulty."""
         scale = 1 / np.sqrt(1 + np.pi * self._doubt / 8)
         chance = expit((ability - self._difficulty) * scale)

@@ -10,7 +10,7 @@ from ..randomness import generator
 from ..tasks.example import Example
 
 MOST_ROWS = 512
-"""Rows of each task that one search compares prompts on; more would tell the best apart no better."""
+"""Rows of each task that one search compares prompts on; more would not distinguish the best any better."""
 
 _BY_CREDIT = frozenset({"accuracy", "balanced_accuracy", "macro_f1"})
 _BY_CONFIDENCE = frozenset({"ece", "brier", "aurc", "auroc", "auprc_p", "auprc_n"})
@@ -25,7 +25,7 @@ def arrange(rows: Mapping[str, Sequence[Example]], *, seed: int, most: int = MOS
     """The rows of every task side by side, at most `most` places; a task with fewer rows is spread evenly.
 
     Every stretch of places holds about the same mixture of gold answers. Fixed by `seed` and the rows,
-    whatever their order.
+    regardless of their order.
     """
     ordered = {task: stratified(part, seed, task)[:most] for task, part in sorted(rows.items())}
     count = max(map(len, ordered.values()))
@@ -53,7 +53,7 @@ def stratified(rows: Sequence[Example], seed: int, task: str) -> tuple[Example, 
 def row_score(
     response: Graded, objective: Objective, rated: Rated | None, metrics: Mapping[str, RowMetric]
 ) -> float:
-    """What one graded row adds to the objective, in [0, 1]: the weighted mean of the parts that it has.
+    """Contribution of one graded row to the objective, in [0, 1]: the weighted mean of the parts it has.
 
     Accuracy counts as credit and IFR as the strict format kept. Calibration and ranking are properties of
     many rows; on one row the Brier score, which is proper and falls with both, stands for all of them, and a

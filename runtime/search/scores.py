@@ -29,7 +29,7 @@ def mean_objective(scores: Scores, *, max_failed: float, without: Iterable[str] 
 
 
 def feasible(scores: Scores, *, without: Iterable[str] = ()) -> bool:
-    """Whether a prompt meets every required bound on every task and model but those in `without`."""
+    """True when a prompt meets every required bound on every task and model but those in `without`."""
     lost = frozenset(without)
     return not any(
         card.unmet for models in scores.values() for model, card in models.items() if model not in lost
@@ -37,7 +37,7 @@ def feasible(scores: Scores, *, without: Iterable[str] = ()) -> bool:
 
 
 class Merits(msgspec.Struct, frozen=True):
-    """What a prompt is worth: means over tasks and models, None where undefined.
+    """The merits of a prompt: means over tasks and models, None where undefined.
 
     `accuracy`, `ifr` and `calibration` (1 - ECE) are in [0, 1] and better higher; `output_tokens` per answer
     and `length` of the instruction in characters are better lower.
@@ -62,7 +62,7 @@ class Merits(msgspec.Struct, frozen=True):
         )
 
     def beats(self, other: "Merits") -> bool:
-        """Whether these merits are at least as good in every respect and better in one."""
+        """True when these merits are at least as good in every respect and better in one."""
         mine, theirs = self._ascending(), other._ascending()
         return mine != theirs and all(a >= b for a, b in zip(mine, theirs, strict=True))
 

@@ -32,8 +32,8 @@ OFFERS = 4
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """What one race measured of a prompt, in standard deviations of its prompts: the estimate above the mean,
-    and the variance of its error."""
+    """The measurement of a prompt in one race, in standard deviations of its prompts: the estimate above the
+    mean, and the variance of its error."""
 
     estimate: float
     error: float
@@ -63,7 +63,7 @@ def correlation(races: Sequence[Mapping[str, Evidence]]) -> float:
 
 
 def expected(key: str, race: int, races: Sequence[Mapping[str, Evidence]], correlated: float) -> float:
-    """What the other races' results say about a prompt in this one: standard deviations above its mean."""
+    """Expectation from other races' results for a prompt in this one: standard deviations above its mean."""
     others = [found[key] for i, found in enumerate(races) if i != race and key in found]
     precisions = [1 / (1 - correlated + one.error) for one in others]
     joint = 1 + correlated * sum(precisions)

@@ -39,7 +39,7 @@ class Drop(msgspec.Struct, frozen=True):
 
 
 def has(values: Values, path: str) -> bool:
-    """Whether a dotted path leads to a field."""
+    """True when a dotted path leads to a field."""
     return _follow(values, path) is not _MISSING
 
 

@@ -51,12 +51,12 @@ class Task(msgspec.Struct, frozen=True):
 
     @property
     def closed(self) -> bool:
-        """Whether the answers of a row can be listed: choices and labels, not numbers and free text."""
+        """True when the answers of a row can be listed: choices and labels, not numbers and free text."""
         return self.answers.kind not in ("numeric", "text", "judged", "labels", "extraction")
 
     @property
     def placed(self) -> bool:
-        """Whether the position of a prompt makes a difference: it has neither variables nor turns."""
+        """True when the position of a prompt makes a difference: it has neither variables nor turns."""
         return not self.variables and not chat_turns(self.original)
 
 
@@ -76,8 +76,8 @@ def messages(task: Task, prompt: Prompt, question: Question, reading: Reading) -
     """The chat turns that ask one row under a prompt.
 
     The user turn holds the row (context, question, options) and then the format the answer must have. The
-    prompt is in a system turn, before the row, or between row and format. Whatever is the same for every row
-    comes first wherever the position allows, so that a server's prefix cache can serve it.
+    prompt is in a system turn, before the row, or between row and format. Everything that is the same
+    for every row comes first wherever the position allows, so that a server's prefix cache can serve it.
 
     A prompt with variables shows the row itself, with its fields in their places. A prompt with turns of its
     own is sent as these turns; what is added goes to the end of its last user turn.

@@ -63,7 +63,7 @@ _ROLES: Mapping[str, Role] = {"system": "system", "user": "user", "assistant": "
 
 
 def altered(original: str, candidate: str) -> str | None:
-    """The variables or turns that a candidate for a prompt lost or invented, in words; None if none."""
+    """The variables or turns that a candidate for a prompt lost or invented, as text; None if none."""
     before, after = variables(original), variables(candidate)
     if lost := sorted(before - after):
         return f"lost {', '.join(f'{{{name}}}' for name in lost)}"

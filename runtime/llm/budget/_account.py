@@ -34,7 +34,7 @@ SLACK = 1.1
 
 
 class CapReached(Exception):
-    """The account cannot take the reservation, whatever the calls in flight will cost."""
+    """The account cannot take the reservation, even if the calls in flight cost nothing."""
 
     def __init__(self, cap: Cap) -> None:
         super().__init__(cap)

@@ -32,7 +32,7 @@ MAGIC = b"GGUF"
 def find_model(local: str, base: Path) -> Path:
     """The absolute path of the GGUF file that `local` means: a known name, or a path relative to `base`.
 
-    Raises InputError with the command or the change that mends it when the engine or the model's package
+    Raises InputError with the command or the change that fixes it when the engine or the model's package
     is not installed, or when there is no GGUF file at that path. Nothing is imported or loaded.
     """
     check_engine()
@@ -41,7 +41,7 @@ def find_model(local: str, base: Path) -> Path:
 
 
 def check_engine() -> None:
-    """Raises InputError with the command that mends it when the engine is not installed."""
+    """Raises InputError with the command that installs the engine when it is not installed."""
     if find_spec(ENGINE) is None:
         raise InputError(f"a local model needs the package {ENGINE}, which is not installed; run: {INSTALL}")
 
@@ -108,7 +108,7 @@ async def running(order: Order, *, log: Path | None, patience: float) -> AsyncGe
 
 
 def _open_log(log: Path | None) -> IO[bytes]:
-    """Where the engine writes: `log`, or a nameless file that only serves to explain a failed start."""
+    """The engine's output file: `log`, or an unnamed temporary file that only explains a failed start."""
     return tempfile.TemporaryFile() if log is None else log.open("a+b")
 
 
@@ -133,7 +133,7 @@ async def _hand_over(process: Process, order: Order) -> Ready | None:
 
 
 async def _fate(process: Process) -> str:
-    """How the child ended."""
+    """A description of how the child ended."""
     code = await process.wait()
     if code >= 0:
         return f"did not start (exit code {code})"
@@ -185,7 +185,7 @@ async def serve_embedded(
     reply together. `threads` is by default the number of usable cores, 8 at most. The engine's log is
     appended to `log`, or dropped.
 
-    The same request gives the same reply, log-probabilities included, whatever is computed beside it.
+    The same request gives the same reply, log-probabilities included, regardless of concurrent requests.
 
     The child ends with the scope, also when the scope is cancelled, and with this process however it dies.
     Raises InputError when the engine is not installed, EndpointError with the errors of the engine's log

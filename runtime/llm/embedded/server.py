@@ -17,7 +17,7 @@ from typing import Any, TypedDict
 
 
 class Order(TypedDict):
-    """What to serve: tokens count per call, `prefix` is the secret first part of every path."""
+    """The model to serve: tokens count per call, `prefix` is the secret first part of every path."""
 
     gguf: str
     name: str
@@ -29,7 +29,7 @@ class Order(TypedDict):
 
 
 class Ready(TypedDict):
-    """Where it listens, as scheme, host and port."""
+    """The address it listens at, as scheme, host and port."""
 
     address: str
 
@@ -91,7 +91,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     parent = os.getppid()
     answer = os.dup(1)
-    os.dup2(2, 1)  # whatever the engine prints is log
+    os.dup2(2, 1)  # everything the engine prints is log
     order = read_order()
     end_with_parent_while_loading()
     Thread(target=end_with_stdin, daemon=True).start()

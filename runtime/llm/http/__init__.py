@@ -1,1 +1,1 @@
-"""Chat completions over HTTP: the wire format, and two clients that speak it."""
+"""Chat completions over HTTP: the wire format, and two clients for it."""

@@ -42,7 +42,7 @@ _MOST_LEAST = 1024
 
 
 class Dialect:
-    """How requests to one model are written. `version` grows with each change.
+    """The form of requests to one model. `version` grows with each change.
 
     `token_limit` names the field of the token limit. `omitted` holds the fields that are left out, among them
     `logprobs`. `most_alternatives` bounds `top_logprobs`, `least_tokens` the token limit from below. Without
@@ -108,7 +108,7 @@ class Dialect:
             return self._learned(f"takes no {sent} below {least[1]}: {least[1]} is sent from now on")
         other: TokenLimit = "max_completion_tokens" if sent == "max_tokens" else "max_tokens"
         if other in text or _UNKNOWN.search(text):
-            # Each name is tried once: an endpoint that refuses both is not asked for ever.
+            # Each name is tried once: an endpoint that refuses both is not asked forever.
             if f"refused:{other}" in self.omitted:
                 return None
             self.omitted.add(f"refused:{sent}")

@@ -292,7 +292,7 @@ def _used_up(status: int, said: Refusal, wait: float | None) -> bool:
         return True
     if status not in (403, 429):
         return False
-    # Google calls every rate limit a quota; how long to wait tells them apart.
+    # Google calls every rate limit a quota; the wait distinguishes them.
     short = wait is not None and 0 < wait < LONG_WAIT
     named = _NO_QUOTA.search(said.code) or (not short and _NO_QUOTA.search(f"{said.message} {said.details}"))
     return bool(named) or (status == 429 and wait is not None and wait >= LONG_WAIT)

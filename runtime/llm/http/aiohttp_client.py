@@ -21,7 +21,7 @@ from ._wire import MOST_BYTES, PATH, encode, inflated, too_large
 
 
 class AiohttpClient:
-    """Speaks to one OpenAI-compatible endpoint over HTTP.
+    """A client of one OpenAI-compatible endpoint over HTTP.
 
         async with AiohttpClient("https://api.openai.com/v1", api_key=key) as client:
             response = await client.chat(request)

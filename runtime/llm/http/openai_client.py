@@ -125,7 +125,7 @@ class OpenAIClient:
         name, causes = self._codec.name, list(_causes(error))
         text = redacted(str(causes[-1]) or type(causes[-1]).__name__, self._codec.key)
         kinds = {kind for cause in causes for kind in _kinds(cause)}
-        # The SDK calls many errors of the connection a timeout; what lies below them tells them apart.
+        # The SDK calls many errors of the connection a timeout; their cause distinguishes them.
         if "SSLCertVerificationError" in kinds or "ClientConnectorCertificateError" in kinds:
             return EndpointError(f"{name} shows a certificate that cannot be trusted: {text}")
         if kinds & {"ClientConnectorError", "ConnectError", "ConnectionRefusedError", "gaierror"}:

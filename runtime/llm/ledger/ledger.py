@@ -39,8 +39,8 @@ _places = Struct("<4I").unpack_from
 class Bloom:
     """A set of 16-byte keys without false negatives (Bloom, CACM 13(7), 1970).
 
-    It takes 4 MB whatever it holds. With 300,000 keys one look-up in 250 is a false positive, with a million
-    one in 7. Keys must be hashes: their own bits choose the cells.
+    It takes 4 MB regardless of its content. With 300,000 keys one look-up in 250 is a false positive, with
+    a million one in 7. Keys must be hashes: their own bits choose the cells.
     """
 
     __slots__ = ("_cells",)

@@ -50,7 +50,7 @@ _NEVER = float("-inf")
 
 
 class Refusals:
-    """Tells refusals at random from those of a limit, by what was served between episodes.
+    """Distinguishes random refusals from those of a limit, by what was served between episodes.
 
     A token bucket is empty at each refusal, so that between two of them as much is served as it fills by:
     equal rates. An interval that served few calls at a rate far below another one's contradicts that.

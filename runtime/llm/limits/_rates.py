@@ -99,7 +99,7 @@ class LearnedRate:
         self._begin(min(sqrt(low * high), _BELOW * high), high, _WIDE_RISE if wide else max(rise, _RISE))
 
     def _low(self, now: float) -> float:
-        """Served per second since the latest refusal that is far enough back to tell."""
+        """Served per second since the latest refusal that is old enough to measure a rate from."""
         at, served = next(
             (mark for mark in reversed(self._marks) if self._served - mark[1] >= _ENOUGH), self._marks[0]
         )
@@ -174,7 +174,7 @@ class TokenEstimate:
         return self._per_character * _characters(request) + completion
 
     def learn(self, request: ChatRequest, usage: Usage) -> None:
-        """What the call came to in the end."""
+        """Update the means with the tokens that the call used."""
         share = max(_SHARE, 1 / (self._seen + 1))
         self._per_character += share * (usage.prompt_tokens / _characters(request) - self._per_character)
         self._completion += share * (usage.completion_tokens - self._completion)

@@ -186,7 +186,7 @@ class NatsConnection:
 def _check_credentials(server: NatsServer) -> None:
     if server.credentials is None:
         return
-    # nats-py reads a file without these marks for ever.
+    # nats-py reads a file without these marks forever.
     try:
         text = Path(server.credentials).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

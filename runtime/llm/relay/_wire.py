@@ -120,7 +120,7 @@ class Served(msgspec.Struct, frozen=True):
 
     @property
     def subject(self) -> str:
-        """Where its calls go."""
+        """The subject its calls are sent to."""
         digest = blake2b(encode((self.endpoint, self.model)), digest_size=16).hexdigest()
         return f"tprompt.{PROTOCOL}.{digest}"
 
@@ -165,12 +165,12 @@ class Metadata(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def served(self) -> Served:
-        """What the worker serves."""
+        """The model that the worker serves."""
         return Served(self.endpoint, self.model)
 
     @property
     def compatible(self) -> bool:
-        """Whether this process understands it."""
+        """True when this process understands its protocol version."""
         return self.protocol == str(PROTOCOL)
 
     def mismatch(self, who: str) -> InputError:
@@ -227,5 +227,5 @@ async def discover(
 
 
 def no_responders(message: Msg) -> bool:
-    """Whether the server reports that nobody listens on the subject."""
+    """True when the server reports that nobody listens on the subject."""
     return not message.data and (message.headers or {}).get("Status") == "503"

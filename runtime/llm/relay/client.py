@@ -120,7 +120,7 @@ class RelayClient:
                 return message
 
     async def _behind(self, subscription: Subscription) -> bool:
-        """Whether it was this process that was busy: messages that came meanwhile have yet to be read."""
+        """True when this process was busy: messages that came meanwhile have yet to be read."""
         if self._connection.client.is_connected:
             await self._connection.client.flush(timeout=2)
         return subscription.pending_msgs > 0
@@ -196,7 +196,7 @@ class Relay:
     async def __aenter__(self) -> Self:
         await self._connection.__aenter__()
         try:
-            # So that a worker that starts now can tell whether it understands this run.
+            # So that a worker that starts now can check whether it understands this run.
             await add_service(
                 self._connection.client, announced(RUN, Metadata.own(), f"the run {self._name}")
             )

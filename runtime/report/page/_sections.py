@@ -160,7 +160,7 @@ def cells(state: RunState, results: Results | None) -> Cells:
 
 
 def rounded(value: float | None) -> float | None:
-    """Four decimals: more than any interval here can tell apart."""
+    """Round to four decimals: finer than any interval here can distinguish."""
     return None if value is None else round(value, 4)
 
 

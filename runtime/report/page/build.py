@@ -46,7 +46,7 @@ from .view import (
 )
 
 Raw = Mapping[str, object]
-"""Results as plain data, with what the page has no place of its own for."""
+"""Results as plain data, including the keys that no section of the page shows."""
 
 PLACED = frozenset(Results.__struct_fields__)
 """Keys of results that the page has a place for; others are shown as they are."""

@@ -1,7 +1,7 @@
 """The page as one HTML document: template, style, scripts and data, under a content security policy.
 
 Data stands in the page as JSON that no browser runs, and the scripts put it in as text only. So prompts and
-model output, which nobody trusts, cannot become markup; and the policy lets no script run but these.
+model output, which are untrusted, cannot become markup; and the policy lets no script run but these.
 """
 
 import base64

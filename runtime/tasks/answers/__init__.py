@@ -39,7 +39,7 @@ def answer_space(
     `classification` and `labels` need at least two `labels`; yes/no and yes/no/maybe have their own, and
     other kinds have none; for `extraction` they are the fields to be found. `synonyms` maps labels to other
     names that the lenient parser accepts. `credit` is `exact` or `partial`, None for the kind's own.
-    InputError for an unknown kind, labels that cannot be told apart, or synonyms of what is no label.
+    InputError for an unknown kind, labels that cannot be distinguished, or synonyms of what is no label.
     """
     if credit is not None and kind not in PARTIAL:
         raise InputError(f"credit: answers of kind {kind} are right or wrong; remove it")

@@ -127,7 +127,7 @@ def single(text: str, names: Names) -> Named | None:
 
 
 def denied(text: str, start: int, end: int) -> bool:
-    """Whether a span of the text is denied by the words right before or after it."""
+    """True when a span of the text is negated by the words right before or after it."""
     before, after = text[max(0, start - _NEAR) : start], text[end : end + _NEAR]
     return bool(_DENIED_BEFORE.search(before) or _DENIED_AFTER.search(after))
 
@@ -171,7 +171,7 @@ def _only(named: list[Named]) -> Named | None:
 
 
 def outside(statement: Statement) -> bool:
-    """Whether an announcement that could not be read is so short that it can only mean something else."""
+    """True when an announcement that could not be read is so short that it can only mean something else."""
     return statement.rule == "answer line" and len(statement.text.split()) <= _FEW_WORDS
 
 

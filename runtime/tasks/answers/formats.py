@@ -28,7 +28,7 @@ class AnswerFormat(Protocol):
 
     @property
     def states_confidence(self) -> bool:
-        """Whether a reply in this format can hold a confidence."""
+        """True when a reply in this format can hold a confidence."""
         ...
 
     def request(self, hint: str, *, confidence: bool) -> str:
@@ -43,7 +43,7 @@ class AnswerFormat(Protocol):
         ...
 
     def lenient(self, text: str) -> Lines | None:
-        """The answer where the format has it, whatever surrounds it; None where it is not found."""
+        """The answer where the format has it, with any text around it; None where it is not found."""
         ...
 
 

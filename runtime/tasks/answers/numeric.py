@@ -176,7 +176,7 @@ def _result(text: str) -> Fraction | None:
 
 
 def _side_by_side(text: str, found: list[Number]) -> bool:
-    """Whether two numbers are given together, as in "3 or 4"."""
+    """True when two numbers are given together, as in "3 or 4"."""
     return len(found) == 2 and _JOINT.fullmatch(text, found[0].end, found[1].start) is not None
 
 

@@ -12,7 +12,7 @@ _TAG = re.compile(
     r"|^(?P<end6>Here(?:'s| is) my response):",
     re.IGNORECASE | re.MULTILINE,
 )
-"""Where reasoning begins or ends: DeepSeek, Qwen and many others; Magistral; Kimi; Sky-T1; Command A;
+"""Marks where reasoning begins or ends: DeepSeek, Qwen and many others; Magistral; Kimi; Sky-T1; Command A;
 Granite, which only marks the end."""
 
 _ENDS = ("end", "end2", "end3", "end4", "end5", "end6")

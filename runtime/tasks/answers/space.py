@@ -36,7 +36,7 @@ class AnswerSpace(Protocol):
         ...
 
     def hint(self, question: Question) -> str:
-        """The allowed answers in words, e.g. `one of: positive, negative`."""
+        """The allowed answers as text, e.g. `one of: positive, negative`."""
         ...
 
     def strict(self, answer: str, question: Question) -> str | None:

@@ -28,7 +28,7 @@ _DECLINES = re.compile(
 
 
 def refuses(text: str) -> bool:
-    """Whether a reply (as `cleaning.plain` leaves it) refuses to answer.
+    """True when a reply (as `cleaning.plain` leaves it) refuses to answer.
 
     An apology alone is no refusal. A reply that states an answer all the same is read before this is asked.
     """

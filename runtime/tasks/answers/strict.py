@@ -85,6 +85,6 @@ def strict_guesses(text: str, count: int) -> list[Guess] | None:
 
 
 def lenient_guesses(text: str) -> list[Guess]:
-    """Every guess with a probability in range that a reply holds, whatever surrounds them."""
+    """Every guess with a probability in range that a reply holds, with any text around them."""
     pairs = ((match["answer"], float(match["percent"]) / 100) for match in _PAIR.finditer(plain(text)))
     return [Guess(answer, probability) for answer, probability in pairs if probability <= 1]

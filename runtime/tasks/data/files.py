@@ -291,7 +291,7 @@ class _Scan:
             yield position, key, value
 
     def _elements(self, at: int, closing: str) -> Iterator[int]:
-        """Where each element starts; the consumer leaves its end in `_end`."""
+        """The start of each element; the consumer leaves its end in `_end`."""
         self._end = at + 1
         position = self.skip(at + 1)
         if self.text[position : position + 1] == closing:
@@ -327,7 +327,7 @@ def _json_row(line: str, place: str) -> Item:
 
 
 def broken(text: str, error: str) -> str:
-    """The problem of text that is not JSON, in words."""
+    """A description of the problem in text that is not JSON."""
     hint = (
         "NaN and Infinity are not JSON" if "NaN" in text or "Infinity" in text else "expected one JSON object"
     )

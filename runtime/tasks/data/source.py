@@ -18,7 +18,7 @@ _MARKS = ("state.json", "dataset_dict.json")
 
 
 def is_saved(folder: Path) -> bool:
-    """Whether a folder was written by `save_to_disk`."""
+    """True when a folder was written by `save_to_disk`."""
     return any((folder / mark).is_file() for mark in _MARKS)
 
 
