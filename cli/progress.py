@@ -99,8 +99,8 @@ def _searches(now: Snapshot) -> Table:
 
 def _calls(search: SearchNow) -> str:
     if search.allotted is None:
-        return f"{search.calls:,} calls"
-    return f"{search.calls:,} of {search.allotted:,} calls"
+        return f"{search.spent:,} {search.unit}"
+    return f"{search.spent:,} of {search.allotted:,} {search.unit}"
 
 
 def _best(search: SearchNow) -> str:

@@ -145,7 +145,7 @@ class _Lines:
         self._names[event.scope] = name
         self._most[event.scope] = event.rungs[-1] if event.rungs else 0
         over = f"{', '.join(event.tasks)} with {', '.join(event.models)}" if event.stage == "source" else name
-        calls = "" if event.allotted is None else f", at most {event.allotted:,} calls"
+        calls = "" if event.allotted is None else f", at most {event.allotted:,} {event.unit}"
         rows = plural(self._most[event.scope], "row")
         return Text.assemble((f"{event.stage} search", "bold"), f": {over}; {rows}{calls}")
 

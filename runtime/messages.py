@@ -18,6 +18,7 @@ from .prompt import Prompt
 from .tasks.example import Example, Question
 
 Stage = Literal["source", "target"]
+Unit = Literal["calls", "evaluations"]
 
 
 class Exemplar(msgspec.Struct, frozen=True):
@@ -256,7 +257,7 @@ class SearchStarted(Event, frozen=True):
     """A search began for some tasks and models; `scope` names it (`source`, `target tickets small`).
 
     `rungs` are rows of each task at which candidates are compared, the last one all search rows. `allotted`
-    is the number of calls the search may make, None where no budget bounds it.
+    is how many calls, or evaluations (see `unit`), the search may make, None where no budget bounds it.
     """
 
     stage: Stage
@@ -265,6 +266,7 @@ class SearchStarted(Event, frozen=True):
     models: tuple[str, ...]
     rungs: tuple[int, ...]
     allotted: int | None
+    unit: Unit = "calls"
 
 
 class CandidatesProposed(Event, frozen=True):
@@ -289,7 +291,7 @@ class PromptScored(Event, frozen=True):
 
     `rows` counts the rows of each task it has answered by now, `objective` is its estimate in [0, 1] from all
     of them (None where it must not be chosen), `scores` the scorecards of these rows. `leader` is the id of
-    the prompt that would be chosen now, `calls` what the search has cost until here.
+    the prompt that would be chosen now, `calls` and `evaluations` what the search has cost until here.
     """
 
     scope: str
@@ -300,6 +302,7 @@ class PromptScored(Event, frozen=True):
     scores: dict[str, dict[str, Scorecard]]
     leader: str
     calls: int
+    evaluations: int = 0
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):

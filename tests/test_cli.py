@@ -141,11 +141,10 @@ async def test_the_default_folder_is_runs_name(tmp_path: Path):
     assert (tmp_path / "runs" / "simulated" / "results.json").is_file()
 
 
-async def test_a_spent_budget_ends_with_3(tmp_path: Path):
+async def test_a_budget_that_cuts_the_steps_short_ends_with_3(tmp_path: Path):
     async with simulated(tmp_path):
-        done = await tprompt(
-            "run", tmp_path / "scenario.yaml", "--out", tmp_path / "out", "--set", "budget.calls=400"
-        )
+        changes = ["--set", "budget.calls=400", "--set", "stages.target.steps=500"]
+        done = await tprompt("run", tmp_path / "scenario.yaml", "--out", tmp_path / "out", *changes)
     assert done.returncode == 3, done.stdout + done.stderr
     assert json.loads((tmp_path / "out" / "results.json").read_text())["status"] == "budget"
 

@@ -185,7 +185,8 @@ class Coordinator:
     ) -> None:
         left = allotment.calls_left
         for search in searches:
-            await self._record(search.started(None if left is None else left // len(searches)))
+            each = None if left is None else left // len(searches)
+            await self._record(search.started(each, allotment.unit))
         await self._scheduler.run(searches, allotment, exchange)
         for search in searches:
             await self._report_unmeasured(search)
@@ -288,6 +289,7 @@ def _summary(search: Search) -> SearchSummary:
         rows=search.rows,
         calls=round(search.cost.calls),
         allotted=search.allotted,
+        unit=search.unit,
         reason=search.reason or "not started",
         refused=dict(sorted(search.refused.items())),
         front=tuple(

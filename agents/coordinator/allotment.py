@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ...runtime.messages import CallCost
+from ...runtime.messages import CallCost, Unit
 from ...scenarios.endpoints import Price
 from ...scenarios.stages import BudgetSettings as Caps
 
@@ -128,9 +128,15 @@ class Allotment:
 
     @property
     def calls_left(self) -> int | None:
-        """Calls that searches may still make; None where neither calls nor evaluations are capped."""
+        """Calls, or evaluations where these are the tighter cap, that searches may still make; None where
+        neither is capped."""
         left = [self._left(unit) for unit in ("calls", "evaluations") if math.isfinite(self._caps[unit])]
         return max(0, int(min(left))) if left else None
+
+    @property
+    def unit(self) -> Unit:
+        """The unit of `calls_left`."""
+        return "evaluations" if self._left("evaluations") < self._left("calls") else "calls"
 
     def _left(self, unit: str) -> float:
         return self._caps[unit] - getattr(self._spent, unit) - self._reserved(unit)

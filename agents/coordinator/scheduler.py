@@ -273,6 +273,7 @@ class Scheduler:
                 scores,
                 leader=search.leader,
                 calls=round(search.cost.calls),
+                evaluations=round(search.cost.evaluations),
             )
         )
 

@@ -20,6 +20,7 @@ from ...runtime.messages import (
     Reflect,
     SearchEnded,
     SearchStarted,
+    Unit,
 )
 from ...runtime.prompt import Prompt
 from ...runtime.search.admission import Admission, Leakage
@@ -96,6 +97,7 @@ class Search:
         self.refused: Counter[str] = Counter()
         self.cost = Amount()
         self.allotted: int | None = None
+        self.unit: Unit = "calls"
         self.offered: dict[str, set[str]] = {}
         self._evaluator = evaluator
         self._places: tuple[Place, ...] = arrange(
@@ -138,10 +140,10 @@ class Search:
             rows *= 2
         return (*rungs, len(self._places))
 
-    def started(self, allotted: int | None) -> SearchStarted:
+    def started(self, allotted: int | None, unit: Unit) -> SearchStarted:
         plan = self.plan
-        self.allotted = allotted
-        return SearchStarted(plan.stage, plan.scope, plan.tasks, plan.models, self.rungs, allotted)
+        self.allotted, self.unit = allotted, unit
+        return SearchStarted(plan.stage, plan.scope, plan.tasks, plan.models, self.rungs, allotted, unit)
 
     def ended(self, cost: Cost) -> SearchEnded:
         prompts = tuple(choice.prompt for choice in self.kept)

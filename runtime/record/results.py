@@ -114,7 +114,8 @@ class SearchSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One search: what it was over, how far it came, why it stopped, what it refused.
 
     Of `candidates` prompts, `finished` answered all `rows` search rows of each task. `calls` is what the
-    search cost of the `allotted` calls (None: no budget bounds it). `front` is the Pareto front of the
+    search cost, `allotted` how many calls or evaluations (see `unit`) it could make (None: no budget bounds
+    it). `front` is the Pareto front of the
     finished ones over accuracy, IFR, calibration, output tokens and length. `notes` are the reference LLM's
     at the end.
     """
@@ -128,6 +129,7 @@ class SearchSummary(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     calls: int
     allotted: int | None
+    unit: Literal["calls", "evaluations"] = "calls"
     reason: str
     refused: dict[str, int]
     front: tuple[OnFront, ...] = ()

@@ -19,6 +19,7 @@ from ..messages import (
     SearchStarted,
     Stage,
     TargetTested,
+    Unit,
 )
 from ..prompt import Prompt
 
@@ -27,13 +28,15 @@ WINDOW = 30.0
 
 
 class SearchNow(msgspec.Struct, frozen=True, kw_only=True):
-    """One search at this moment. `rows` is how many of `most` rows the leader has answered."""
+    """One search at this moment. `rows` is how many of `most` rows the leader has answered, `spent` the
+    calls or evaluations (see `unit`) it made of those `allotted`."""
 
     name: str
     stage: Stage
     candidates: int
-    calls: int
+    spent: int
     allotted: int | None
+    unit: Unit
     leader: str | None
     objective: float | None
     rows: int
@@ -122,17 +125,19 @@ class _Search:
         self.stage: Stage = "target" if started is None else started.stage
         self.most = started.rungs[-1] if started is not None and started.rungs else 0
         self.allotted = None if started is None else started.allotted
+        self.unit: Unit = "calls" if started is None else started.unit
         self.estimates: dict[str, tuple[float | None, int]] = {}
         self.texts: dict[str, str] = {}
         self.leader: str | None = None
-        self.calls = 0
+        self.spent = 0
         self.ended = False
 
     def scored(self, event: PromptScored) -> None:
         id = event.prompt.id
         self.estimates[id] = (event.objective, event.rows)
         self.texts[id] = event.prompt.text
-        self.leader, self.calls = event.leader, event.calls
+        self.leader = event.leader
+        self.spent = event.calls if self.unit == "calls" else event.evaluations
 
     def now(self) -> SearchNow:
         objective, rows = self.estimates.get(self.leader or "", (None, 0))
@@ -140,8 +145,9 @@ class _Search:
             name=self.name,
             stage=self.stage,
             candidates=len(self.estimates),
-            calls=self.calls,
+            spent=self.spent,
             allotted=self.allotted,
+            unit=self.unit,
             leader=self.texts.get(self.leader or ""),
             objective=objective,
             rows=rows,
@@ -251,8 +257,8 @@ class RunProgress:
         total = sum(one.allotted or 0 for one in allotted)
         if not total:
             return None, None
-        done = sum((one.allotted or 0) if one.ended else one.calls for one in allotted)
-        return min(1.0, done / total), (total - done) / rate if rate > 0 else None
+        done = sum((one.allotted or 0) if one.ended else one.spent for one in allotted)
+        return min(1.0, done / total), max(0, total - done) / rate if rate > 0 else None
 
     def _ended(self, search: _Search, prompts: tuple[Prompt, ...]) -> None:
         search.ended = True

@@ -304,7 +304,7 @@ async def test_a_world_where_prompts_change_nothing_shows_no_gain(tmp_path: Path
 async def test_a_stopped_run_finishes_what_is_in_flight_and_counts_every_call(tmp_path: Path):
     reached, go_on = anyio.Event(), anyio.Event()
     async with simulated(tmp_path) as (_, world, server):
-        scenario = load(tmp_path / "scenario.yaml", ["endpoints.server.hedge=false"])
+        scenario = load(tmp_path / "scenario.yaml")
 
         async def behaviour(body: dict[str, object]) -> str:
             if server.count == 200:

@@ -10,6 +10,7 @@ import msgspec
 import yaml
 
 from transfer_prompting.agents.team import Team
+from transfer_prompting.runtime.bus import Event
 from transfer_prompting.runtime.record.results import Results
 from transfer_prompting.scenarios import Scenario, load
 
@@ -103,8 +104,8 @@ async def finished(scenario: Scenario, out: Path | None = None) -> Results:
             return await team.run()
 
 
-def lasting(results: Results) -> object:
-    """Results as plain values, without what time and money were spent on them."""
+def lasting(results: Results | Event) -> object:
+    """Results, or an event, as plain values, without what time and money were spent on them."""
     return _lasting(msgspec.to_builtins(results))
 
 

@@ -248,7 +248,7 @@ def _search(state: RunState, search: SearchState, results: Results | None) -> Se
         candidates=len(search.latest),
         finished=search.finished,
         calls=search.calls if summary is None else summary.calls,
-        allotted=started.allotted,
+        allotted=started.allotted if started.unit == "calls" else None,
         leader=search.leader,
         objective=rounded(search.objective()),
         rows=0 if leader is None else leader.rows,

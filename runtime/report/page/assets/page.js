@@ -46,7 +46,7 @@ function progress(view) {
   const now = view.progress;
   if (!now) return "Running.";
   const search = now.searches.findLast((one) => !one.ended);
-  const calls = search && (search.allotted === null ? plural(search.calls, "call") : `${count(search.calls)} of ${plural(search.allotted, "call")}`);
+  const calls = search && (search.allotted === null ? `${count(search.spent)} ${search.unit}` : `${count(search.spent)} of ${count(search.allotted)} ${search.unit}`);
   const at = search ? `${search.name}: ${plural(search.candidates, "candidate")} scored, ${calls}` : now.searches.length ? "final test" : "preparing";
   const left = now.left === null ? "" : `, about ${duration(now.left)} left`;
   return `Running. ${at}; ${number(now.rate, 1)} calls per second${left}.`;
