@@ -19,7 +19,7 @@ from dataclasses import dataclass
 FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 MARK = re.compile(r"<!-- (?P<name>recorded|not run): (?P<value>[^>]*?) -->\s*\Z")
 TITLE = re.compile(r'title="([^"]+)"')
-SECONDS = re.compile(r"\b\d+(\.\d+)? s\b")
+SECONDS = re.compile(r"\b(?:\d+:\d\d (?:min|h)|[\d.]+ (?:s|min|h))\b")
 ANY = "…"
 
 
