@@ -15,9 +15,6 @@ from .options import AllowCode, Exit, ExportFormat, Folder, Overrides, Place, Sc
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..runtime.record.results import TargetResult
-    from ..scenarios import Scenario
-
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -366,22 +363,9 @@ def export(
 
         tprompt export runs/try-1 --task tickets --model small --format promptfoo > promptfooconfig.yaml
     """
-    from ..runtime.record.results import in_folder
-    from ..runtime.report.export import as_dspy, as_json, as_text, chosen, only
+    from .export import exported
 
-    targets = chosen(in_folder(folder), task, model)
-    match form:
-        case ExportFormat.TEXT:
-            typer.echo(as_text(targets))
-        case ExportFormat.JSON:
-            typer.echo(as_json(targets))
-        case ExportFormat.DSPY:
-            from ..agents.loading import load_tasks
-
-            loaded = load_tasks(_scenario_of(folder))
-            typer.echo(as_dspy([(target, loaded[target.task]) for target in targets]))
-        case ExportFormat.PROMPTFOO:
-            typer.echo(_promptfoo(only(targets, form), _scenario_of(folder)), nl=False)
+    typer.echo(exported(folder, form, task, model), nl=form != ExportFormat.PROMPTFOO)
 
 
 @app.command(rich_help_panel=OTHER)
@@ -475,24 +459,6 @@ def schema() -> None:
     from ..scenarios.scenario import json_schema
 
     _console().print_json(json_schema())
-
-
-def _scenario_of(folder: Path) -> "Scenario":
-    """The scenario of a finished run."""
-    from ..scenarios import load
-
-    return load(folder / "scenario.yaml")
-
-
-def _promptfoo(target: "TargetResult", scenario: "Scenario") -> str:
-    from ..agents.loading import foreseen, load_tasks
-    from ..runtime.report.export import as_promptfoo
-
-    loaded = load_tasks(scenario)
-    model = scenario.models[target.model]
-    tasks = {name: one.task for name, one in loaded.items()}
-    reading = foreseen(scenario, tasks, [target.model])[target.task, target.model]
-    return as_promptfoo(target, loaded[target.task], reading, model, scenario.endpoints[model.endpoint])
 
 
 def main() -> None:

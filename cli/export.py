@@ -1,0 +1,40 @@
+"""Best prompts of a run in the formats of `tprompt export`."""
+
+from pathlib import Path
+
+from ..agents.loading import foreseen, load_tasks
+from ..runtime.record.results import TargetResult, in_folder
+from ..runtime.report.export import as_dspy, as_json, as_promptfoo, as_text, chosen, only
+from ..scenarios import Scenario, load
+from .options import ExportFormat
+
+
+def exported(folder: Path, form: ExportFormat, task: str | None, model: str | None) -> str:
+    """The text of the export; `task` and `model` restrict it to some targets.
+
+    Raises InputError when the run, or what is asked of it, does not exist.
+    """
+    targets = chosen(in_folder(folder), task, model)
+    match form:
+        case ExportFormat.TEXT:
+            return as_text(targets)
+        case ExportFormat.JSON:
+            return as_json(targets)
+        case ExportFormat.DSPY:
+            loaded = load_tasks(_scenario_of(folder))
+            return as_dspy([(target, loaded[target.task]) for target in targets])
+        case ExportFormat.PROMPTFOO:
+            return _promptfoo(only(targets, form), _scenario_of(folder))
+
+
+def _scenario_of(folder: Path) -> Scenario:
+    """The scenario of a finished run."""
+    return load(folder / "scenario.yaml")
+
+
+def _promptfoo(target: TargetResult, scenario: Scenario) -> str:
+    loaded = load_tasks(scenario)
+    model = scenario.models[target.model]
+    tasks = {name: one.task for name, one in loaded.items()}
+    reading = foreseen(scenario, tasks, [target.model])[target.task, target.model]
+    return as_promptfoo(target, loaded[target.task], reading, model, scenario.endpoints[model.endpoint])
