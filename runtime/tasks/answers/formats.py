@@ -1,6 +1,7 @@
 """Answer formats: the words that ask for an answer, and its place in a reply.
 
-A format is added here: a class that meets `AnswerFormat`, and an entry of `FORMATS`.
+A format is added here: a class that meets `AnswerFormat`, an entry of `FORMATS`, and its name in
+`scenarios.tasks.FormatKind`.
 """
 
 import re
