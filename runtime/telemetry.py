@@ -219,11 +219,11 @@ class Telemetry:
         start = perf_counter()
         kind, key = header.chain[-1]
         facts = {f"{NAME}.request": kind, **({f"{NAME}.key": key} if key else {})}
-        told = {**facts, f"{NAME}.run": header.run, f"{NAME}.ask": header.id}
+        attributes = {**facts, f"{NAME}.run": header.run, f"{NAME}.ask": header.id}
         try:
             with (
                 self._tracer.start_as_current_span(
-                    f"ask {route_name(header.chain[-1])}", self._above(), attributes=told
+                    f"ask {route_name(header.chain[-1])}", self._above(), attributes=attributes
                 ),
                 headed(msgspec.structs.replace(header, trace=self._here())),
             ):

@@ -125,7 +125,7 @@ class _Reader:
         return merged | values
 
     def _merged(self, node: yaml.Node, path: tuple[Key, ...]) -> dict[object, object]:
-        """What `<<` adds: the keys of a mapping, or of several, the first of which has precedence."""
+        """Entries that `<<` adds: the keys of a mapping, or of several, the first of which has precedence."""
         several = isinstance(node, yaml.SequenceNode)
         merged: dict[object, object] = {}
         for one in cast("list[yaml.Node]", node.value) if several else [node]:

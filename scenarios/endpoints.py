@@ -1,4 +1,4 @@
-"""Where models live: endpoints, the models they serve, limits, prices, and the bus to workers."""
+"""Settings of endpoints, the models they serve, limits, prices, and the bus to workers."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from .document import Key, path_text
 
 
 class Misplaced(ValueError):
-    """What a validator of a whole mapping finds wrong with the value at `path` below it."""
+    """A problem that a validator of a whole mapping finds with the value at `path` below it."""
 
     def __init__(self, path: tuple[Key, ...], problem: str) -> None:
         super().__init__(f"{path_text(path)}: {problem}")
@@ -60,7 +60,7 @@ class Limits(Strict):
 
 
 class Retry(Strict):
-    """How a failed call is tried again."""
+    """Retries of a failed call."""
 
     attempts: Few = Field(default=6, description="HTTP calls per model call at most, the first included.")
     seconds: Seconds = Field(default=300, description="Time after which no further attempt starts.")

@@ -12,7 +12,7 @@ class TransferPromptingError(Exception):
 
 
 class InputError(TransferPromptingError):
-    """What was handed in is wrong: a scenario, a data file, an argument.
+    """Bad input: a scenario, a data file, an argument.
 
     The message names the file, line or key, says what was expected and what to do.
     The command line prints it alone and exits with 2.

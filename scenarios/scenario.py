@@ -107,16 +107,16 @@ class Scenario(Strict):
 
     @property
     def folder(self) -> Path:
-        """Where relative paths start."""
+        """The folder where relative paths start."""
         return self._folder
 
     @property
     def allow_code(self) -> bool:
-        """Whether Python modules that it names may be imported; whoever loads it says so, not the file."""
+        """True when Python modules that it names may be imported; the caller decides, not the file."""
         return self._allow_code
 
     def endpoint_of(self, model: str) -> Endpoint:
-        """Where an entry of `models` is served."""
+        """The endpoint that serves an entry of `models`."""
         return self.endpoints[self.models[model].endpoint]
 
     def at(self, folder: Path, *, allow_code: bool = False) -> Self:
@@ -213,7 +213,7 @@ def find(scenario: str | Path) -> Path:
 
 
 def completions(incomplete: str) -> list[str]:
-    """What SCENARIO may go on to be: bundled names, scenario files, and folders that may hold some."""
+    """Completions of SCENARIO: bundled names, scenario files, and folders that may hold some."""
     folder = Path(incomplete) if incomplete.endswith("/") else Path(incomplete).parent
     below = [f"{entry}/" for entry in sorted(folder.glob("*/")) if not entry.name.startswith(".")]
     found = [*bundled(), *(str(file) for file in _scenario_files(folder)), *below]
@@ -290,7 +290,7 @@ def _model_at(path: tuple[Key, ...]) -> type[BaseModel]:
 
 
 def _by_name(annotation: object) -> bool:
-    """Whether the keys of this value are names of the user's own."""
+    """True when the keys of this value are names of the user's own."""
     return any(get_origin(kind) is dict for kind in (annotation, *get_args(annotation)))
 
 

@@ -12,7 +12,7 @@ RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_leng
 
 
 class RaceSettings(Strict):
-    """How candidates are compared on search rows (train and validation)."""
+    """Comparison of candidates on search rows (train and validation)."""
 
     method: Literal["adaptive", "full"] = Field(
         default="adaptive",

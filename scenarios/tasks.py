@@ -286,5 +286,5 @@ def _at(folder: Path, path: str) -> str:
 
 
 def names_file(prompt: str) -> bool:
-    """Whether a prompt is the path of a file that holds it: one line that ends in `.md` or `.txt`."""
+    """True when a prompt is the path of a file that holds it: one line that ends in `.md` or `.txt`."""
     return re.fullmatch(r"[^\n{}]{1,300}\.(?:md|txt)", prompt.strip(), re.IGNORECASE) is not None

@@ -134,9 +134,9 @@ def _rubric(quality: str) -> str:
 def _loaded(
     keys: Mapping[str, str], given: Mapping[str, OwnMetric], imported: Callable[[str], OwnMetric]
 ) -> dict[str, OwnMetric]:
-    if strangers := sorted(given.keys() - keys.keys()):
+    if unasked := sorted(given.keys() - keys.keys()):
         raise InputError(
-            f"metrics: {', '.join(strangers)}: not asked for; name it in scorer.objective, scorer.require or "
+            f"metrics: {', '.join(unasked)}: not asked for; name it in scorer.objective, scorer.require or "
             "scorer.metrics"
         )
     found: dict[str, OwnMetric] = {}

@@ -82,7 +82,7 @@ class Dialect:
         if self.no_stream or "stream" in self.omitted:
             return None
         self.no_stream = True
-        return self._learned("streams unless told not to: `stream: false` is sent from now on")
+        return self._learned("streams by default: `stream: false` is sent from now on")
 
     def learn(self, status: int, text: str, param: str, request: ChatRequest) -> str | None:
         """Adapt to a refusal; a sentence on what changes, None where the refusal is about something else.
