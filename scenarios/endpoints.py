@@ -39,7 +39,7 @@ Few = Annotated[int, Field(ge=1, le=1_000)]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Tokens = Annotated[int, Field(ge=1, le=1_000_000_000_000_000)]
 Seconds = Annotated[float, Field(gt=0, le=604_800)]
-UsdPerMillion = Annotated[float, Field(ge=0, le=1_000_000)]
+UsdPerMillion = Annotated[float, Field(ge=0, le=1_000_000_000)]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Confidence = Literal["auto", "verbalised", "token_probability", "agreement", "top_k", "none"]

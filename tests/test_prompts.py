@@ -15,7 +15,7 @@ def test_an_unknown_template_is_named_with_the_known_ones():
         prompts.template("imprve")
 
 
-NAMES = ("tasks", "history", "exemplars", "failures", "notes", "focus", "characters")
+NAMES = ("tasks", "history", "exemplars", "failures", "notes", "focus", "request")
 
 
 def test_a_value_that_looks_like_a_placeholder_stays_as_it_is():

@@ -61,5 +61,6 @@ async def test_a_signal_before_the_first_call_ends_without_a_traceback(
                     process.send_signal(number)
                 _, err = await outputs(process)
                 await process.aclose()
-            assert process.returncode in (0, 1, 130, -number)
+            # Python itself ends by SIGINT where Ctrl-C, or what ends as it does, comes during its own start.
+            assert process.returncode in (0, 1, 130, -number, -signal.SIGINT)
             assert "Traceback" not in err

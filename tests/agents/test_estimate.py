@@ -68,9 +68,11 @@ async def test_no_run_makes_more_calls_to_targets_and_judge_than_were_estimated(
     made = {"role": used.by_role, "model": used.by_model}
     for kind, parts in made.items():
         writer = {"reference", "writer"}
-        more = {name: part.calls for name, part in parts.items() if part.calls > 1.01 * most[kind][name]}
+        spare = 1.01 if kind == "role" else 1.1
+        more = {name: part.calls for name, part in parts.items() if part.calls > spare * most[kind][name]}
         assert more.keys() <= writer
-    # What a search leaves over goes to the next; replies that hold nothing new are not foreseen.
+    # What a search leaves over goes to the next, so that one target may get more rows than another;
+    # replies that hold nothing new are not foreseen.
     assert (
         used.by_role["reference"].calls <= 4 * most["role"]["reference"]
         if "reference" in used.by_role

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from transfer_prompting.agents.loading import load_tasks
 from transfer_prompting.agents.team import Team
 from transfer_prompting.runtime.record.responses import Asked, Given, open_responses, read_responses
 from transfer_prompting.runtime.tasks.example import Example
+from transfer_prompting.scenarios import InputError
 
 from support.graded import graded
 from support.runs import SPLIT, simulated
@@ -60,7 +60,7 @@ def test_a_line_that_a_kill_cut_short_is_passed_over(tmp_path: Path):
 def test_a_line_that_is_no_response_is_an_error(tmp_path: Path):
     path = tmp_path / "responses.jsonl"
     path.write_bytes(b'{"type":"other"}\n')
-    with pytest.raises(msgspec.DecodeError):
+    with pytest.raises(InputError, match=r"responses\.jsonl:1: not a response of a run"):
         list(read_responses(path))
 
 

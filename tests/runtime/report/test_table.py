@@ -36,7 +36,7 @@ async def test_prompts_of_other_targets_have_their_rows_too():
         tasks={name: brief_task(name) for name in ("reviews", "tickets", "mails")},
         stages={
             "source": {"tasks": ["reviews"], "steps": 1, "keep": 1, "seed_prompts": ["Decide."]},
-            "target": {"tasks": ["tickets", "mails"], "steps": 1, "finalists": 2, "matrix": True},
+            "target": {"tasks": ["tickets", "mails"], "steps": 1, "matrix": True},
         },
     )
     tried = [row for row in rows(results) if row["role"] == "transfer"]
