@@ -189,6 +189,10 @@ class Price(Strict):
     input_per_million: UsdPerMillion = Field(default=0, description="For a million prompt tokens.")
     output_per_million: UsdPerMillion = Field(default=0, description="For a million completion tokens.")
 
+    def usd(self, prompt_tokens: float, completion_tokens: float) -> float:
+        """The price of these tokens in US dollars."""
+        return (prompt_tokens * self.input_per_million + completion_tokens * self.output_per_million) / 1e6
+
 
 class Model(Strict):
     """An endpoint plus a model name, sampling defaults and prices."""

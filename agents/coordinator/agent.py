@@ -231,7 +231,6 @@ class Coordinator:
             plan,
             evaluator=self._evaluator,
             tasks=self._tasks,
-            counts=self._counts,
             seeds=originals(self._scenario, [self._tasks[name] for name in plan.tasks]),
             notes=notes,
         )

@@ -45,8 +45,8 @@ UNITS = ("calls", "evaluations", "tokens", "usd")
 
 def priced(cost: CallCost, price: Price, *, evaluations: int = 0) -> Amount:
     """The actual cost of calls."""
-    usd = cost.prompt_tokens * price.input_per_million + cost.completion_tokens * price.output_per_million
-    return Amount(cost.calls, evaluations, cost.tokens, usd / 1e6)
+    usd = price.usd(cost.prompt_tokens, cost.completion_tokens)
+    return Amount(cost.calls, evaluations, cost.tokens, usd)
 
 
 class Allotment:

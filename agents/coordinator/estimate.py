@@ -181,9 +181,8 @@ class _Estimation:
         for (task, model), count in calls.answers.items():
             reading = self._readings[task, model]
             asked, answered = self._row_tokens(task, reading), _completion(reading)
-            price = self._scenario.models[model].price
             tokens += count * (asked + answered)
-            usd += count * (asked * price.input_per_million + answered * price.output_per_million) / 1e6
+            usd += count * self._scenario.models[model].price.usd(asked, answered)
         written = 1 / (ROWS_PER_CANDIDATE * plan.per_reply)
         return Amount(calls.total() + written, len(calls.answers), tokens, usd)
 
@@ -257,8 +256,7 @@ class _Estimation:
     def _part(
         self, stage: str, role: AgentRole, model: str, calls: int, asked: int, answered: int
     ) -> EstimatedCalls:
-        price = self._scenario.models[model].price
-        usd = (asked * price.input_per_million + answered * price.output_per_million) / 1e6
+        usd = self._scenario.models[model].price.usd(asked, answered)
         return EstimatedCalls(stage, role, model, calls, asked, answered, usd)
 
 

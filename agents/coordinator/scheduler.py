@@ -87,14 +87,12 @@ class Scheduler:
         self._in_flight: dict[int, Job] = {}
         self._results: dict[int, Result] = {}
         self._news = anyio.Event()
-        self._allotment: Allotment | None = None
         self._row_cost: dict[str, Amount] = {}
 
     async def run(
         self, searches: Sequence[Search], allotment: Allotment, exchange: Exchange | None = None
     ) -> None:
         """Run the searches to their end. Raises what a host's own function raised."""
-        self._allotment = allotment
         window = self._window(searches, allotment)
         try:
             async with anyio.create_task_group() as tasks:
@@ -130,7 +128,7 @@ class Scheduler:
         idle: set[str] = set()
         while True:
             ready = [search for search in searches if not search.reason and search.plan.scope not in idle]
-            if not ready or self._calls_in_flight() >= window:
+            if not ready or self._evaluations_in_flight() >= window:
                 return
             search = min(ready, key=lambda one: (one.cost.calls, one.plan.scope))
             row = self._row(search)
@@ -151,11 +149,11 @@ class Scheduler:
         self._in_flight[job.number] = job
         tasks.start_soon(self._do, job)
 
-    def _calls_in_flight(self) -> float:
+    def _evaluations_in_flight(self) -> float:
         return sum(job.planned.evaluations for job in self._in_flight.values())
 
     def _row(self, search: Search) -> Amount:
-        """The mean cost of one row of a search so far; before that, as planned."""
+        """The planned cost of one row of a search, of every task with every model."""
         known = self._row_cost.get(search.plan.scope)
         if known is not None:
             return known
@@ -163,13 +161,8 @@ class Scheduler:
         tokens = usd = 0.0
         for (task, model), count in calls.answers.items():
             asked = self._row_characters[task] / CHARACTERS_PER_TOKEN
-            price = self._scenario.models[model].price
             tokens += count * (asked + FIRST_ANSWER_TOKENS)
-            usd += (
-                count
-                * (asked * price.input_per_million + FIRST_ANSWER_TOKENS * price.output_per_million)
-                / 1e6
-            )
+            usd += count * self._scenario.models[model].price.usd(asked, FIRST_ANSWER_TOKENS)
         amount = Amount(calls.total(), len(calls.answers), tokens, usd)
         self._row_cost[search.plan.scope] = amount
         return amount

@@ -31,7 +31,7 @@ from ...runtime.tasks.example import Example
 from ...runtime.tasks.task import Task
 from .allotment import Amount
 from .evaluator import Evaluation, Evaluator
-from .plan import CallCounts, Plan
+from .plan import Plan
 from .requests import RequestBuilder
 from .selection import FAIR_ROWS, Choice, Selection
 
@@ -86,7 +86,6 @@ class Search:
         *,
         evaluator: Evaluator,
         tasks: Mapping[str, Task],
-        counts: CallCounts,
         seeds: Sequence[Prompt],
         notes: Sequence[str] = (),
     ) -> None:
@@ -114,7 +113,6 @@ class Search:
         self._requests.notes = tuple(notes)
         self._admission = Admission(_leakage(plan.tasks, evaluator), seeds[0].text if seeds else "")
         self.selection = Selection(evaluator, self.race, self.prompts, self._numbers)
-        self._row = counts.rows(plan, 1)
         self._proposals = self._proposed = self._writing = self._barren = self._failures = 0
         self._noting = False
         self._leader: int | None = None

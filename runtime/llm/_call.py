@@ -1,5 +1,6 @@
 """One model call on its way through the layers, and the innermost layer, which sends it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import anyio
@@ -88,12 +89,12 @@ def counted(call: Call, response: ChatResponse) -> ChatResponse:
     return replace(response, attempts=call.attempts, uncounted=uncounted)
 
 
-class Layer:
+class Layer(ABC):
     """One layer of the stack of a model: does its part of a call and passes the call to the layer below."""
 
+    @abstractmethod
     async def send(self, call: Call) -> ChatResponse:
         """The response to a call; raises what `ChatClient.chat` raises."""
-        raise NotImplementedError
 
     async def chat(self, request: ChatRequest) -> ChatResponse:
         """The response to a request that passed no layer before this one."""

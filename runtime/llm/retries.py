@@ -6,6 +6,7 @@ import msgspec
 
 from ...scenarios.endpoints import Retry
 from ..errors import CallFailed, CircuitOpen, ParameterRefused, ServerFault, Unreachable
+from ..formatting import plural
 from ._call import Admit, Call, Layer, counted
 from .chat import ChatResponse, Clock, SystemClock
 
@@ -189,7 +190,7 @@ class RetryingClient(Layer):
         if not failed.retryable:
             return
         made = max(calls, tries)
-        tried = f"gave up after {made} {'call' if made == 1 else 'calls'} in {seconds:.0f} s"
+        tried = f"gave up after {plural(made, 'call')} in {seconds:.0f} s"
         if failed.retry_after is not None and failed.retry_after > self._policy.seconds - seconds:
             tried += f"; it asks to wait {failed.retry_after:.0f} s"
         failed.args = (f"{failed} ({tried})",)

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Literal
 
 from ..evaluation.metrics import METRICS
@@ -39,7 +39,6 @@ FEW = 10
 """Replies below which a metric of confidence is not meaningful."""
 
 Conclusion = Literal["better", "worse", "unclear", "kept"]
-Gains = Mapping[str, Gain]
 
 
 def label(metric: str) -> str:

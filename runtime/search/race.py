@@ -24,7 +24,6 @@ from .siblings import Evidence
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
-Places = NDArray[np.intp]
 
 BLOCK = 4
 """Rows of one decision: few enough to stop early, enough to fill the endpoints' slots."""

@@ -11,18 +11,18 @@ counts: others share the machine.
 import argparse
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from statistics import median
 from time import perf_counter
 
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
+from asks import TASKS, Ask, latency, rate
 
 from transfer_prompting.runtime.bus import EncodingBus, Event, InProcessBus, Request
 
-TASKS, OBSERVERS, BURST = 64, 10, 2000
+OBSERVERS, BURST = 10, 2000
 TEXT = "Decide whether this mail is urgent, and say how sure you are." * 3
 
 
@@ -32,9 +32,6 @@ class Echoed(Event, frozen=True):
 
 class Echo(Request[Echoed], frozen=True):
     text: str
-
-
-Ask = Callable[[], Awaitable[object]]
 
 
 async def echo(request: Echo) -> Echoed:
@@ -72,33 +69,6 @@ async def over(bus: InProcessBus) -> AsyncGenerator[Ask]:
         await tasks.start(partial(bus.serve, Echo, echo, workers=TASKS))
         yield lambda: bus.ask(Echo(TEXT))
         tasks.cancel_scope.cancel()
-
-
-async def rate(ask: Ask, seconds: float) -> float:
-    """Asks a second from many tasks."""
-    asked, end = 0, perf_counter() + seconds
-
-    async def work() -> None:
-        nonlocal asked
-        while perf_counter() < end:
-            await ask()
-            asked += 1
-
-    start = perf_counter()
-    async with anyio.create_task_group() as tasks:
-        for _ in range(TASKS):
-            tasks.start_soon(work)
-    return asked / (perf_counter() - start)
-
-
-async def latency(ask: Ask, asks: int = 300) -> float:
-    """The median of one ask after the other, in milliseconds."""
-    taken: list[float] = []
-    for _ in range(asks):
-        start = perf_counter()
-        await ask()
-        taken.append(1000 * (perf_counter() - start))
-    return median(taken)
 
 
 async def events(bus: InProcessBus) -> float:
@@ -142,7 +112,7 @@ async def main(rounds: int, seconds: float) -> None:
         for name, contender in contenders.items():
             async with contender() as ask:
                 rates[name].append(await rate(ask, seconds))
-                waits[name].append(await latency(ask))
+                waits[name].append(await latency(ask, 300))
         published["in_process"].append(await events(InProcessBus()))
         published["encoding"].append(await events(EncodingBus()))
     best = {name: max(values) for name, values in rates.items()}

@@ -12,15 +12,14 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
-from time import perf_counter
 
 import anyio
+from asks import TASKS, Ask, latency, rate
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from simulator import simulator
@@ -33,10 +32,8 @@ from transfer_prompting.scenarios import Bus, Scenario
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from support.nats import nats_process
 
-TASKS = 64
 TEXT = "Decide whether this mail is urgent, and say how sure you are." * 3
 
-Ask = Callable[[], Awaitable[object]]
 numbers = count()
 
 
@@ -97,33 +94,6 @@ async def bare(url: str) -> AsyncGenerator[Ask]:
         await host.close()
 
 
-async def rate(ask: Ask, seconds: float) -> float:
-    """Asks a second from many tasks."""
-    asked, end = 0, perf_counter() + seconds
-
-    async def work() -> None:
-        nonlocal asked
-        while perf_counter() < end:
-            await ask()
-            asked += 1
-
-    start = perf_counter()
-    async with anyio.create_task_group() as tasks:
-        for _ in range(TASKS):
-            tasks.start_soon(work)
-    return asked / (perf_counter() - start)
-
-
-async def latency(ask: Ask, asks: int = 200) -> float:
-    """The median of one ask after the other, in milliseconds."""
-    taken: list[float] = []
-    for _ in range(asks):
-        start = perf_counter()
-        await ask()
-        taken.append(1000 * (perf_counter() - start))
-    return median(taken)
-
-
 async def main(rounds: int, seconds: float) -> None:
     with (
         TemporaryDirectory() as folder,
@@ -141,7 +111,7 @@ async def main(rounds: int, seconds: float) -> None:
             for name, contender in contenders.items():
                 async with contender() as ask:
                     rates[name].append(await rate(ask, seconds))
-                    waits[name].append(await latency(ask))
+                    waits[name].append(await latency(ask, 200))
     best = {name: max(values) for name, values in rates.items()}
     quick = {name: min(values) for name, values in waits.items()}
     for name in contenders:

@@ -278,6 +278,4 @@ class BudgetedClient:
 
 def cost(price: Price, usage: Usage) -> float:
     """US dollars."""
-    return (
-        usage.prompt_tokens * price.input_per_million + usage.completion_tokens * price.output_per_million
-    ) / 1e6
+    return price.usd(usage.prompt_tokens, usage.completion_tokens)
