@@ -98,6 +98,12 @@ class NatsConnection:
     ) -> None:
         await self._close()
 
+    async def flush(self) -> None:
+        """Return once the server has what was sent so far, subscriptions included; raises NatsError."""
+        # nats-py writes a ping at once and commands a moment later: the first pong may come before they left.
+        for _ in range(2):
+            await self.client.flush()
+
     async def drain(self) -> None:
         """Receive nothing more, let handlers of what was received begin, then close."""
         self._closing = True
@@ -141,7 +147,7 @@ class NatsConnection:
             try:
                 with anyio.move_on_after(2):
                     if self.client.is_connected:
-                        await self.client.flush()
+                        await self.flush()
                 await self.client.close()
             except (NatsError, OSError):
                 pass  # the server is gone: there is nothing left to close

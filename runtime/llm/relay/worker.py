@@ -102,6 +102,7 @@ class RelayWorker:
             async with anyio.create_task_group() as calls:
                 for service in services:
                     await service.start(incoming.client, calls)
+                await incoming.flush()
                 serving = "; ".join(str(service.served) for service in services)
                 self._say(f"serving {serving} on {self._server.url}")
                 await self._woken.wait()
@@ -172,7 +173,6 @@ class _Service:
             stats_handler=self._stats,
         )
         await service.add_endpoint(name="call", subject=self.served.subject, handler=self._take)
-        await incoming.flush()
 
     async def _take(self, request: Request) -> None:
         # nats-py handles one request after the other; this one only starts.

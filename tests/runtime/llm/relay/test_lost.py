@@ -39,7 +39,7 @@ async def test_a_call_whose_worker_gives_no_sign_of_life_is_unreachable_and_retr
 
     async with NatsConnection(NatsServer(url=nats.url)) as silent:
         await silent.client.subscribe(Served.of(one, "small").subject, queue="q", cb=take)
-        await silent.client.flush()
+        await silent.flush()
         async with relayed(one, bus(nats.url, heartbeat=0.05)) as models:
             with anyio.fail_after(20), pytest.raises(Unreachable, match=r"worker was lost.*2 calls"):
                 await models.client("small", "target").chat(ASKING)
@@ -55,7 +55,7 @@ async def test_an_unreadable_answer_is_a_server_fault(nats: NatsProcess):
             await strange.client.publish(message.reply, b"\xc1")  # pyright: ignore[reportAttributeAccessIssue]
 
         await strange.client.subscribe(Served.of(one, "small").subject, queue="q", cb=answer)
-        await strange.client.flush()
+        await strange.flush()
         async with relayed(one, bus(nats.url)) as models:
             with anyio.fail_after(20), pytest.raises(ServerFault, match="unreadable answer"):
                 await models.client("small", "target").chat(ASKING)
