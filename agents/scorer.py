@@ -65,8 +65,13 @@ class Scorer:
             limit=max(1, len(parts)),
             catch=(BudgetReached, *UNUSABLE),
         )
-        responses = [response for batch in batches for response in batch.responses]
-        graded = [response for response in responses if isinstance(response, Graded)]
+        found = [response for batch in batches for response in batch.responses]
+        graded, own = await measured(
+            self._judging.metrics,
+            self._judging.weighed_metrics,
+            [response for response in found if isinstance(response, Graded)],
+        )
+        responses = [*graded, *(response for response in found if isinstance(response, Failed))]
         named = frozenset(request.judged)
         exhibits = [one for batch in batches for one in batch.exhibits if one.example in named]
         return Scored(
@@ -75,7 +80,7 @@ class Scorer:
             responses=worst(responses, request.responses),
             rated=tuple(sorted((one for batch in batches for one in batch.rated), key=lambda one: one.item)),
             exhibits=tuple(sorted(exhibits, key=lambda one: one.example)),
-            own=measured(self._judging.metrics, graded),
+            own=own,
             cost=sum((batch.cost for batch in batches), CallCost()),
         )
 

@@ -42,14 +42,19 @@ class TaskSummary(msgspec.Struct, frozen=True):
     variables: tuple[str, ...] = ()
 
 
+Fault = Literal["answer", "format", "confidence", "metric"]
+
+
 class Failure(msgspec.Struct, frozen=True):
-    """A failure on one train row: the answer, its format, or a misleading confidence."""
+    """A failure on one train row: the answer, its format, a misleading confidence, or a low value of a
+    metric of one's own; `remark` are the words of such metrics about the response."""
 
     task: str
     question: str
     response: str
     expected: str
-    fault: Literal["answer", "format", "confidence"]
+    fault: Fault
+    remark: str = ""
 
 
 class ScoredPrompt(msgspec.Struct, frozen=True):

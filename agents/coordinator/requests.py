@@ -6,10 +6,13 @@ from itertools import islice
 
 import numpy as np
 
+from ...runtime.evaluation.metrics import is_own
+from ...runtime.evaluation.objective import Objective
 from ...runtime.evaluation.outcomes import Failed, Graded, worst
 from ...runtime.messages import (
     Exemplar,
     Failure,
+    Fault,
     OperatorRecord,
     Propose,
     Reflect,
@@ -19,6 +22,7 @@ from ...runtime.messages import (
 from ...runtime.prompt import Prompt
 from ...runtime.randomness import generator
 from ...runtime.search.race import Race
+from ...runtime.search.rows import row_score
 from ...runtime.tasks.example import Example
 from ...runtime.tasks.task import Task
 from .evaluator import Evaluator
@@ -63,13 +67,16 @@ class RequestBuilder:
         found = [*self._failures.get(prompt.id, ())]
         for task, answered in sorted(responses.items()):
             rows = self._rows[task]
-            for response in worst([one for one in answered if one.example in rows], most):
-                if not isinstance(response, Graded) or response.flaw == "filtered":
-                    continue  # a filter would refuse the request of the reference LLM too
-                if not (response.correct and response.followed):
-                    row, fault = rows[response.example], "format" if response.correct else "answer"
-                    shown = _shown(self._tasks[task], row)
-                    found.append(Failure(task, shown, response.text, row.gold, fault))
+            # A filter would refuse the request of the reference LLM too.
+            graded = [
+                one
+                for one in answered
+                if one.example in rows and isinstance(one, Graded) and one.flaw != "filtered"
+            ]
+            for response, fault in _failed(graded, self._evaluator.objective)[:most]:
+                row = rows[response.example]
+                shown = _shown(self._tasks[task], row)
+                found.append(Failure(task, shown, response.text, row.gold, fault, response.remark))
         self._failures[prompt.id] = tuple(found[-most:]) if most else ()
 
     def propose(self, number: int, count: int, progress: float) -> Propose:
@@ -171,6 +178,27 @@ class RequestBuilder:
         exemplars = tuple(Exemplar(_shown(task, row), row.gold) for row in chosen)
         hint = task.answers.hint(rows[0].asked())
         return TaskSummary(name, task.description, hint, exemplars, task.variables)
+
+
+def _failed(responses: Sequence[Graded], objective: Objective) -> list[tuple[Graded, Fault]]:
+    """The responses that fail in anything that the objective weighs, the worst first, and in what."""
+    found: list[tuple[Graded, Fault]] = []
+    for one in worst(responses, len(responses)):
+        fault = _fault(one, objective) if isinstance(one, Graded) else None
+        if isinstance(one, Graded) and fault is not None:
+            found.append((one, fault))
+    if any(one.own for one, _ in found):
+        found.sort(key=lambda failed: row_score(failed[0], objective, None))
+    return found
+
+
+def _fault(response: Graded, objective: Objective) -> Fault | None:
+    if any(weight > 0 and not is_own(name) for name, weight in objective.weights.items()):
+        if not response.correct:
+            return "answer"
+        if not response.followed:
+            return "format"
+    return "metric" if min(response.own.values(), default=1.0) < 1 else None
 
 
 def _shown(task: Task, row: Example) -> str:

@@ -397,13 +397,13 @@ class Search:
         self.ids.append(id)
 
     def _row_scores(self, block: Block, evaluation: Evaluation) -> list[float]:
-        judging, objective = self._evaluator.judging, self._evaluator.objective
+        objective = self._evaluator.objective
         found: dict[tuple[str, str], list[float]] = {}
         for (task, _), scored in evaluation.scored.items():
             rated = {one.item: one for one in scored.rated}
             for response in scored.responses:
                 if isinstance(response, Graded):
-                    value = row_score(response, objective, rated.get(response.example), judging.metrics)
+                    value = row_score(response, objective, rated.get(response.example))
                     found.setdefault((task, response.example), []).append(value)
         scores: list[float] = []
         for i in block.places:

@@ -25,7 +25,8 @@ class Judging(msgspec.Struct, frozen=True, kw_only=True):
     """The judge's rubrics for responses and for prompts, by quality (none: not rated); own metrics by name.
 
     `sample` responses are rated per prompt, split, task and model. `weighed` names the qualities that the
-    objective or a required bound needs, and that are therefore rated while searching too.
+    objective or a required bound needs, and that are therefore rated while searching too;
+    `weighed_metrics` those of `metrics` that the objective weighs, and that are asked for each response.
     """
 
     responses: dict[str, str] = {}
@@ -33,6 +34,7 @@ class Judging(msgspec.Struct, frozen=True, kw_only=True):
     sample: int = 0
     weighed: frozenset[str] = frozenset()
     metrics: dict[str, OwnMetric] = {}
+    weighed_metrics: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -67,6 +69,7 @@ class Judging(msgspec.Struct, frozen=True, kw_only=True):
                 metrics or {},
                 lambda name: load(name, folder, allow_code=allow_code),
             ),
+            weighed_metrics=frozenset(name for name in own if objective.weights.get(name, 0) > 0),
         )
 
     @property

@@ -14,6 +14,7 @@ _FAULTS = {
     "answer": "the answer was wrong",
     "format": "the answer was right, its format was not",
     "confidence": "the confidence misled",
+    "metric": "a metric rates it low",
 }
 _TAG = re.compile(r"<(/?)prompt>", re.IGNORECASE)
 _FENCE = re.compile(r"\A```\w*\n(.*?)\n?```\Z", re.DOTALL)
@@ -40,11 +41,13 @@ def format_exemplars(tasks: Sequence[TaskSummary]) -> str:
 
 
 def format_failures(failures: Iterable[Failure]) -> str:
-    return "\n\n".join(
-        f"{failure.question}\nResponse: {failure.response}\nRight answer: {failure.expected}"
-        f" ({_FAULTS[failure.fault]})"
-        for failure in failures
-    )
+    return "\n\n".join(map(_format_failure, failures))
+
+
+def _format_failure(failure: Failure) -> str:
+    expected = f"Right answer: {failure.expected} " if failure.expected else ""
+    remark = f"\nRemark: {failure.remark}" if failure.remark else ""
+    return f"{failure.question}\nResponse: {failure.response}\n{expected}({_FAULTS[failure.fault]}){remark}"
 
 
 def format_notes(notes: Iterable[str]) -> str:

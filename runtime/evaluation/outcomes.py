@@ -56,7 +56,9 @@ class Graded(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="graded"):
     spaces) and `correct` is credit >= 0.5. `confidence` is in [0, 1], 0 where no answer could be read,
     None only where the task asks for none. `followed` is true where the strict format gave answer and
     confidence (IFR counts it). `rule` names what read the answer: `strict`, `likelihood`, a lenient rule,
-    or `none`. `flaw` says what the reply lacks through no fault of the prompt, if anything.
+    or `none`. `flaw` says what the reply lacks through no fault of the prompt, if anything. `own` are the
+    values in [0, 1] of the metrics of one's own that the objective weighs, for this response alone, and
+    `remark` their words.
     """
 
     example: str
@@ -71,6 +73,8 @@ class Graded(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="graded"):
     completion_tokens: int = 0
     seconds: float = 0.0
     flaw: Flaw | None = None
+    own: dict[str, float] = {}
+    remark: str = ""
 
 
 Response = Graded | Failed

@@ -3,20 +3,36 @@
 import math
 import sys
 import traceback
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from inspect import isawaitable
 from pathlib import Path
 from typing import cast
 
 import msgspec
 
 from ...scenarios.errors import InputError
+from ..concurrency import run_all
 from .metrics import is_own
 from .outcomes import Graded
 
-OwnMetric = Callable[[list[Graded]], float | None]
-"""From graded responses to a value in [0, 1] where more is better; None where it is undefined."""
+MetricValue = float | None | tuple[float | None, str]
+"""A value in [0, 1] where more is better, None where it is undefined; alone, or with words beside it."""
+
+OwnMetric = Callable[[list[Graded]], MetricValue | Awaitable[MetricValue]]
+"""A metric of one's own: a function, `async` or not, of graded responses.
+
+One that the objective weighs is asked for each response alone; words that it returns beside the number (what
+was wrong, and why) are shown to the reference LLM among the failures. Its value for many responses is what it
+returns for all of them together; of one that is `async`, or returns words, it is the mean of its values.
+"""
+
+REMARK_KEPT = 1_000
+"""Characters of a metric's words that are kept."""
+
+AT_ONCE = 16
+"""Responses that an `async` metric is asked for at once, for one prompt."""
 
 
 class Own(msgspec.Struct, frozen=True):
@@ -58,13 +74,24 @@ def load(name: str, folder: Path, *, allow_code: bool) -> OwnMetric:
         raise InputError(f"metric {name}: module {module_name} has no function {function_name}")
     function = cast(OwnMetric, found)
 
-    def guarded(responses: list[Graded]) -> float | None:
-        try:
-            return function(responses)
-        except (Exception, SystemExit) as error:
-            raise InputError(f"metric {name}: {_raised(error)}") from error
+    async def awaited(value: Awaitable[MetricValue]) -> MetricValue:
+        with _guarded(name):
+            return await value
+
+    def guarded(responses: list[Graded]) -> MetricValue | Awaitable[MetricValue]:
+        with _guarded(name):
+            value = function(responses)
+        return awaited(value) if isawaitable(value) else value
 
     return guarded
+
+
+@contextmanager
+def _guarded(name: str) -> Generator[None]:
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        raise InputError(f"metric {name}: {_raised(error)}") from error
 
 
 def _raised(error: BaseException) -> str:
@@ -89,24 +116,76 @@ def _importable(*folders: Path) -> Generator[None]:
         sys.path[:] = [path for path in sys.path if path not in added]
 
 
-def measure(name: str, metric: OwnMetric, responses: list[Graded]) -> float | None:
+class Measured(msgspec.Struct, frozen=True):
+    """The value of a metric in [0, 1], None where it is undefined, and its words beside it.
+
+    `by_row`: its value for many responses is the mean of its values for each.
+    """
+
+    value: float | None
+    remark: str = ""
+    by_row: bool = False
+
+
+async def measure(name: str, metric: OwnMetric, responses: list[Graded]) -> Measured:
     """The checked value of a metric of one's own; its exceptions are raised here.
 
-    Raises InputError when it returns anything but None or a number in [0, 1].
+    Raises InputError when it returns anything but None or a number in [0, 1], alone or with words.
     """
-    value = cast(object, metric(responses))
-    if value is None:
-        return None
+    found = metric(responses)
+    waited = isawaitable(found)
+    value = cast(object, await found if waited else found)
+    remark: object = ""
+    explained = isinstance(value, tuple) and len(cast("tuple[object, ...]", value)) == 2
+    if explained:
+        value, remark = cast("tuple[object, object]", value)
     number = float(value) if isinstance(value, int | float) else math.nan
-    if not 0 <= number <= 1:
-        raise InputError(f"metric {name}: expected None or a number from 0 to 1, not {value!r}")
-    return number
+    if not isinstance(remark, str) or not (value is None or 0 <= number <= 1):
+        shown = value if isinstance(remark, str) else (value, remark)
+        raise InputError(
+            f"metric {name}: expected None or a number from 0 to 1, alone or as (number, words), "
+            f"not {shown!r}"
+        )
+    return Measured(None if value is None else number, remark[:REMARK_KEPT], waited or explained)
 
 
-def measured(metrics: Mapping[str, OwnMetric], responses: list[Graded]) -> dict[str, Own]:
-    """Every metric over the graded rows of one ask; those that are undefined on them are missing."""
-    values = {name: measure(name, metric, responses) for name, metric in metrics.items()} if responses else {}
-    return {name: Own(value, len(responses)) for name, value in values.items() if value is not None}
+async def measured(
+    metrics: Mapping[str, OwnMetric], weighed: Collection[str], responses: list[Graded]
+) -> tuple[list[Graded], dict[str, Own]]:
+    """The responses with the values and words of the metrics that are `weighed`, and every metric over all
+    of them; metrics that are undefined on them are missing."""
+    totals: dict[str, Own] = {}
+    for name, metric in metrics.items() if responses else ():
+        rows: Sequence[Measured] = ()
+        if name in weighed:
+            responses, rows = await _by_row(name, metric, responses)
+        if rows and (len(rows) == 1 or any(row.by_row for row in rows)):
+            parts = [Own(row.value, 1) for row in rows if row.value is not None]
+            if parts:
+                totals[name] = _mean(parts)
+            continue
+        value = (await measure(name, metric, responses)).value
+        if value is not None:
+            totals[name] = Own(value, len(responses))
+    return responses, totals
+
+
+async def _by_row(
+    name: str, metric: OwnMetric, responses: list[Graded]
+) -> tuple[list[Graded], Sequence[Measured]]:
+    """The responses with the value and the words of one metric for each."""
+
+    async def one(response: Graded) -> Measured:
+        return await measure(name, metric, [response])
+
+    rows = await run_all(responses, one, limit=AT_ONCE)
+    return [_with(response, name, row) for response, row in zip(responses, rows, strict=True)], rows
+
+
+def _with(response: Graded, name: str, row: Measured) -> Graded:
+    own = response.own if row.value is None else {**response.own, name: row.value}
+    remark = "\n".join(part for part in (response.remark, row.remark) if part)
+    return msgspec.structs.replace(response, own=own, remark=remark)
 
 
 def merged(one: Mapping[str, Own], other: Mapping[str, Own]) -> dict[str, Own]:

@@ -1,7 +1,7 @@
 """The rows of a race: their order, and what one graded row says about a prompt."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from ..evaluation.objective import JUDGED, Objective
 from ..evaluation.outcomes import Graded
@@ -17,8 +17,6 @@ _BY_CONFIDENCE = frozenset({"ece", "brier", "aurc", "auroc", "auprc_p", "auprc_n
 
 Place = Mapping[str, Example]
 """One row of every task that has one there, by task."""
-
-RowMetric = Callable[[list[Graded]], float | None]
 
 
 def arrange(rows: Mapping[str, Sequence[Example]], *, seed: int, most: int = MOST_ROWS) -> tuple[Place, ...]:
@@ -50,9 +48,7 @@ def stratified(rows: Sequence[Example], seed: int, task: str) -> tuple[Example, 
     return tuple(row for _, _, row in sorted(placed, key=lambda place: place[:2]))
 
 
-def row_score(
-    response: Graded, objective: Objective, rated: Rated | None, metrics: Mapping[str, RowMetric]
-) -> float:
+def row_score(response: Graded, objective: Objective, rated: Rated | None) -> float:
     """Contribution of one graded row to the objective, in [0, 1]: the weighted mean of the parts it has.
 
     Accuracy counts as credit and IFR as the strict format kept. Calibration and ranking are properties of
@@ -62,14 +58,14 @@ def row_score(
     """
     total = weights = 0.0
     for name, weight in objective.weights.items():
-        part = _part(name, response, rated, metrics) if weight > 0 else None
+        part = _part(name, response, rated) if weight > 0 else None
         if part is not None:
             total += weight * part
             weights += weight
     return total / weights if weights else response.credit
 
 
-def _part(name: str, response: Graded, rated: Rated | None, metrics: Mapping[str, RowMetric]) -> float | None:
+def _part(name: str, response: Graded, rated: Rated | None) -> float | None:
     if name in _BY_CREDIT:
         return response.credit
     if name == "ifr":
@@ -82,5 +78,4 @@ def _part(name: str, response: Graded, rated: Rated | None, metrics: Mapping[str
     if name.startswith(JUDGED):
         rating = None if rated is None else rated.rating(name.removeprefix(JUDGED))
         return None if rating is None else share_of(rating)
-    metric = metrics.get(name)
-    return None if metric is None else metric([response])
+    return response.own.get(name)

@@ -128,12 +128,14 @@ def own_metric(path: Path) -> None:
     path.write_text("def right(rows):\n    return sum(r.correct for r in rows) / len(rows)\n")
 
 
-def test_a_metric_of_ones_own_is_loaded_by_its_dotted_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_a_metric_of_ones_own_is_loaded_by_its_dotted_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     own_metric(tmp_path / "shop_metrics.py")
     monkeypatch.syspath_prepend(tmp_path)
     name = "shop_metrics:right"
     found = load(name, tmp_path / "elsewhere", allow_code=True)
-    assert measure(name, found, [graded("1"), graded("2", right=False)]) == 0.5
+    assert (await measure(name, found, [graded("1"), graded("2", right=False)])).value == 0.5
 
 
 @pytest.mark.parametrize("inside", ["", "scenarios"])
@@ -170,10 +172,10 @@ def test_a_metric_that_cannot_be_loaded_is_named(name: str, message: str):
 
 
 @pytest.mark.parametrize("value", [1.5, -0.1, float("nan"), "much"])
-def test_a_metric_of_ones_own_outside_0_to_1_is_refused(value: float):
+async def test_a_metric_of_ones_own_outside_0_to_1_is_refused(value: float):
     with pytest.raises(InputError, match="expected None or a number from 0 to 1"):
-        measure("own:f", lambda rows: value, [])
+        await measure("own:f", lambda rows: value, [])
 
 
-def test_a_metric_of_ones_own_may_be_undefined():
-    assert measure("own:f", lambda rows: None, []) is None
+async def test_a_metric_of_ones_own_may_be_undefined():
+    assert (await measure("own:f", lambda rows: None, [])).value is None

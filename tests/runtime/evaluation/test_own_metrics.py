@@ -4,10 +4,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 
-from transfer_prompting.runtime.evaluation.own_metrics import load, measure
+import transfer_prompting as tp
+from transfer_prompting.runtime.evaluation.own_metrics import Own, load, measure, measured
 from transfer_prompting.scenarios import InputError
+
+from support.graded import graded
 
 
 @pytest.fixture
@@ -62,10 +66,65 @@ def test_a_module_that_fails_when_imported_is_one_message(folder: Path, name: st
 
 
 @pytest.mark.parametrize(("code", "said"), [("sys.exit(0)", "SystemExit: 0"), ("rows[9]", "IndexError")])
-def test_a_metric_that_fails_when_called_is_an_input_error_with_its_line(folder: Path, code: str, said: str):
+async def test_a_metric_that_fails_when_called_is_an_input_error_with_its_line(
+    folder: Path, code: str, said: str
+):
     name = f"own_calls_{said[:5].lower()}"
     written(folder, name, f"import sys\ndef f(rows):\n    {code}\n")
     metric = load(f"{name}:f", folder, allow_code=True)
     with pytest.raises(InputError, match=said) as caught:
-        measure(f"{name}:f", metric, [])
+        await measure(f"{name}:f", metric, [])
     assert f"{name}.py:3" in str(caught.value)
+
+
+async def test_a_metric_with_words_is_asked_for_each_response_and_its_value_is_their_mean():
+    asked: list[int] = []
+
+    def short(rows: list[tp.Graded]) -> tuple[float | None, str]:
+        asked.append(len(rows))
+        tokens = rows[0].completion_tokens
+        return (None, "") if tokens == 0 else (float(tokens < 5), f"{tokens} tokens")
+
+    rows, totals = await measured({"own:short": short}, {"own:short"}, [*map(of_tokens, (3, 9, 4, 0))])
+    assert asked == [1, 1, 1, 1]
+    assert [row.own for row in rows] == [{"own:short": 1.0}, {"own:short": 0.0}, {"own:short": 1.0}, {}]
+    assert [row.remark for row in rows] == ["3 tokens", "9 tokens", "4 tokens", ""]
+    assert totals == {"own:short": Own(2 / 3, 3)}
+
+
+async def test_a_metric_may_be_asynchronous():
+    async def short(rows: list[tp.Graded]) -> float:
+        await anyio.lowlevel.checkpoint()
+        return float(rows[0].completion_tokens < 5)
+
+    _, totals = await measured({"own:short": short}, {"own:short"}, [*map(of_tokens, (3, 9))])
+    assert totals == {"own:short": Own(0.5, 2)}
+
+
+async def test_a_metric_that_returns_a_number_is_asked_for_all_responses_together():
+    def agreed(rows: list[tp.Graded]) -> float:
+        return float(len({row.completion_tokens for row in rows}) == 1)
+
+    rows, totals = await measured({"own:agreed": agreed}, {"own:agreed"}, [*map(of_tokens, (3, 9))])
+    assert [row.own for row in rows] == [{"own:agreed": 1.0}] * 2
+    assert totals == {"own:agreed": Own(0.0, 2)}
+
+
+async def test_a_metric_that_is_not_weighed_is_asked_for_all_responses_alone():
+    def pairs(rows: list[tp.Graded]) -> float:
+        assert len(rows) == 2
+        return 1.0
+
+    rows, totals = await measured({"own:pairs": pairs}, (), [*map(of_tokens, (3, 9))])
+    assert totals == {"own:pairs": Own(1.0, 2)}
+    assert [row.own for row in rows] == [{}, {}]
+
+
+@pytest.mark.parametrize("value", [(0.5, 3), (2, "much"), (0.5,), ("0.5", "words")])
+async def test_words_beside_a_number_are_a_pair_of_both(value: object):
+    with pytest.raises(InputError, match=r"expected None or a number from 0 to 1, alone or as"):
+        await measure("own:f", lambda rows: value, [])  # pyright: ignore[reportArgumentType]
+
+
+def of_tokens(tokens: int) -> tp.Graded:
+    return graded(str(tokens), tokens=tokens)

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transfer_prompting.runtime.evaluation.objective import Objective
+from transfer_prompting.runtime.evaluation.outcomes import Graded
+from transfer_prompting.runtime.evaluation.own_metrics import measured
 from transfer_prompting.runtime.evaluation.ratings import Rated
 from transfer_prompting.runtime.search.rows import MOST_ROWS, arrange, row_score
 from transfer_prompting.runtime.tasks.example import Example
@@ -61,7 +63,7 @@ def test_of_a_large_task_a_stratified_part_is_raced_on():
 
 
 def scored(weights: dict[str, float], rated: Rated | None = None, **response: object) -> float:
-    return row_score(graded("1", **response), Objective(weights), rated, {})  # pyright: ignore[reportArgumentType]
+    return row_score(graded("1", **response), Objective(weights), rated)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("metric", ["ece", "auroc", "auprc_p", "auprc_n"])
@@ -86,9 +88,12 @@ def test_credit_and_format_count_by_their_weights():
     assert scored(weights, followed=False) == pytest.approx(0.6)
 
 
-def test_a_metric_of_ones_own_is_asked_about_the_row_alone():
-    short = {"own:short": lambda rows: float(all(one.completion_tokens < 5 for one in rows))}
-    values = [
-        row_score(graded("1", tokens=tokens), Objective({"own:short": 1.0}), None, short) for tokens in (3, 9)
-    ]
+async def test_a_metric_of_ones_own_is_asked_about_the_row_alone():
+    def short(rows: list[Graded]) -> float:
+        return float(all(one.completion_tokens < 5 for one in rows))
+
+    rows, _ = await measured(
+        {"own:short": short}, {"own:short"}, [graded("1", tokens=3), graded("2", tokens=9)]
+    )
+    values = [row_score(row, Objective({"own:short": 1.0}), None) for row in rows]
     assert values == [1.0, 0.0]
