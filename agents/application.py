@@ -24,7 +24,10 @@ class Response(msgspec.Struct, frozen=True):
 
 
 TargetFunction = Callable[[Prompt, Question], Awaitable[str | Response]]
-"""Answers one question under a prompt; `prompt.text` is what is optimised, `question` has no gold answer."""
+"""Answers one question under a prompt; `prompt.text` is what is optimised, `question` has no gold answer.
+
+Of an application with several prompts `prompt.texts` holds them all, by name.
+"""
 
 
 class _Asked(msgspec.Struct, frozen=True):

@@ -77,6 +77,7 @@ def check(scenario: Scenario, strategy: Strategy, parts: Parts, metrics: Mapping
     loaded = load_tasks(scenario)
     tasks = {name: task.task for name, task in loaded.items()}
     judging.check(tasks)
+    parts.check_texts(scenario, tasks)
     readings = foreseen(scenario, tasks, hosted(scenario), parts.targets)
     plans = target_plans(scenario, strategy)
     check_budget(scenario, strategy, CallCounts(loaded, readings, judging), plans)

@@ -6,10 +6,11 @@ from collections.abc import Collection, Iterable, Mapping
 import msgspec
 
 from ..runtime.llm.connection import Client
+from ..runtime.tasks.task import Task
 from ..scenarios import Scenario
 from ..scenarios.errors import InputError
 from .application import ApplicationClient, TargetFunction
-from .coordinator.plan import hosted
+from .coordinator.plan import hosted, originals
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -36,6 +37,23 @@ class Parts(msgspec.Struct, frozen=True):
                     "over a function for it (targets) or a client for the endpoint (clients), or serves it "
                     "on the bus (served)"
                 )
+
+    def check_texts(self, scenario: Scenario, tasks: Mapping[str, Task]) -> None:
+        """Raises InputError where the original prompts have texts by name, and these differ, or a model that
+        the application does not answer for is to be asked with them."""
+        first, *others = originals(scenario, tasks.values())
+        names = list(first.texts)
+        if unlike := next((one for one in others if list(one.texts) != names), None):
+            raise InputError(
+                f"original prompts: the texts {_listed(names)} and {_listed(unlike.texts)}; every prompt of "
+                "tasks and seed_prompts needs the same names in the same order"
+            )
+        own = {*self.targets, *self.served}
+        if names and (models := sorted({*hosted(scenario)} - own)):
+            raise InputError(
+                f"targets: {', '.join(models)}: a prompt of several texts ({_listed(names)}) is for a "
+                "function of the application; hand one over (targets), or give the model one text"
+            )
 
     def clients_for(self, scenario: Scenario) -> dict[str, Client]:
         """The clients by endpoint, those that ask the application's functions among them."""
@@ -68,6 +86,10 @@ class Parts(msgspec.Struct, frozen=True):
                     f"{key}.model: {writer!r} has the endpoint {model.endpoint}; a function answers there, "
                     "and only a model can write"
                 )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "(none)"
 
 
 def _known(scenario: Scenario, what: str, names: Iterable[str]) -> None:

@@ -42,7 +42,7 @@ class Scorer:
 
     The target sees questions only. An error that ends a batch ends the ask, after its other batches ended.
     Answers of kind `judged` get the mean rating of their qualities as credit; one that the judge gave no
-    usable rating is failed, not wrong.
+    usable rating is failed, not wrong. Where nothing is rated, they get the mean of the metrics of one's own.
     """
 
     def __init__(
@@ -71,6 +71,8 @@ class Scorer:
             self._judging.weighed_metrics,
             [response for response in found if isinstance(response, Graded)],
         )
+        if self._tasks[request.task].answers.kind == "judged" and not self._judging.responses:
+            graded = [_credited_by_metrics(response) for response in graded]
         responses = [*graded, *(response for response in found if isinstance(response, Failed))]
         named = frozenset(request.judged)
         exhibits = [one for batch in batches for one in batch.exhibits if one.example in named]
@@ -106,7 +108,7 @@ class Scorer:
             if isinstance(reply, Failed):
                 return reply
             plainly = grade(task, example, reply, reading)
-            if task.answers.kind != "judged" or plainly.answer is None:
+            if not self._judging.credits(task) or plainly.answer is None:
                 return plainly
             credit = self._credit(ratings[example.id])
             if credit is None:
@@ -128,8 +130,14 @@ class Scorer:
         return tuple(
             _exhibit(task, request.prompt, example, reply, reading)
             for example, reply in replies
-            if isinstance(reply, Reply) and (task.answers.kind == "judged" or example.id in named)
+            if isinstance(reply, Reply) and (self._judging.credits(task) or example.id in named)
         )
+
+
+def _credited_by_metrics(response: Graded) -> Graded:
+    values = response.own.values()
+    credit = sum(values) / len(values) if values and response.answer is not None else 0.0
+    return msgspec.structs.replace(response, credit=credit, correct=credit >= 0.5)
 
 
 def _exhibit(task: Task, prompt: Prompt, example: Example, reply: Reply, reading: Reading) -> JudgedResponse:

@@ -2,9 +2,12 @@
 
 import hashlib
 import re
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, Self
 
 import msgspec
+
+from ..scenarios.named_texts import join_texts, split_texts
 
 Position = Literal["system", "before", "after"]
 """Position of the instruction: in the system turn, before the question, or after it."""
@@ -12,9 +15,10 @@ Position = Literal["system", "before", "after"]
 POSITIONS: tuple[Position, ...] = ("system", "before", "after")
 
 
-class Prompt(msgspec.Struct, frozen=True, kw_only=True):
-    """An instruction at a position, and where it came from.
+class Prompt(msgspec.Struct, frozen=True):
+    """An instruction at a position, and where it came from: `Prompt("Is this ticket urgent?")`.
 
+    A prompt of an application that has several texts holds them all, by name (`Prompt.of`, `texts`).
     `origin` names how it was made: `original`, or the operator or strategy that proposed it. `parents` are
     ids of the prompts it was made from, nearest first. Two prompts are the same when their ids are equal.
     """
@@ -23,6 +27,20 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     position: Position = "before"
     origin: str = "original"
     parents: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, texts: str | Mapping[str, str]) -> Self:
+        """A prompt of one text, or of several by name.
+
+        Raises ValueError for a name that is no word, and for a text that is empty or that holds the line
+        which separates texts (`--- NAME ---`).
+        """
+        return cls(texts if isinstance(texts, str) else join_texts(texts))
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The texts of an application by name; empty where the prompt is one text."""
+        return split_texts(self.text)
 
     @property
     def id(self) -> str:

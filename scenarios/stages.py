@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import BeforeValidator, Field, model_validator
 
 from .endpoints import Count, Few, Misplaced, Seed, Strict, Tokens
+from .named_texts import PromptText
 
 StrategyName = Literal["transfer", "opro", "evolution", "reflect", "ask", "original"]
 RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
@@ -237,8 +238,10 @@ class SourceStageSettings(StageSettings):
     share: float = Field(
         default=0.05, gt=0, lt=1, description="Most of the search budget that the source stage may take."
     )
-    seed_prompts: list[str] = Field(
-        min_length=1, description="The original prompts.", examples=[["Which label fits this text?"]]
+    seed_prompts: list[PromptText] = Field(
+        min_length=1,
+        description="The original prompts; of an application with several, each a mapping of texts by name.",
+        examples=[["Which label fits this text?"]],
     )
     seed_position: Literal["system", "before", "after"] = Field(
         default="before",

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from .endpoints import Confidence, Count, Few, Strict
+from .named_texts import PromptText
 
 Kind = Literal[
     "multiple_choice",
@@ -170,11 +171,12 @@ class TaskSettings(Strict):
         description="What the task is, in a sentence or two; the reference LLM reads it.",
         examples=["Tell whether a support ticket is urgent or routine."],
     )
-    prompt: str | None = Field(
+    prompt: PromptText | None = Field(
         default=None,
         description="The original prompt of this task, the baseline: a text, or the path of a `.md` or "
         "`.txt` file. It may hold `{field}` variables, which the row's fields replace, and chat turns under "
-        "lines `## system` and `## user`. Default: the preset's, else the first seed prompt.",
+        "lines `## system` and `## user`. For an application with several prompts: its texts by name. "
+        "Default: the preset's, else the first seed prompt.",
         examples=["Is this ticket urgent?", "prompts/triage.md"],
     )
     labels: list[str] | dict[str, str] | None = Field(

@@ -207,7 +207,7 @@ class CallCounts:
         return PlannedCalls(answers, +ratings, words)
 
     def _always_judged(self, task: str) -> bool:
-        return self._tasks[task].task.answers.kind == "judged"
+        return self._judging.credits(self._tasks[task].task)
 
 
 FIRST_PROMPTS = 2

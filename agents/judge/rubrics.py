@@ -91,13 +91,21 @@ class Judging(msgspec.Struct, frozen=True, kw_only=True):
         return frozenset(ids)
 
     def check(self, tasks: Mapping[str, Task]) -> None:
-        """Raises InputError when a task's answers get their credit from a judge that rates no responses."""
+        """Raises InputError when a task's answers get their credit from a judge that rates no responses, and
+        the objective weighs no metric of one's own either."""
         for name, task in tasks.items():
-            if task.answers.kind == "judged" and not self.responses:
+            if task.answers.kind == "judged" and not (self.responses or self.weighed_metrics):
                 raise InputError(
                     f"tasks.{name}.kind: judged answers get their credit from the judge; name at least one "
-                    "quality in scorer.judge, and its model in scorer.model"
+                    "quality in scorer.judge, and its model in scorer.model (or weigh a metric of your own)"
                 )
+
+    def credits(self, task: Task) -> bool:
+        """True when the judge rates every response of a task, and so gives it its credit.
+
+        Where it rates none, metrics of one's own give it.
+        """
+        return task.answers.kind == "judged" and bool(self.responses)
 
     def means(self, responses: Sequence[Rated], prompt: Rated | None) -> dict[str, float | None]:
         """Mean ratings by quality of what was rated; None where too few ratings were usable."""

@@ -15,6 +15,7 @@ from ...runtime.messages import CallCost, Propose, Proposed, Reflect, Reflected,
 from ...runtime.prompt import Position, Prompt
 from ...runtime.randomness import derived_seed, generator
 from ...runtime.tasks.answers.cleaning import without_reasoning
+from .focus import Focus
 from .operators import ProposalContext
 from .sections import LONGEST_REPLY, format_failures, format_notes, format_tasks
 from .strategies import Strategy
@@ -73,8 +74,10 @@ class Reference:
         writing = self._writing
         purpose = ("propose", request.key, request.number)
         costs: list[CallCost] = []
+        focus = Focus.of(request, generator(writing.seed, "text", request.key, request.number))
+        shown = request if focus is None else focus.request
         context = ProposalContext(
-            request,
+            shown,
             generator(writing.seed, *purpose),
             writing.positions,
             writing.operators,
@@ -89,7 +92,11 @@ class Reference:
         )
         found = await self._strategy.propose(context)
         refused = Counter[str]()
-        chosen = self._chosen(request, found, refused)
+        chosen = self._chosen(shown, found, refused)
+        if focus is not None:
+            wholes = [focus.whole(candidate) for candidate in chosen]
+            chosen = [whole for whole in wholes if whole is not None]
+            refused += Counter({"unparsable reply": wholes.count(None)})
         return Proposed(tuple(chosen), dict(sorted(refused.items())), sum(costs, CallCost()))
 
     async def reflect(self, request: Reflect) -> Reflected:

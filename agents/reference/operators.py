@@ -165,7 +165,7 @@ async def exemplify(context: ProposalContext) -> list[Prompt]:
     """The best prompt with train exemplars of each task behind it, the number drawn; earlier ones go."""
     parent = context.best.prompt
     words = parent.text.split(f"\n\n{_EXAMPLES}\n")[0]
-    shown = [exemplar for task in context.request.tasks for exemplar in task.exemplars]
+    shown = [exemplar for task in context.request.tasks for exemplar in task.exemplars if exemplar.answer]
     if not shown:
         return []
     chosen = context.rng.sample(shown, context.rng.randint(1, len(shown)))

@@ -33,10 +33,12 @@ def format_history(history: Sequence[ScoredPrompt]) -> str:
 
 
 def format_exemplars(tasks: Sequence[TaskSummary]) -> str:
+    """Train rows with their right answers; rows without one are left out."""
     return "\n\n".join(
         f"{exemplar.question}\nRight answer: {exemplar.answer}"
         for task in tasks
         for exemplar in task.exemplars
+        if exemplar.answer
     )
 
 

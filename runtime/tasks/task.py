@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from ...prompts import render
+from ...scenarios.named_texts import split_texts
 from ..llm.chat import Message
 from ..prompt import Prompt
 from .answers.formats import LINES, AnswerFormat
@@ -56,8 +57,9 @@ class Task(msgspec.Struct, frozen=True):
 
     @property
     def placed(self) -> bool:
-        """True when the position of a prompt makes a difference: it has neither variables nor turns."""
-        return not self.variables and not chat_turns(self.original)
+        """True when the position of a prompt makes a difference: it has neither variables nor turns, and is
+        one text."""
+        return not (self.variables or chat_turns(self.original) or split_texts(self.original))
 
 
 class Frame(msgspec.Struct, frozen=True):

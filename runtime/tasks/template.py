@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from ...scenarios.errors import InputError
+from ...scenarios.named_texts import split_texts
 
 Role = Literal["system", "user", "assistant"]
 
@@ -63,7 +64,14 @@ _ROLES: Mapping[str, Role] = {"system": "system", "user": "user", "assistant": "
 
 
 def altered(original: str, candidate: str) -> str | None:
-    """The variables or turns that a candidate for a prompt lost or invented, as text; None if none."""
+    """The variables, turns or named texts that a candidate for a prompt lost or invented, as text; None if
+    none."""
+    texts, others = split_texts(original), split_texts(candidate)
+    if texts:
+        if list(texts) != list(others):
+            return f"changed the texts ({', '.join(texts)})"
+        changes = (altered(text, others[name]) for name, text in texts.items())
+        return next((change for change in changes if change is not None), None)
     before, after = variables(original), variables(candidate)
     if lost := sorted(before - after):
         return f"lost {', '.join(f'{{{name}}}' for name in lost)}"
