@@ -21,6 +21,7 @@ from ...runtime.record.results import (
     SourcePrompt,
     Status,
     TargetResult,
+    Targets,
     Transfer,
 )
 from ...runtime.tasks.task import Task
@@ -141,11 +142,11 @@ class Coordinator:
             strategy=self._strategy.name,
         )
 
-    def _compared(self) -> tuple[TargetResult, ...]:
+    def _compared(self) -> Targets:
         """The targets in order, their p-values corrected for being so many."""
         targets = sorted(self._targets, key=lambda target: (target.task, target.model))
         gains = corrected([target.gain for target in targets])
-        return tuple(
+        return Targets(
             msgspec.structs.replace(target, gain=gain) for target, gain in zip(targets, gains, strict=True)
         )
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, SupportsIndex, cast, overload
 
 import msgspec
 
@@ -91,6 +91,36 @@ class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
     chance: Chance
 
 
+class Targets(tuple[TargetResult, ...]):
+    """Results in the order of task and model: `targets[0]`, or `targets["tickets", "small"]`."""
+
+    __slots__ = ()
+
+    @overload
+    def __getitem__(self, key: SupportsIndex | tuple[str, str]) -> TargetResult: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> tuple[TargetResult, ...]: ...
+
+    def __getitem__(
+        self, key: SupportsIndex | slice | tuple[str, str]
+    ) -> TargetResult | tuple[TargetResult, ...]:
+        """The result at a place, or of a task and model. KeyError where the run has none for them."""
+        if not isinstance(key, tuple):
+            return super().__getitem__(key)
+        found = next((target for target in self if (target.task, target.model) == key), None)
+        if found is None:
+            there = ", ".join(f"{target.task} with {target.model}" for target in self) or "none"
+            raise KeyError(f"no result for {key[0]} with {key[1]}; there is {there}")
+        return found
+
+
+if TYPE_CHECKING:
+    _Targets = Targets
+else:
+    _Targets = tuple[TargetResult, ...]  # as msgspec reads it; `Results` makes `Targets` of it
+
+
 class Transfer(msgspec.Struct, frozen=True):
     """A source prompt tested as it is on a target task and model; `gap` is the best prompt's objective
     minus its own."""
@@ -170,7 +200,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     seed: int
     source_prompts: tuple[SourcePrompt, ...] = ()
-    targets: tuple[TargetResult, ...] = ()
+    targets: _Targets = Targets()
     transfer: tuple[Transfer, ...] = ()
     searches: tuple[SearchSummary, ...] = ()
     offers: tuple[Offer, ...] = ()
@@ -179,6 +209,9 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     strategy: str = "transfer"
     usage: UsageReport = msgspec.field(default_factory=lambda: Meter().report())
 
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "targets", Targets(self.targets))
+
     def best(self, task: str, model: str) -> Prompt:
         """The prompt to use for a target task and model. InputError when the run has none for them."""
         for target in self.targets:
@@ -186,6 +219,10 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
                 return target.best.prompt.prompt()
         there = ", ".join(f"{target.task} with {target.model}" for target in self.targets) or "none"
         raise InputError(f"no prompt for {task} with {model}; there is {there}")
+
+    def to_dict(self) -> dict[str, object]:
+        """The results as plain values, as `results.json` holds them."""
+        return cast("dict[str, object]", msgspec.json.decode(msgspec.json.encode(self)))
 
     def to_dataframe(self) -> "pandas.DataFrame":
         """A row for each prompt, task and model that was scored, as `table.rows` describes them.

@@ -8,7 +8,7 @@ from transfer_prompting.cli.tables import comparison_table
 from transfer_prompting.runtime.evaluation.scorecard import Chance, Scorecard
 from transfer_prompting.runtime.llm.budget.usage import UsageReport
 from transfer_prompting.runtime.prompt import Prompt
-from transfer_prompting.runtime.record.results import PromptEntry, Results, TargetResult
+from transfer_prompting.runtime.record.results import PromptEntry, Results, TargetResult, Targets
 from transfer_prompting.runtime.record.results import PromptResult as Part
 from transfer_prompting.runtime.report.comparison import METRICS, ORIGINAL, compare_runs
 
@@ -22,7 +22,7 @@ def run(
         name=name,
         status="complete",
         seed=seed,
-        targets=tuple(
+        targets=Targets(
             TargetResult(
                 task=task,
                 model="small",

@@ -1,7 +1,9 @@
 """Results as a flat table."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import anyio
 import pytest
@@ -56,6 +58,21 @@ async def test_the_best_prompt_is_found_by_task_and_model():
     assert results.best("tickets", "small") == results.targets[0].best.prompt.prompt()
     with pytest.raises(tp.InputError, match="no prompt for tickets with large; there is tickets with small"):
         results.best("tickets", "large")
+
+
+async def test_targets_are_found_by_place_or_by_task_and_model():
+    results = await brief_results()
+    assert results.targets["tickets", "small"] is results.targets[0]
+    assert results.targets[:1] == (results.targets[0],)
+    with pytest.raises(KeyError, match="no result for tickets with large; there is tickets with small"):
+        results.targets["tickets", "large"]
+
+
+async def test_results_are_plain_values_as_the_file_of_a_run_holds_them(tmp_path: Path):
+    with anyio.fail_after(60):
+        async with tp.Team(brief_scenario(), clients=brief_clients(), out=tmp_path) as team:
+            results = await team.run()
+    assert results.to_dict() == json.loads((tmp_path / "results.json").read_bytes())
 
 
 def test_without_pandas_the_message_says_what_to_install():

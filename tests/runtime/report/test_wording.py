@@ -10,6 +10,7 @@ from transfer_prompting.runtime.record.results import (
     Results,
     Status,
     TargetResult,
+    Targets,
 )
 from transfer_prompting.runtime.record.results import (
     PromptResult as Part,
@@ -51,7 +52,7 @@ def target(
 
 
 def results(*gains: Gain, status: Status = "complete") -> Results:
-    return Results(name="run", status=status, seed=1, targets=tuple(target(gain) for gain in gains))
+    return Results(name="run", status=status, seed=1, targets=Targets(target(gain) for gain in gains))
 
 
 @pytest.mark.parametrize(
@@ -89,9 +90,10 @@ def test_keeping_the_original_is_said_plainly():
         ),
     ):
         assert describe_run(
-            Results(name="run", status="complete", seed=1, targets=targets), "complete"
+            Results(name="run", status="complete", seed=1, targets=Targets(targets)), "complete"
         ).startswith(said)
-    mixed = Results(name="run", status="complete", seed=1, targets=(kept, target(BETTER), target(UNCLEAR)))
+    targets = Targets((kept, target(BETTER), target(UNCLEAR)))
+    mixed = Results(name="run", status="complete", seed=1, targets=targets)
     assert describe_run(mixed, "complete").endswith(
         "not significantly different on 1; on 1 the original was kept."
     )
