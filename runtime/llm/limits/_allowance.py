@@ -1,10 +1,11 @@
 """The calls in flight, rates and pauses that one endpoint and model allow at this moment."""
 
-from collections import deque
+from typing import Literal
 
 from ....scenarios.endpoints import Limits
 from ..chat import Clock
 from ..http._refusals import RateSheet
+from ._evidence import Evidence, Intervals
 from ._rates import LearnedRate, Pace, stated_rate
 
 START = 16
@@ -43,53 +44,24 @@ class Window:
 # A declared limit is used to this share: clocks and networks are not even, and a rejection costs more.
 _SHARE = 0.985
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
-# Calls that keep to a known rate are refused at random now and then. Only where so large a share of the
-# latest is refused, the rate itself is too high.
-_RECENT, _FEW, _NOISE = 40, 20, 0.4
+# Episodes after which a cause that is still open is taken to be a limit.
+_UNDECIDED = 6
+# Calls in flight after an episode of unknown cause; one more for every two that are served.
+_AFTER_EPISODE = 8
 _NEVER = float("-inf")
-
-
-class Refusals:
-    """Distinguishes random refusals from those of a limit, by what was served between episodes.
-
-    A token bucket is empty at each refusal, so that between two of them as much is served as it fills by:
-    equal rates. An interval that served few calls at a rate far below another one's contradicts that.
-    """
-
-    def __init__(self) -> None:
-        self._served = 0
-        self._last: tuple[float, int] | None = None
-        self._intervals: deque[tuple[int, float]] = deque(maxlen=12)
-
-    def served(self) -> None:
-        """A call was served."""
-        self._served += 1
-
-    def episode(self, now: float) -> None:
-        """An episode begins."""
-        if self._last is not None:
-            at, served = self._last
-            self._intervals.append((self._served - served, max(now - at, 1e-3)))
-        self._last = (now, self._served)
-
-    def clear(self) -> None:
-        """Forget the episodes."""
-        self._intervals.clear()
-        self._last = None
-
-    def random(self) -> bool:
-        """True where the latest episodes cannot all go back to one limit."""
-        most = max(((served - 3) / seconds for served, seconds in self._intervals), default=0.0)
-        odd = [(served + 1) / seconds < 0.4 * most and served <= 8 for served, seconds in self._intervals]
-        return sum(odd) >= 2
 
 
 class Allowance:
     """Calls in flight, requests and tokens per minute, pauses: declared, stated in headers, or learned.
 
     An episode is everything that one overload causes: of all refused calls that started before it was
-    noticed, only the first changes what is allowed. Epochs count the episodes; a call belongs to the one in
-    which it started.
+    noticed, only the first changes what is allowed. Calls are numbered as they start; a call belongs to the
+    latest episode when it started before that was noticed.
+
+    The cause of refusals is open at first: an episode pauses all calls, until those that had been sent on
+    after the refused one tell a limit, which refuses them too, from refusals at random. Then either a rate
+    is learned, or a refusal pauses its own call only. Under a declared or stated rate refusals are random
+    until there is evidence that they are not: noise must not undercut it.
     """
 
     def __init__(self, limits: Limits, clock: Clock) -> None:
@@ -101,19 +73,25 @@ class Allowance:
         self.tokens = _pace(limits.tokens_per_minute)
         self.learned = LearnedRate()
         self.in_flight = 0
-        self.epoch = 0
+        self.episodes = 0
         self.paused_until = _NEVER
         self._stated: tuple[float | None, float | None] = (None, None)
         self._silent_pauses = 0
-        self._refusals = Refusals()
-        self._random = False
-        self._outcomes: deque[bool] = deque(maxlen=_RECENT)
+        self._intervals = Intervals()
+        self._evidence = Evidence()
+        self._cause: Literal["open", "limit", "random"] = "open" if self.requests is None else "random"
+        # Numbers of the last call that started, of the first refused one of the latest episode, and of the
+        # last that started before the episode was noticed.
+        self._started = self._first = self._noticed = 0
+        self._burst = 0.0
+        self._dated = True
+        self._most = float("inf")
         # Whether anything but the number of calls in flight limits.
         self.timed = paced
         self._seconds = 0.0
 
     def free(self) -> bool:
-        return self.in_flight < self.window.size
+        return self.in_flight < min(self.window.size, self._most)
 
     def due(self) -> float:
         """The time from which the next call may start."""
@@ -126,8 +104,9 @@ class Allowance:
         return due
 
     def take(self, units: float) -> int:
-        """A call starts that will use about `units` tokens."""
+        """A call starts that will use about `units` tokens; returns its number."""
         self.in_flight += 1
+        self._started += 1
         if self.timed:
             now = self._clock.now()
             if self.requests is not None:
@@ -136,7 +115,7 @@ class Allowance:
                 self.tokens.take(now, units)
             if self.learned.pace is not None:
                 self.learned.take(now)
-        return self.epoch
+        return self._started
 
     def put_back(self, units: float) -> None:
         """A call ended that used `units` tokens fewer than it was taken to (or never started)."""
@@ -144,47 +123,46 @@ class Allowance:
         if self.tokens is not None:
             self.tokens.give_back(units)
 
-    def served(self, seconds: float) -> None:
+    def served(self, number: int, seconds: float) -> None:
         """A call that is still in flight was answered, in `seconds`."""
         self._silent_pauses = 0
         self._seconds = seconds
-        self._outcomes.append(False)
-        self._refusals.served()
+        self._intervals.served()
         self.learned.served()
         self.window.served(self.in_flight)
+        self._most += 0.5
+        if self._tells(number):
+            self._evidence.served()
+            if self._cause == "open" and self._evidence.for_random:
+                self._find_random()
 
-    def refused(self, epoch: int, retry_after: float | None) -> float:
+    def refused(self, number: int, retry_after: float | None) -> float:
         """A call that is still in flight was refused as one too many; returns the seconds of the pause.
 
-        A refusal among many calls that are served at a declared or stated rate is not about the rate: it
-        pauses nobody but its own call, which waits before its retry.
+        Refusals at random pause nobody but their own call, which waits before its retry.
         """
         now = self._clock.now()
-        self._outcomes.append(True)
-        if self._at_random():
+        known = self._cause
+        if self._tells(number):
+            self._evidence.refused()
+            if self._evidence.for_limit:
+                self._cause = "limit"
+        if self._cause == "random":
             return retry_after or 0.0
         self.timed = True
-        if epoch == self.epoch:
-            self._begin_episode(now, dated=retry_after is not None)
         if retry_after is not None:
             self.paused_until = max(self.paused_until, now + retry_after)
-        return self.paused_until - now
+        if number > self._noticed:
+            self._begin_episode(now, number, dated=retry_after is not None)
+        elif known == "open" and self._cause == "limit":
+            self._slow_down(now)
+        return max(0.0, self.paused_until - now)
 
-    def _at_random(self) -> bool:
-        """True where few of the latest calls were refused, and not for the rate: it is known and was never
-        too high, or refusals do not depend on it."""
-        few = len(self._outcomes) >= _FEW and sum(self._outcomes) < _NOISE * len(self._outcomes)
-        if self._random:
-            if not few:
-                self._random = False
-                self._refusals.clear()
-            return few
-        return few and self.requests is not None and self.learned.pace is None
-
-    def overloaded(self, epoch: int) -> None:
+    def overloaded(self, number: int) -> None:
         """A call that is still in flight failed by overload, without a Retry-After."""
-        if epoch == self.epoch:
-            self.epoch += 1
+        if number > self._noticed:
+            self.episodes += 1
+            self._noticed = self._started
             self.window.cut()
 
     def stated(self, sheet: RateSheet) -> None:
@@ -197,27 +175,48 @@ class Allowance:
         self.requests = _lower(_pace(requests), stated_rate(sheet.requests), self.requests)
         self.tokens = _lower(_pace(tokens), stated_rate(sheet.tokens), self.tokens)
         self.timed = self.timed or self.requests is not None or self.tokens is not None
+        if self._cause == "open" and self.requests is not None and not self.episodes:
+            self._cause = "random"
 
-    def _begin_episode(self, now: float, *, dated: bool) -> None:
-        self.epoch += 1
-        self._refusals.episode(now)
-        if dated and self._refusals.random():
-            self._random, self.learned = True, LearnedRate()
-            self._outcomes.clear()
-            self._outcomes.extend([False] * _FEW)
-            return
-        burst = self.in_flight / self._seconds if self._seconds else float(self.in_flight)
-        if self.requests is not None and len(self._outcomes) < _FEW:
-            pass  # too early to say that a known rate is too high: the pause will do
-        elif self.requests is not None and self.requests.per_second < burst:
-            self.learned.refused(now, self.requests.per_second, paced=True)
-        else:
-            self.learned.refused(now, burst, paced=False)
+    def _tells(self, number: int) -> bool:
+        """True where the outcome of a call is evidence of the cause of refusals."""
+        if self._cause == "open":
+            return self._first < number <= self._noticed
+        return self._cause == "random"
+
+    def _begin_episode(self, now: float, number: int, *, dated: bool) -> None:
+        self.episodes += 1
+        self._first, self._noticed, self._dated = number, self._started, dated
+        self._burst = self.in_flight / self._seconds if self._seconds else float(self.in_flight)
+        self._intervals.episode(now)
         if not dated:
-            self.window.cut()
             pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**self._silent_pauses)
             self._silent_pauses += 1
             self.paused_until = max(self.paused_until, now + pause)
+        if dated and self._intervals.random():
+            self._find_random()
+        elif self._cause == "limit" or self.episodes > _UNDECIDED:
+            self._slow_down(now)
+        else:
+            self._most = _AFTER_EPISODE
+
+    def _find_random(self) -> None:
+        """The latest episode was none."""
+        self._cause, self.learned = "random", LearnedRate()
+        self._most = float("inf")
+        self._intervals.clear()
+        self._evidence.find_random()
+        self.paused_until = _NEVER
+
+    def _slow_down(self, now: float) -> None:
+        """The latest episode is that of a limit."""
+        self._cause, self._most = "limit", float("inf")
+        if self.requests is not None and self.requests.per_second < self._burst:
+            self.learned.refused(now, self.requests.per_second, paced=True)
+        else:
+            self.learned.refused(now, self._burst, paced=False)
+        if not self._dated:
+            self.window.cut()
 
 
 def _pace(per_minute: float | None) -> Pace | None:

@@ -21,7 +21,7 @@ class Turns(Protocol):
         ...
 
     def take(self, units: float) -> int:
-        """Start a call that will use `units`; returns the epoch it belongs to."""
+        """Start a call that will use `units`; returns its number."""
         ...
 
     def put_back(self, units: float) -> None:
@@ -30,14 +30,14 @@ class Turns(Protocol):
 
 
 class Waiter:
-    """One call in the queue; `epoch` is set when its turn has come, `error` when waiting is in vain."""
+    """One call in the queue; `number` is set when its turn has come, `error` when waiting is in vain."""
 
-    __slots__ = ("called", "epoch", "error", "units")
+    __slots__ = ("called", "error", "number", "units")
 
     def __init__(self, units: float) -> None:
         self.units = units
         self.called = anyio.Event()
-        self.epoch: int | None = None
+        self.number: int | None = None
         self.error: Exception | None = None
 
 
@@ -54,25 +54,26 @@ class Queue:
         self._clock = clock
         self._waiting: deque[Waiter] = deque()
         self._timer: Waiter | None = None
+        self._sleep: anyio.CancelScope | None = None
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     async def wait(self, units: float) -> int:
-        """Wait for a turn; returns its epoch. Raises what `dismiss` was given."""
+        """Wait for a turn; returns its number. Raises what `dismiss` was given."""
         waiter = Waiter(units)
         self._waiting.append(waiter)
         try:
             if self._waiting[0] is waiter:
                 self.admit()
-            while waiter.epoch is None:
+            while waiter.number is None:
                 await self._sleep_or_wait(waiter)
                 if waiter.error is not None:
                     raise waiter.error
         except BaseException:
             self._leave(waiter)
             raise
-        return waiter.epoch
+        return waiter.number
 
     def admit(self) -> None:
         """Give a turn to each that may go now; to be called whenever a place came free."""
@@ -85,7 +86,9 @@ class Queue:
             if self._timer is waiter:
                 # Its turn came before its sleep was over: another must sleep from here on.
                 self._timer = None
-            waiter.epoch = turns.take(waiter.units)
+                if self._sleep is not None:
+                    self._sleep.cancel()
+            waiter.number = turns.take(waiter.units)
             waiter.called.set()
 
     def dismiss(self, error: Callable[[], Exception]) -> None:
@@ -104,7 +107,8 @@ class Queue:
             await waiter.called.wait()
             return
         waiter.called = anyio.Event()
-        await self._clock.sleep(max(0.0, self._turns.due() - self._clock.now()))
+        with anyio.CancelScope() as self._sleep:
+            await self._clock.sleep(max(0.0, self._turns.due() - self._clock.now()))
         if self._timer is waiter:
             self._timer = None
         self.admit()
@@ -112,7 +116,7 @@ class Queue:
     def _leave(self, waiter: Waiter) -> None:
         if self._timer is waiter:
             self._timer = None
-        if waiter.epoch is not None:
+        if waiter.number is not None:
             self._turns.put_back(waiter.units)
         else:
             self._waiting.remove(waiter)

@@ -38,7 +38,7 @@ class Limiter:
     (`stated`) or learned from refusals: a refusal pauses everything until the endpoint's Retry-After, and
     sets a pace (see `LearnedRate`); an overload without a Retry-After shrinks the number in flight. Calls
     wait in the order of arrival. Refusals at random, which do not depend on the rate, pause only their own
-    calls (see `Refusals`). When the endpoint asks for a pause of more than `patience` seconds, calls
+    calls (see `Evidence`). When the endpoint asks for a pause of more than `patience` seconds, calls
     that wait get RateLimited at once.
     """
 
@@ -65,7 +65,7 @@ class Limiter:
             tokens_per_minute=None if tokens is None else 60 * tokens.per_second,
             paused_for=max(0.0, allowance.paused_until - self._clock.now()),
             rejections=self.rejections,
-            episodes=allowance.epoch,
+            episodes=allowance.episodes,
         )
 
     def has_room(self) -> bool:
@@ -80,19 +80,19 @@ class Limiter:
         return 0.0 if self._allowance.tokens is None else self._estimate.of(request)
 
     def enter(self, tokens: float) -> int | None:
-        """Start a call now and return its epoch; None when it has to `wait`."""
+        """Start a call now and return its number; None when it has to `wait`."""
         return self._allowance.take(tokens) if self.has_room() else None
 
     async def wait(self, tokens: float) -> int:
-        """Wait for a turn and start the call; returns its epoch."""
+        """Wait for a turn and start the call; returns its number."""
         if self._refusal is not None and self._allowance.paused_until - self._clock.now() > self._patience:
             raise self._too_long(self._refusal)
         return await self._queue.wait(tokens)
 
-    def served(self, tokens: float, request: ChatRequest, response: ChatResponse) -> None:
+    def served(self, number: int, tokens: float, request: ChatRequest, response: ChatResponse) -> None:
         """A call was answered; the tokens reserved for it are settled with those it used."""
         allowance, spare = self._allowance, 0.0
-        allowance.served(response.seconds)
+        allowance.served(number, response.seconds)
         if allowance.tokens is not None:
             usage = response.usage
             if usage.prompt_tokens:
@@ -102,16 +102,16 @@ class Limiter:
         if self._queue:
             self._queue.admit()
 
-    def failed(self, epoch: int, tokens: float, error: BaseException) -> None:
+    def failed(self, number: int, tokens: float, error: BaseException) -> None:
         """A call ended without a response."""
         allowance, spare = self._allowance, 0.0
         if isinstance(error, RateLimited):
             spare = tokens
-            self._refused(epoch, error)
+            self._refused(number, error)
         elif isinstance(error, Rejected | ParameterRefused):
             allowance.learned.served()
         elif isinstance(error, CallFailed) and error.status == 503:
-            allowance.overloaded(epoch)
+            allowance.overloaded(number)
         allowance.put_back(spare)
         self._queue.admit()
 
@@ -119,10 +119,10 @@ class Limiter:
         """Take over the limits that the headers of an answer state."""
         self._allowance.stated(sheet)
 
-    def _refused(self, epoch: int, error: RateLimited) -> None:
+    def _refused(self, number: int, error: RateLimited) -> None:
         self.rejections += 1
         self._refusal = error
-        if self._allowance.refused(epoch, error.retry_after) > self._patience:
+        if self._allowance.refused(number, error.retry_after) > self._patience:
             self._queue.dismiss(lambda: self._too_long(error))
 
     def _too_long(self, error: RateLimited) -> RateLimited:
@@ -146,15 +146,15 @@ class LimitedClient(Layer):
     async def send(self, call: Call) -> ChatResponse:
         limiter, request = self._limiter, call.request
         tokens = limiter.estimate(request)
-        epoch = limiter.enter(tokens)
-        if epoch is None:
-            epoch = await limiter.wait(tokens)
+        number = limiter.enter(tokens)
+        if number is None:
+            number = await limiter.wait(tokens)
         try:
             response = await self._inner.send(call)
         except BaseException as error:
-            limiter.failed(epoch, tokens, error)
+            limiter.failed(number, tokens, error)
             raise
-        limiter.served(tokens, request, response)
+        limiter.served(number, tokens, request, response)
         return response
 
 

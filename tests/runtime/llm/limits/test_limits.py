@@ -1,13 +1,14 @@
 """Calls are kept within what an endpoint allows, declared, stated or learned."""
 
 import random
+from functools import partial
 
 import anyio
 import pytest
 
 from transfer_prompting.runtime.errors import RateLimited
 from transfer_prompting.runtime.llm._call import Sender
-from transfer_prompting.runtime.llm.chat import ChatRequest, ChatResponse, Usage
+from transfer_prompting.runtime.llm.chat import ChatClient, ChatRequest, ChatResponse, Usage
 from transfer_prompting.runtime.llm.http._refusals import Quota, RateSheet
 from transfer_prompting.runtime.llm.http.aiohttp_client import AiohttpClient
 from transfer_prompting.runtime.llm.limits.limiter import LimitedClient, Limiter, Limiters
@@ -175,6 +176,80 @@ def test_refusals_at_random_do_not_look_like_a_limit_that_has_to_be_learned(seed
     load = Load(server, limiter()).run(60, workers=64)
     assert load.failed == 0
     assert server.served >= 0.5 * 60 * 400
+
+
+async def finish(client: ChatClient, calls: int) -> float:
+    """Seconds until so many calls, all asked for at once, are answered."""
+    async with anyio.create_task_group() as tasks:
+        for _ in range(calls):
+            tasks.start_soon(client.chat, asking())
+    return anyio.current_time()
+
+
+class PlainClient:
+    """Keeps to a concurrency and a rate, and repeats a refused call after its Retry-After, as SDKs do."""
+
+    def __init__(self, server: ChatClient, concurrency: int, rpm: int | None) -> None:
+        self._server = server
+        self._places = anyio.Semaphore(concurrency)
+        self._gap = 0.0 if rpm is None else 60 / rpm
+        self._next = 0.0
+
+    async def chat(self, request: ChatRequest) -> ChatResponse:
+        async with self._places:
+            while True:
+                self._next = max(self._next + self._gap, anyio.current_time())
+                await anyio.sleep_until(self._next)
+                try:
+                    return await self._server.chat(request)
+                except RateLimited as error:
+                    await anyio.sleep(error.retry_after or 0)
+
+
+@pytest.mark.parametrize("rpm", [None, 6000])
+@pytest.mark.parametrize("concurrency", [4, 16, 64])
+def test_a_short_job_is_as_quick_among_random_refusals_as_with_plain_retries(
+    concurrency: int, rpm: int | None
+):
+    ours = plain = 0.0
+    for seed in range(4):
+        load = Load(NoisyServer(seed=seed), limiter(concurrency, rpm=rpm))
+        ours += in_virtual_time(partial(finish, load.client, 300))
+        plain += in_virtual_time(partial(_finish_plainly, seed, concurrency, rpm))
+    assert plain >= 0.7 * ours
+
+
+async def _finish_plainly(seed: int, concurrency: int, rpm: int | None) -> float:
+    return await finish(PlainClient(NoisyServer(seed=seed), concurrency, rpm), 300)
+
+
+def test_an_endpoint_that_refused_at_random_and_then_limits_is_found_out():
+    server = LimitedServer(per_minute=1e9, burst=1e9)
+    noise = NoisyServer()
+
+    class Both:
+        async def chat(self, request: ChatRequest) -> ChatResponse:
+            await noise.chat(request)
+            return await server.chat(request)
+
+    load = Load(Both(), limiter())
+
+    async def main() -> int:
+        before = refused = 0
+        async with anyio.create_task_group() as tasks:
+            for _ in range(64):
+                tasks.start_soon(load.work)
+            await anyio.sleep(20)
+            assert server.served > 20 * 200
+            noise.share, server.per_minute, server.burst = 0.0, 600, 10
+            before, refused = server.served, len(server.rejected)
+            await anyio.sleep(120)
+            tasks.cancel_scope.cancel()
+        assert len(server.rejected) - refused < 0.1 * 1200
+        return server.served - before
+
+    assert in_virtual_time(main) >= 0.8 * 1200
+    assert load.failed == 0
 
 
 def test_a_server_that_refuses_most_calls_is_not_taken_for_a_noisy_one():
