@@ -13,6 +13,7 @@ from ..runtime.formatting import format_interval, format_number
 
 if TYPE_CHECKING:
     from ..agents.coordinator.estimate import Estimate
+    from ..runtime.record.results import Results
     from ..runtime.report.comparison import Comparison, Mean
     from ..runtime.tasks.peek import Peek, PeekedRow
     from ..runtime.tasks.presets import Preset
@@ -86,7 +87,7 @@ def _heading(peek: "Peek") -> Iterable[RenderableType]:
     sizes = ", ".join(f"{size} {split}" for split, size in peek.sizes.items())
     yield Text(f"{peek.task}: {peek.kind}; {sizes}", style="bold")
     assumed = " (assuming the endpoint returns log-probabilities)" if peek.assumed else ""
-    yield Text(f"{peek.model}: read by {peek.reading.read}, confidence by {peek.reading.confidence}{assumed}")
+    yield Text(f"{peek.model}: {peek.reading.describe()}{assumed}")
     for split, counts in peek.counts.items():
         yield Text(f"{split}: {_counts(counts)}")
     if peek.majority is not None:
@@ -129,6 +130,16 @@ def comparison_table(comparison: "Comparison", metrics: Sequence[str]) -> Render
     warned = [Text(f"! {warning}", style="yellow") for warning in comparison.warnings]
     tables = [means, gains] if len(rows) > 1 else [means]
     return Group(*tables, remark, *warned)
+
+
+def results_view(runs: "Sequence[Results]", metrics: Sequence[str]) -> RenderableType:
+    """The comparison of runs by scenario, then the table of data set × model × metric."""
+    from ..runtime.report.comparison import compare_runs, entries
+    from ..runtime.report.results_table import CAPTION, text_rows
+
+    compared = comparison_table(compare_runs(runs, metrics), metrics)
+    cells = entries(runs, metrics)
+    return Group(compared, f"\n{CAPTION}", grid_table(*text_rows(cells))) if cells else compared
 
 
 def grid_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:

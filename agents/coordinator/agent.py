@@ -24,6 +24,7 @@ from ...runtime.record.results import (
     Targets,
     Transfer,
 )
+from ...runtime.tasks.example import digest
 from ...runtime.tasks.task import Task
 from ...scenarios import Scenario
 from ..reference.strategies import Strategy
@@ -147,7 +148,13 @@ class Coordinator:
         targets = sorted(self._targets, key=lambda target: (target.task, target.model))
         gains = corrected([target.gain for target in targets])
         return Targets(
-            msgspec.structs.replace(target, gain=gain) for target, gain in zip(targets, gains, strict=True)
+            msgspec.structs.replace(
+                target,
+                gain=gain,
+                test_rows=digest(self._evaluator.rows(target.task, "test")),
+                reading=self._counts.reading(target.task, target.model).describe(),
+            )
+            for target, gain in zip(targets, gains, strict=True)
         )
 
     def _allotment(self, plans: Sequence[Plan], reserve: int) -> Allotment:

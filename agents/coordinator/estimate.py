@@ -309,7 +309,7 @@ def _time(scenario: Scenario, parts: Iterable[EstimatedCalls]) -> tuple[float, s
 
 def _compared(scenario: Scenario) -> Iterable[str]:
     if scenario.compare is not None:
-        variants, seeds = len(scenario.compare.variants), len(scenario.compare.seeds)
+        variants, seeds = max(1, len(scenario.compare.variants)), len(scenario.compare.seeds)
         yield (
             f"one run, as the scenario stands; compare takes {variants * seeds} ({variants} variants, "
             f"{seeds} seeds), which share a call ledger"

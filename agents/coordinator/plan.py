@@ -10,7 +10,7 @@ from ...runtime.messages import Stage
 from ...runtime.prompt import Prompt
 from ...runtime.search.scores import Pair
 from ...runtime.tasks.load import LoadedTask
-from ...runtime.tasks.task import Task
+from ...runtime.tasks.task import Reading, Task
 from ...scenarios import Scenario
 from ...scenarios.stages import ReferenceSettings, StageSettings
 from ..judge.rubrics import READINGS, Judging
@@ -173,6 +173,10 @@ class CallCounts:
         self._tasks = tasks
         self._readings = readings
         self._judging = judging
+
+    def reading(self, task: str, model: str) -> Reading:
+        """How the replies of a model to a task are read."""
+        return self._readings[task, model]
 
     def rows(self, plan: Plan, rows: int) -> PlannedCalls:
         """One prompt on so many search rows of every task of a search, all of them rated where any are."""

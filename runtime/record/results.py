@@ -77,7 +77,8 @@ class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
     `gain` is best minus baseline per metric, each p also corrected over all targets of the run. `preference`
     is the judge's between their responses, where responses are judged. `search` is the best prompt's
     scorecard on the search rows that chose it, and `selection_bias` its objective there minus its objective
-    on test.
+    on test. `test_rows` is a digest of the test rows and `reading` how replies were read: only runs that
+    agree in both are comparable (None in results of earlier versions).
     """
 
     task: str
@@ -89,6 +90,8 @@ class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
     search: Scorecard | None
     selection_bias: float | None
     chance: Chance
+    test_rows: str | None = None
+    reading: str | None = None
 
 
 class Targets(tuple[TargetResult, ...]):
@@ -212,24 +215,45 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "targets", Targets(self.targets))
 
-    def best(self, task: str, model: str) -> Prompt:
-        """The prompt to use for a target task and model. InputError when the run has none for them."""
-        for target in self.targets:
-            if (target.task, target.model) == (task, model):
-                return target.best.prompt.prompt()
+    def best(self, task: str | None = None, model: str | None = None) -> Prompt:
+        """The prompt to use for a target task and model; either may be omitted where only one target fits.
+
+        Raises InputError when the run has none for them, or several.
+        """
+        fitting = [
+            target for target in self.targets if task in (None, target.task) and model in (None, target.model)
+        ]
+        if len(fitting) == 1:
+            return fitting[0].best.prompt.prompt()
         there = ", ".join(f"{target.task} with {target.model}" for target in self.targets) or "none"
-        raise InputError(f"no prompt for {task} with {model}; there is {there}")
+        if fitting:
+            raise InputError(f"several targets; name task and model: {there}")
+        raise InputError(f"no prompt for {task or 'any task'} with {model or 'any model'}; there is {there}")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Results":
+        """The results of the run in a folder, or in a `results.json`.
+
+        Raises InputError when there are none, or of another version.
+        """
+        path = Path(folder)
+        return load_results(path) if path.is_file() else in_folder(path)
+
+    def save(self, path: str | Path) -> None:
+        """Write the results as indented JSON, replacing the file in one step; into `results.json` where a
+        folder is given. Raises WriteFailed."""
+        path = Path(path)
+        write(self, path / "results.json" if path.is_dir() else path)
 
     def to_dict(self) -> dict[str, object]:
         """The results as plain values, as `results.json` holds them."""
         return cast("dict[str, object]", msgspec.json.decode(msgspec.json.encode(self)))
 
     def to_dataframe(self) -> "pandas.DataFrame":
-        """A row for each prompt, task and model that was scored, as `table.rows` describes them.
+        """A row for each prompt, task and model that was scored, as `rows` describes them.
 
         Raises InputError when pandas is not installed.
         """
-
         return dataframe(self)
 
 
@@ -294,11 +318,6 @@ def _where(folder: Path) -> str:
     return nearest(str(folder), found, cutoff=0.5) if len(found) > 1 else f"did you mean {found[0]!r}?"
 
 
-def read(path: Path) -> Results:
-    """The results in a file; msgspec.DecodeError when it does not hold results of this schema."""
-    return msgspec.json.decode(path.read_bytes(), type=Results)
-
-
 Row = dict[str, object]
 Role = Literal["source", "baseline", "best", "transfer"]
 
@@ -352,6 +371,3 @@ def _row(role: Role, prompt: PromptEntry, task: str, model: str, split: str, car
         **{f"{name}_low": low for name, (low, _) in card.intervals.items()},
         **{f"{name}_high": high for name, (_, high) in card.intervals.items()},
     }
-
-
-Part = PromptResult

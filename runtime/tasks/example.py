@@ -1,5 +1,8 @@
 """One row of a task, as agents pass it around."""
 
+import hashlib
+from collections.abc import Iterable
+
 import msgspec
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -45,3 +48,9 @@ class Splits(msgspec.Struct, frozen=True, gc=False):
     train: tuple[Example, ...]
     validation: tuple[Example, ...]
     test: tuple[Example, ...]
+
+
+def digest(rows: Iterable[Example]) -> str:
+    """A short digest of the content of rows, whatever their order and ids."""
+    contents = sorted(msgspec.msgpack.encode(msgspec.structs.replace(row, id="")) for row in rows)
+    return hashlib.blake2b(b"".join(contents), digest_size=6).hexdigest()

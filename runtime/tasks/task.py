@@ -33,6 +33,12 @@ class Reading(msgspec.Struct, frozen=True):
     max_tokens: int = 64
     top_logprobs: int = 20
 
+    def describe(self) -> str:
+        """The reading as text: how answers are obtained and where confidence comes from."""
+        how = "scored by label likelihood" if self.read == "likelihood" else "answers generated and parsed"
+        drawn = f" of {self.samples} samples" if self.samples > 1 else ""
+        return f"{how}, confidence by {self.confidence}{drawn}"
+
 
 class Task(msgspec.Struct, frozen=True):
     """A task as agents know it; its rows travel in messages, never here.

@@ -74,7 +74,7 @@ async def test_it_says_what_it_takes_an_endpoint_to_return(tmp_path: Path):
     tiny(tmp_path)
     shown = (await tprompt("peek", "tiny.yaml", "--task", "reviews", cwd=tmp_path)).stdout
     said = "confidence by token_probability (assuming the endpoint returns log-probabilities)"
-    assert f"small: read by generate, {said}" in shown
+    assert f"small: answers generated and parsed, {said}" in shown
 
 
 def test_a_peek_at_one_task_names_the_nearest_where_there_is_none(tmp_path: Path):

@@ -85,3 +85,16 @@ def test_without_pandas_the_message_says_what_to_install():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "pip install 'transfer-prompting[pandas]'" in done.stdout
+
+
+async def test_results_are_saved_and_loaded_by_folder_or_file(tmp_path: Path):
+    results = await brief_results()
+    results.save(tmp_path)
+    assert tp.Results.load(tmp_path) == tp.Results.load(tmp_path / "results.json") == results
+    with pytest.raises(tp.InputError, match="no results here"):
+        tp.Results.load(tmp_path / "none")
+
+
+async def test_the_only_target_needs_no_name():
+    results = await brief_results()
+    assert results.best() == results.best("tickets", "small")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from transfer_prompting.runtime.record.results import read
+from transfer_prompting.runtime.record.results import load_results
 from transfer_prompting.runtime.report.page import write_page
 from transfer_prompting.runtime.report.page.build import view_of
 from transfer_prompting.runtime.report.page.document import document
@@ -149,7 +149,7 @@ def test_what_results_hold_beyond_this_version_is_shown_as_it_is(tmp_path: Path)
     assert json.loads(shown.more["front"]) == data["front"]
     assert json.loads(shown.targets[0].more["further"]) == {"temperature": 1.25}
     assert len([1 for attributes, _ in page.scripts if "type" not in attributes]) == 1
-    assert read(tmp_path / "results.json").status == "complete"
+    assert load_results(tmp_path / "results.json").status == "complete"
 
 
 def test_results_of_an_earlier_version_are_refused_in_words(tmp_path: Path):
