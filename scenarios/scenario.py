@@ -331,22 +331,23 @@ class Variant(NamedTuple):
 def variants(scenario: Scenario, cache: Path) -> list[Variant]:
     """Every variant with every seed, in the order of the file, all sharing the call ledger `cache`.
 
-    A run is named `SCENARIO-VARIANT`. Raises InputError for a key that does not exist or a wrong value.
+    A run is named `SCENARIO-VARIANT`, or as the scenario where it has seeds only. Raises InputError for a
+    key that does not exist or a wrong value.
     """
     comparison = scenario.compare
     if comparison is None:
         return []
     found: list[Variant] = []
-    for name, values in comparison.variants.items():
+    for name, values in (comparison.variants or {"": {}}).items():
         for seed in comparison.seeds:
             data = scenario.model_dump(mode="json", exclude={"compare"}, exclude_defaults=True)
             where = f"compare.variants.{name}"
             document = Document(where, data)
             for key, value in values.items():
                 document.set(tuple(key.split(".")), value, f"{where}.{key}")
-            shared = {"name": f"{scenario.name}-{name}", "seed": seed, "cache": str(cache.absolute())}
+            called = f"{scenario.name}-{name}" if name else scenario.name
+            shared = {"name": called, "seed": seed, "cache": str(cache.absolute())}
             document.data.update(shared)
-            found.append(
-                Variant(f"{name}-{seed}", build(document, scenario.folder, allow_code=scenario.allow_code))
-            )
+            run = build(document, scenario.folder, allow_code=scenario.allow_code)
+            found.append(Variant(f"{name or 'seed'}-{seed}", run))
     return found

@@ -27,9 +27,9 @@ class ComparisonSettings(Strict):
     """Runs of one scenario with different settings and seeds, compared in a table."""
 
     variants: dict[RunName, dict[str, object]] = Field(
-        min_length=1,
+        default_factory=dict[str, dict[str, object]],
         description="By name, which ends the names of its runs: values that differ, by key path. The others "
-        "are compared with the first.",
+        "are compared with the first. Default: the scenario as it is, once with each seed.",
         examples=[{"transfer": {}, "opro": {"strategy": "opro"}}],
         json_schema_extra={"additionalProperties": False},
     )
