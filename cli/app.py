@@ -300,25 +300,29 @@ def compare(
     form: Annotated[TableFormat, typer.Option("--format", help="Output format.")] = TableFormat.TEXT,
     metrics: Annotated[
         str | None,
-        typer.Option(help="Metrics, comma-separated.", show_default="objective,accuracy,ifr,ece,auroc"),
+        typer.Option(
+            help="Metrics, comma-separated.", show_default="objective,accuracy,ifr,ece,auroc,auprc_p,auprc_n"
+        ),
     ] = None,
 ) -> None:
     """Compare runs on held-out test: data set × model × metric, mean and 95 % interval over seeds.
 
-    A folder of a comparison stands for all its runs. Runs of one scenario name differ in their seed. As text,
-    means over all targets and differences from the first scenario come first.
+    Rows are the original prompt, the source prompt and the best prompt of each scenario. A folder of a
+    comparison stands for all its runs. Runs of one scenario name differ in their seed. As text, means over
+    all targets and differences from the first scenario come first. Runs with other test rows, or whose
+    replies were read in another way, are named in warnings.
 
     Examples:
 
-        tprompt compare runs/ablation
+        tprompt compare runs/paper-medical --format html > table.html
 
         tprompt compare runs/* --format latex --metrics accuracy,ece
     """
     from ..runtime.record.results import in_folder, run_folders
-    from ..runtime.report.comparison import METRICS, compare_runs, entries
-    from ..runtime.report.results_table import CAPTION, render, text_rows
+    from ..runtime.report.comparison import METRICS, entries, mismatches
+    from ..runtime.report.results_table import render
     from ..runtime.report.wording import LABELS
-    from .tables import comparison_table, grid_table
+    from .tables import results_view
 
     # `runs/*` also names files, as the page of `view`.
     named = [folder for folder in folders if not folder.is_file()]
@@ -327,13 +331,12 @@ def compare(
     _known_metrics(chosen, LABELS)
     cells = entries(found, chosen)
     if form is not TableFormat.TEXT:
-        typer.echo(render(cells, form.value), nl=False)
+        warnings = list(mismatches(found))
+        for warning in warnings:
+            typer.echo(f"! {warning}", err=True)
+        typer.echo(render(cells, form.value, warnings), nl=False)
         return
-    console = _console()
-    console.print(comparison_table(compare_runs(found, chosen), chosen))
-    if cells:
-        console.print(f"\n{CAPTION}", highlight=False)
-        console.print(grid_table(*text_rows(cells)))
+    _console().print(results_view(found, chosen))
 
 
 def _known_metrics(names: tuple[str, ...], known: dict[str, str]) -> None:

@@ -15,14 +15,14 @@ from ..agents.team import Team
 from ..runtime.bus import Event
 from ..runtime.concurrency import ungrouped
 from ..runtime.record.results import Results
-from ..runtime.report.comparison import METRICS, compare_runs
+from ..runtime.report.comparison import METRICS
 from ..scenarios import Scenario
 from ..scenarios.errors import InputError
 from ..scenarios.scenario import variants
 from .options import Exit
 from .signals import SIGNALS, Interrupted, interruptible
 from .summary import shortfalls, summary
-from .tables import comparison_table
+from .tables import results_view
 from .terminal import RunWritten, display, print_json
 
 T = TypeVar("T")
@@ -114,7 +114,7 @@ def _run_variants(scenario: Scenario, folder: Path, options: RunOptions) -> Exit
             raise Interrupted
         finished.append(results)
     if not options.json:
-        options.console.print(comparison_table(compare_runs(finished), METRICS))
+        options.console.print(results_view(finished, METRICS))
         options.console.print(f"results in {folder}", highlight=False)
     codes = [_code(results, options) for results in finished]
     return next((code for code in codes if code not in (Exit.DONE, Exit.BUDGET)), Exit.DONE)

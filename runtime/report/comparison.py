@@ -12,10 +12,15 @@ from scipy.special import stdtrit
 from ..evaluation.scorecard import Scorecard
 from ..record.results import Results
 
+Pair = tuple[str, str]
+"""A target task and a model."""
+
 Cell = tuple[str, str, int]
 """A target task, a model and a seed."""
 
-METRICS = ("objective", "accuracy", "ifr", "ece", "auroc")
+METRICS = ("objective", "accuracy", "ifr", "ece", "auroc", "auprc_p", "auprc_n")
+"""The objective and the metrics of Transfer-Prompting (arXiv 2502.14211)."""
+SOURCE = "source prompt"
 ORIGINAL = "original prompt"
 
 
@@ -55,7 +60,7 @@ def compare_runs(runs: Iterable[Results], metrics: Sequence[str] = METRICS) -> C
     Intervals take the tasks and models as they are and the seeds as drawn: t intervals over seeds, each of
     which stands for one mean over all tasks and models, since these share its source prompts and its rows.
     They do not extend to other tasks. Differences are taken target by target and seed by seed, where both
-    have both. Targets that were tested on different numbers of rows are named in `warnings`.
+    have both. Targets whose runs are not comparable are named in `warnings`.
     """
     groups: dict[str, list[Results]] = defaultdict(list)
     for run in runs:
@@ -75,7 +80,9 @@ def compare_runs(runs: Iterable[Results], metrics: Sequence[str] = METRICS) -> C
         )
         for name, found in cards.items()
     ]
-    return Comparison(tuple(rows), warnings=tuple(_mismatches(groups)))
+    return Comparison(
+        tuple(rows), warnings=tuple(mismatches(run for group in groups.values() for run in group))
+    )
 
 
 def short_names(rows: Sequence[Row]) -> list[str]:
@@ -86,22 +93,41 @@ def short_names(rows: Sequence[Row]) -> list[str]:
     return [row.name if row.calls is None else "-".join(row.name.split("-")[shared:]) for row in rows]
 
 
-def _mismatches(groups: Mapping[str, Sequence[Results]]) -> Iterator[str]:
-    rows: dict[tuple[str, str], set[int]] = defaultdict(set)
-    for group in groups.values():
-        for run in group:
-            for target in run.targets:
-                card = target.best.scorecard
-                rows[target.task, target.model].add(card.n + card.failed)
-    for (task, model), counts in rows.items():
-        if len(counts) > 1:
-            said = " and ".join(f"{count:,}" for count in sorted(counts))
-            yield f"{task} · {model}: runs were tested on different rows ({said}); do not compare these"
+def mismatches(runs: Iterable[Results]) -> Iterator[str]:
+    """Lines on targets whose runs are not comparable: other test rows, or another reading of the replies.
+
+    Every seed splits the rows anew, so rows are compared within a seed and their number over all seeds.
+    """
+    counts: dict[Pair, set[int]] = defaultdict(set)
+    readings: dict[Pair, set[str]] = defaultdict(set)
+    digests: dict[tuple[Pair, int], set[str]] = defaultdict(set)
+    for run in runs:
+        for target in run.targets:
+            pair, card = (target.task, target.model), target.best.scorecard
+            counts[pair].add(card.n + card.failed)
+            if target.reading is not None:
+                readings[pair].add(target.reading)
+            if target.test_rows is not None:
+                digests[pair, run.seed].add(target.test_rows)
+    split = {pair for (pair, _), found in digests.items() if len(found) > 1}
+    for pair, sizes in counts.items():
+        name = " · ".join(pair)
+        if len(sizes) > 1:
+            said = " and ".join(f"{count:,}" for count in sorted(sizes))
+            yield f"{name}: runs were tested on different rows ({said}); do not compare these"
+        elif pair in split:
+            yield f"{name}: runs of one seed were tested on different rows; do not compare these"
+        if len(readings[pair]) > 1:
+            said = "; ".join(sorted(readings[pair]))
+            yield f"{name}: replies were read in different ways ({said}); do not compare these"
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One cell of a results table: a task, a model, a metric and a prompt (`original`, or a scenario's best)
-    with the mean over seeds."""
+    """One cell of a results table: a task, a model, a metric and a prompt with the mean over seeds.
+
+    `prompt` is `original`, `source prompt` (the best one, tested without adaptation; with the scenario's name
+    where there are several), or a scenario's name for its best prompt.
+    """
 
     task: str
     model: str
@@ -111,7 +137,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def entries(runs: Iterable[Results], metrics: Sequence[str] = METRICS) -> list[Entry]:
-    """Results by task, model and metric, each with the original and the best prompt of every scenario.
+    """Results by task, model and metric, each with the original, the source prompt and the best prompt of
+    every scenario.
 
     Means and 95 % t intervals are over seeds. Undefined values are left out.
     """
@@ -121,7 +148,10 @@ def entries(runs: Iterable[Results], metrics: Sequence[str] = METRICS) -> list[E
     if not groups:
         return []
     cards = {"original": _cells(next(iter(groups.values())), "baseline")}
-    cards |= {name: _cells(group, "best") for name, group in groups.items()}
+    for name, group in groups.items():
+        source = f"{name}: {SOURCE}" if len(groups) > 1 else SOURCE
+        cards |= {source: transferred} if (transferred := _transferred(group)) else {}
+        cards[name] = _cells(group, "best")
     pairs = {(task, model): None for found in cards.values() for task, model, _ in found}
     made: list[Entry] = []
     for task, model in pairs:
@@ -142,6 +172,22 @@ def _cells(group: Iterable[Results], part: Literal["best", "baseline"]) -> dict[
         for run in group
         for target in run.targets
     }
+
+
+def _transferred(group: Iterable[Results]) -> dict[Cell, Scorecard]:
+    """Scorecards of each run's first source prompt where it was tested without adaptation."""
+    found: dict[Cell, Scorecard] = {}
+    for run in group:
+        best = run.source_prompts[0].id if run.source_prompts else None
+        for entry in run.transfer:
+            if entry.prompt_id == best:
+                found[entry.task, entry.model, run.seed] = entry.scorecard
+        # The source prompt is not tested twice where it is the best prompt, or the original.
+        for target in run.targets:
+            for part in (target.best, target.baseline):
+                if part.prompt.id == best:
+                    found.setdefault((target.task, target.model, run.seed), part.scorecard)
+    return found
 
 
 def _calls(group: Sequence[Results]) -> float:

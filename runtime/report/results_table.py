@@ -1,4 +1,4 @@
-"""Results of runs as a table for papers: data set × model × metric, as text, CSV, Markdown, LaTeX or HTML."""
+"""Results of runs as a table: data set × model × metric, as text, CSV, Markdown, LaTeX or HTML."""
 
 import csv
 import html
@@ -57,8 +57,9 @@ def _cell(mean: Mean | None) -> str:
     return f"{value} ± {format_number((mean.high - mean.low) / 2)}"
 
 
-def render(entries: Sequence[Entry], form: Format) -> str:
-    """The table in one of the formats. CSV has one line a value, with the ends of its interval."""
+def render(entries: Sequence[Entry], form: Format, warnings: Sequence[str] = ()) -> str:
+    """The table in one of the formats. CSV has one line a value, with the ends of its interval; a page shows
+    the warnings too."""
     if form == "csv":
         return _csv(entries)
     head, rows = text_rows(entries)
@@ -67,7 +68,9 @@ def render(entries: Sequence[Entry], form: Format) -> str:
     if form == "latex":
         return _latex(head, rows)
     cells = [[html.escape(cell) for cell in row] for row in rows]
-    return page("Results", f"{CAPTION}.", head, cells)
+    return page(
+        "Results", " ".join([f"{CAPTION}.", *(f"Warning: {line}." for line in warnings)]), head, cells
+    )
 
 
 CAPTION = "Held-out test: mean over seeds ± half of the 95 % t interval"

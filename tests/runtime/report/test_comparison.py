@@ -131,3 +131,27 @@ def test_runs_tested_on_different_rows_are_named():
     assert warning.startswith("t · small: ")
     assert "10 and 20" in warning
     assert compare_runs([one, other]).warnings == ()
+
+
+def changed(results: Results, **changes: object) -> Results:
+    """The results with changes to their only target."""
+    (target,) = results.targets
+    return msgspec.structs.replace(results, targets=(msgspec.structs.replace(target, **changes),))
+
+
+def test_other_rows_of_equal_number_are_named_within_a_seed():
+    one, other = run("a", 1, {"t": 0.5}), run("b", 1, {"t": 0.6})
+    pair = [changed(one, test_rows="aa"), changed(other, test_rows="bb")]
+    (warning,) = compare_runs(pair).warnings
+    assert "runs of one seed were tested on different rows" in warning
+    assert compare_runs([changed(one, test_rows="aa"), changed(other, test_rows="aa")]).warnings == ()
+    next_seed = changed(run("a", 2, {"t": 0.5}), test_rows="cc")
+    assert compare_runs([pair[0], next_seed]).warnings == ()
+
+
+def test_another_reading_of_replies_is_named():
+    one, other = run("a", 1, {"t": 0.5}), run("b", 2, {"t": 0.6})
+    (warning,) = compare_runs(
+        [changed(one, reading="generated"), changed(other, reading="likelihood")]
+    ).warnings
+    assert "replies were read in different ways (generated; likelihood)" in warning
