@@ -24,7 +24,7 @@ _CONCLUSION = re.compile(
 )
 _DENIED_BEFORE = re.compile(
     r"(?:\b(?:not|non|never|neither|nor|cannot be|rather than|instead of|exclude|reject|eliminate|rule out"
-    r"|hardly|barely|scarcely|far from|anything but)"
+    r"|hardly|barely|scarcely|far from|anything but|no longer|less|least)"
     r"|n't|不是|不选|并非|而非|排除|不)\s*"
     r"(?:(?:an?|the|be|as|option|choice|answer|necessarily|really|clearly|选项)\s+){0,3}[\"'(\[]*$"
     r"|\b(?:do not|don't|does not|doesn't|would not|wouldn't)\s+(?:think|believe|seem|look|appear|say|call)\b"
@@ -104,6 +104,8 @@ def recovered(text: str, names: Names) -> Recovered | None:
     """
     body = plain(text)
     said = statements(body)
+    if twice(body, said, names):
+        return None
     for statement in reversed(said):
         if found := _said(statement.text, names):
             return _rule(statement.rule, found)
@@ -172,7 +174,24 @@ def _only(named: list[Named]) -> Named | None:
 
 def outside(statement: Statement) -> bool:
     """True when an announcement that could not be read is so short that it can only mean something else."""
-    return statement.rule == "answer line" and len(statement.text.split()) <= _FEW_WORDS
+    return statement.rule in ("answer line", "boxed") and len(statement.text.split()) <= _FEW_WORDS
+
+
+_AGAIN = re.compile(r"(?P<said>[^\n;]{1,80}?)[\s;.,]{1,4}(?:the\s|my\s)?answer ?[:=]\s?", re.IGNORECASE)
+
+
+def twice(body: str, said: list[Statement], names: Names) -> bool:
+    """True when the last two announcements follow one another and name different answers.
+
+    One that calls itself final is a correction, and so is one after some more words.
+    """
+    last = max((one.start for one in said if one.rule != "subject phrase"), default=0)
+    for one in said:
+        between = _AGAIN.fullmatch(body, one.start, last) if one.start < last else None
+        if between and (first := _said(between["said"], names)):
+            second = _said(body[last:].partition("\n")[0], names)
+            return second is not None and second.answer != first.answer
+    return False
 
 
 def _rule(rule: str, named: Named) -> Recovered:
@@ -192,7 +211,7 @@ _MENTION = re.compile(
     r"(?<![A-Za-z0-9.'])(?:(?P<marked>\((?P<a>[A-Za-z])\)|\b(?:option|choice|选项)\s+\(?(?P<b>[A-Za-z])\b\)?)"
     r"|(?P<listed>(?P<c>[A-Z])(?=[).:](?:\s|$)))|(?P<bare>(?P<d>[A-Z])))(?![A-Za-z0-9'])",
 )
-_AFTER_WORD = re.compile(r"\s*(?:$|[.,;:!?)。、选])")
+_AFTER_WORD = re.compile(r"\s*(?:$|[.,;:!?)。、选/&])|\s(?:or|and)\s\(?[A-Z]\b")
 _ARTICLES = "AI"
 
 

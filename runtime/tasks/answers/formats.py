@@ -16,6 +16,7 @@ from ....scenarios.tasks import FormatSettings
 from .cleaning import shortened
 from .objects import Object, as_text, json_objects, value_at, whole_object
 from .reasoning import without_reasoning
+from .stated import verbalised
 from .strict import Lines, strict_lines
 
 
@@ -80,16 +81,22 @@ class Json(msgspec.Struct, frozen=True):
 
     def strict(self, text: str, *, confidence: bool) -> Lines | None:
         found = whole_object(without_reasoning(text))
-        lines = None if found is None else self._read(found)
+        lines = None if found is None else self._read(found, share)
         return None if lines is None or (confidence and lines.confidence is None) else lines
 
     def lenient(self, text: str) -> Lines | None:
-        read = [lines for found in json_objects(without_reasoning(text)) if (lines := self._read(found))]
+        read = [
+            lines
+            for found in json_objects(without_reasoning(text))
+            if (lines := self._read(found, stated_share))
+        ]
         return read[-1] if read else None
 
-    def _read(self, found: Mapping[str, object]) -> Lines | None:
+    def _read(
+        self, found: Mapping[str, object], confidence: Callable[[object], float | None]
+    ) -> Lines | None:
         answer = as_text(value_at(found, self.answer))
-        return None if answer is None else Lines(answer, share(value_at(found, self.confidence)))
+        return None if answer is None else Lines(answer, confidence(value_at(found, self.confidence)))
 
 
 class Regex(msgspec.Struct, frozen=True):
@@ -163,6 +170,11 @@ def share(value: object) -> float | None:
         return None
     found = value / 100 if value > 1 else float(value)
     return found if 0 <= found <= 1 else None
+
+
+def stated_share(value: object) -> float | None:
+    """A confidence in [0, 1] from a JSON value, also one in other words: `"high (90%)"`, `"9/10"`."""
+    return verbalised(f"confidence: {value}") if isinstance(value, str) else share(value)
 
 
 def _compiled(pattern: str | None) -> str:

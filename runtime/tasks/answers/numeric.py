@@ -21,10 +21,18 @@ _SCALES = {
     "thousand": 1_000,
     "k": 1_000,
     "lakh": 100_000,
+    "tausend": 1_000,
     "million": 1_000_000,
+    "millions": 1_000_000,
+    "millionen": 1_000_000,
     "mio": 1_000_000,
+    "mln": 1_000_000,
+    "mn": 1_000_000,
     "crore": 10_000_000,
     "billion": 1_000_000_000,
+    "billions": 1_000_000_000,
+    "milliarden": 1_000_000_000,
+    "mrd": 1_000_000_000,
     "bn": 1_000_000_000,
     "trillion": 1_000_000_000_000,
     "万": 10_000,
@@ -35,12 +43,13 @@ _SCALES = {
 
 _WORDS = "|".join(sorted((word for word in _SCALES if word != "k"), key=len, reverse=True))
 _GROUPED = (
-    r"\d{1,3}(?:,\d{3}){1,50}(?:\.\d{1,150})?|\d{1,3}(?:\.\d{3}){1,50},\d{1,150}|\d{1,3}(?:\.\d{3}){2,50}"
-    r"|\d{1,3}(?:[ ']\d{3}){1,50}(?:[.,]\d{1,150})?"
+    r"\d{1,3}(?:,\d{3}){1,50}(?!\d)(?:\.\d{1,150})?|\d{1,3}(?:\.\d{3}){1,50},\d{1,150}"
+    r"|\d{1,3}(?:\.\d{3}){2,50}|\d{1,2}(?:,\d{2}){1,25},\d{3}(?!\d)(?:\.\d{1,150})?"
+    r"|\d{1,3}(?:[ '_]\d{3}){1,50}(?:[.,]\d{1,150})?"
 )
 _SIMPLE = r"\d{1,150}(?:[.,]\d{1,150})?|\.\d{1,150}"
 _NUMBER = re.compile(
-    r"(?<![A-Za-z\d.^_])(?<!\d[,/:-])(?P<sign>(?<![\w)%])(?<![\d)%]\s)[+-])?[$€£¥]?"
+    r"(?<![A-Za-z\d.^_√])(?<!\d[,/:-])(?P<sign>(?<![\w)%])(?<![\d)%]\s)[+-])?[$€£¥]?"
     r"(?:(?:(?P<whole>\d{1,9})\s)?(?P<over>\d{1,9})\s?/\s?(?P<under>\d{1,9})(?!\d|[.,/]\d|\s?/\s?\d)"
     rf"|(?P<decimal>{_GROUPED}|{_SIMPLE})(?P<exponent>e[+-]?\d{{1,2}}(?!\w))?)"
     r"(?P<power>(?P<ten>\s?[×x]\s?10)?\s?\^\s?[({]?(?P<index>-?\d{1,2})(?!\d)[)}]?)?"
@@ -48,8 +57,17 @@ _NUMBER = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 
-_GLUED = re.compile(r"\d|[.,:/-]\d|[MB](?![A-Za-z])|\s?\^|[十百千](?![克米瓦卡])", re.ASCII)
+_GLUED = re.compile(
+    r"\d|[.,:/-]\d|[MB](?![A-Za-z])|\s?\^|[十百千](?![克米瓦卡])|x[\da-fA-F]|\s?\\?sqrt|\s?√", re.ASCII
+)
 """Right behind a number: it is a part of something else, such as a range, a ratio, a version or `5M`."""
+
+_IN_WORDS = re.compile(
+    r"√|\\(?:sqrt|[dt]?frac|pi|log|ln)\b|\d\s(?:and|&)\s(?:a|one|two|three)[\s-](?:half|halves|thirds?|quarters?"
+    r"|fifths?|eighths?)\b|\bhalf\sa\b|\bto\sthe\s(?:\w{1,10}\s)?power\b|\d\s(?:squared|cubed|mil|mille|mill)\b",
+    re.IGNORECASE,
+)
+"""A number that goes on in words or roots; the digits alone would be another."""
 
 _MONTH = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
@@ -123,7 +141,8 @@ class Number(msgspec.Struct, frozen=True):
 def numbers(text: str) -> Iterator[Number]:
     """The numbers of a text as `cleaning.plain` leaves it, in order.
 
-    Read are signs, currency and percent signs (`50%` is 50), thousands commas and spaces, decimal points and
+    Read are signs, currency and percent signs (`50%` is 50), thousands commas and spaces (`1,50,000` too),
+    decimal points and
     commas (`1.234,5`, `0,85`), fractions and mixed numbers (`3/4`, `2 1/2`), powers (`10^3`, `3.2 × 10^5`,
     `1e3`) and scales (`1.5 million`, `20k`, `3万`). Dates, times, ranges, ratios and versions are no numbers.
     """
@@ -147,6 +166,8 @@ def number_of(text: str) -> Fraction | None:
     if len(found) != 1:
         return None
     rest = text[: found[0].start] + " " + text[found[0].end :]
+    if _IN_WORDS.search(text):
+        return None
     return None if _LOOSE_DIGIT.search(rest) else found[0].value
 
 
@@ -154,7 +175,10 @@ def _recovered(text: str) -> Recovered | None:
     body = _STATED.sub("", plain(text))
     said = statements(body)
     for statement in reversed(said):
-        if (found := _result(statement.text)) is not None:
+        right = _right(statement.text)
+        if _IN_WORDS.search(right):
+            return None
+        if (found := _result(right)) is not None:
             return Recovered(_decimal(found), statement.rule)
     if refuses(body) or any(map(outside, said)):
         return None
@@ -164,13 +188,14 @@ def _recovered(text: str) -> Recovered | None:
     return Recovered(_decimal(found[-1].value), "only number" if len(found) == 1 else "last number")
 
 
-def _result(text: str) -> Fraction | None:
-    """The number an announcement comes down to: right of the last equals sign, else its first.
-
-    None where a second number is beside it, as in "3 or 4".
-    """
+def _right(text: str) -> str:
+    """The part of an announcement right of the last equals sign, where there is a number."""
     right = text.rpartition("=")[2]
-    text = right if _affirmed(right) else text
+    return right if _affirmed(right) else text
+
+
+def _result(text: str) -> Fraction | None:
+    """The first number of an announcement; None where a second one is beside it, as in "3 or 4"."""
     found = _affirmed(text)
     return None if not found or _side_by_side(text, found[:2]) else found[0].value
 
@@ -210,7 +235,7 @@ def _from_decimal(text: str) -> Fraction:
     Where both comma and point occur the last one is the decimal sign. Several of one kind, and one comma
     before three digits (`1,234`), group thousands; any other comma is a decimal comma.
     """
-    digits = text.replace(" ", "").replace("'", "")
+    digits = text.replace(" ", "").replace("'", "").replace("_", "")
     signs = [sign for sign in digits if sign in ",."]
     if len(set(signs)) == 2:
         decimal = signs[-1]

@@ -70,7 +70,7 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
         ),
     ),
     ("hashes", re.compile(r"####\s?(?P<said>[^\n\d]{0,60}\d[^\n]{0,200})")),
-    ("boxed", re.compile(r"\\boxed\{(?P<said>[^{}]+)\}")),
+    ("boxed", re.compile(r"\\boxed\{(?P<said>(?:[^{}]|\{[^{}]{0,200}\}){1,400})\}")),
     ("tag", re.compile(r"<answer>(?P<said>[^<]+)(?:</answer>|$)", re.IGNORECASE)),
     ("json", re.compile(r"[\"']answer[\"']\s*:\s*(?P<said>\"[^\"\n]*\"|'[^'\n]*'|[^,}\n]+)", re.IGNORECASE)),
     ("phrase", _phrase(_ANSWER)),
