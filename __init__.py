@@ -2,21 +2,29 @@
 
     import transfer_prompting as tp
 
+    results = await tp.optimize("Is this ticket urgent?", rows, model="openai:gpt-4.1-nano", budget=2000)
+
+`evaluate`, `score` and `optimize` are the short way; `run_sync` calls them from programs that are not
+asynchronous. All else is built from `Scenario`, which describes a run, `Team`, which runs it, and `Results`,
+which hold its outcome:
+
     scenario = tp.Scenario.load("scenario.yaml")
     async with tp.Team(scenario) as team:
         team.bus.subscribe(tp.PromptScored, on_scored)
         results = await team.run()
 
-`Scenario` describes a run, `Team` runs it, `Results` hold its outcome. The rest of these names are for hosts:
-events to observe, messages to serve or intercept, what a host's own chat clients and targets are handed and
-return, and the errors. Importing starts nothing, configures nothing, and loads a name only when it is used.
+The rest of these names are for hosts: events to observe, messages to serve or intercept, what a host's own
+parts are handed and return, and the errors. Importing starts nothing, configures nothing, and loads a name
+only when it is used.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .agents.application import Response
+    from .agents.api import EvaluationResult, evaluate, optimize, run_sync, score
+    from .agents.application import Response, TargetFunction
+    from .agents.reference.operators import ProposalContext
     from .agents.reference.strategies import Strategy
     from .agents.team import Team
     from .runtime import errors
@@ -40,34 +48,69 @@ if TYPE_CHECKING:
         InputError,
         TransferPromptingError,
     )
-    from .runtime.evaluation.outcomes import Failed, Graded, Reply
+    from .runtime.evaluation.outcomes import Failed, Graded, Outcomes, Reply
+    from .runtime.evaluation.own_metrics import Own, OwnMetric
+    from .runtime.evaluation.ratings import Rated
     from .runtime.evaluation.scorecard import Scorecard
-    from .runtime.llm.chat import ChatClient, ChatRequest, ChatResponse, Message, Usage
+    from .runtime.llm.chat import (
+        ChatClient,
+        ChatRequest,
+        ChatResponse,
+        Message,
+        TokenChoice,
+        TokenLogprob,
+        Usage,
+    )
     from .runtime.messages import (
         Answer,
         Answered,
         BatchAnswered,
+        CallCost,
         CandidatesProposed,
+        CompareResponses,
+        Exemplar,
+        Failure,
+        Judged,
+        JudgedResponse,
+        JudgePrompt,
+        JudgeResponses,
         ProblemMet,
         PromptScored,
         Propose,
         Proposed,
+        Reflect,
+        Reflected,
         RunEnded,
         RunStarted,
         Score,
         Scored,
+        ScoredPrompt,
         SearchEnded,
         SearchStarted,
         TargetTested,
+        TaskSummary,
     )
     from .runtime.prompt import Prompt
     from .runtime.record.results import Results
-    from .runtime.tasks.example import Question
+    from .runtime.tasks.answers.formats import AnswerFormat
+    from .runtime.tasks.answers.strict import Lines
+    from .runtime.tasks.example import Example, Question
     from .runtime.telemetry import Telemetry
     from .scenarios import Scenario
 
 _MODULES = {
-    "agents.application": ("Response",),
+    "agents.api": (
+        "EvaluationResult",
+        "evaluate",
+        "optimize",
+        "run_sync",
+        "score",
+    ),
+    "agents.application": (
+        "Response",
+        "TargetFunction",
+    ),
+    "agents.reference.operators": ("ProposalContext",),
     "agents.reference.strategies": ("Strategy",),
     "agents.team": ("Team",),
     "runtime.bus": (
@@ -90,29 +133,64 @@ _MODULES = {
         "InputError",
         "TransferPromptingError",
     ),
-    "runtime.evaluation.outcomes": ("Failed", "Graded", "Reply"),
+    "runtime.evaluation.outcomes": (
+        "Failed",
+        "Graded",
+        "Outcomes",
+        "Reply",
+    ),
+    "runtime.evaluation.own_metrics": (
+        "Own",
+        "OwnMetric",
+    ),
+    "runtime.evaluation.ratings": ("Rated",),
     "runtime.evaluation.scorecard": ("Scorecard",),
-    "runtime.llm.chat": ("ChatClient", "ChatRequest", "ChatResponse", "Message", "Usage"),
+    "runtime.llm.chat": (
+        "ChatClient",
+        "ChatRequest",
+        "ChatResponse",
+        "Message",
+        "TokenChoice",
+        "TokenLogprob",
+        "Usage",
+    ),
     "runtime.messages": (
         "Answer",
         "Answered",
         "BatchAnswered",
+        "CallCost",
         "CandidatesProposed",
+        "CompareResponses",
+        "Exemplar",
+        "Failure",
+        "JudgePrompt",
+        "JudgeResponses",
+        "Judged",
+        "JudgedResponse",
         "ProblemMet",
         "PromptScored",
         "Propose",
         "Proposed",
+        "Reflect",
+        "Reflected",
         "RunEnded",
         "RunStarted",
         "Score",
         "Scored",
+        "ScoredPrompt",
         "SearchEnded",
         "SearchStarted",
         "TargetTested",
+        "TaskSummary",
     ),
     "runtime.prompt": ("Prompt",),
     "runtime.record.results": ("Results",),
-    "runtime.tasks.example": ("Question",),
+    "runtime.tasks.answers.formats": ("AnswerFormat",),
+    "runtime.tasks.answers.strict": ("Lines",),
+    "runtime.tasks.example": (
+        "Example",
+        "Question",
+    ),
     "runtime.telemetry": ("Telemetry",),
     "scenarios": ("Scenario",),
 }
@@ -120,34 +198,53 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "Answer",
+    "AnswerFormat",
     "Answered",
     "BatchAnswered",
     "BudgetReached",
     "Bus",
     "BusError",
+    "CallCost",
     "CallFailed",
     "CandidatesProposed",
     "ChatClient",
     "ChatRequest",
     "ChatResponse",
+    "CompareResponses",
     "EncodingBus",
     "EndpointError",
+    "EvaluationResult",
     "Event",
+    "Example",
+    "Exemplar",
     "Failed",
+    "Failure",
     "Graded",
     "Header",
     "InProcessBus",
     "InputError",
     "Interceptor",
+    "JudgePrompt",
+    "JudgeResponses",
+    "Judged",
+    "JudgedResponse",
+    "Lines",
     "Message",
     "Observer",
+    "Outcomes",
+    "Own",
+    "OwnMetric",
     "ProblemMet",
     "Proceed",
     "Prompt",
     "PromptScored",
+    "ProposalContext",
     "Propose",
     "Proposed",
     "Question",
+    "Rated",
+    "Reflect",
+    "Reflected",
     "Reply",
     "Request",
     "Response",
@@ -158,16 +255,25 @@ __all__ = [
     "Score",
     "Scorecard",
     "Scored",
+    "ScoredPrompt",
     "SearchEnded",
     "SearchStarted",
     "Strategy",
+    "TargetFunction",
     "TargetTested",
+    "TaskSummary",
     "Team",
     "Telemetry",
+    "TokenChoice",
+    "TokenLogprob",
     "TransferPromptingError",
     "Usage",
     "current_header",
     "errors",
+    "evaluate",
+    "optimize",
+    "run_sync",
+    "score",
 ]
 
 

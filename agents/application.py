@@ -1,7 +1,8 @@
 """The application as the target: its own function in the place of a model."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from time import perf_counter
+from typing import Protocol
 
 import anyio
 import msgspec
@@ -23,11 +24,14 @@ class Response(msgspec.Struct, frozen=True):
     completion_tokens: int = 0
 
 
-TargetFunction = Callable[[Prompt, Question], Awaitable[str | Response]]
-"""Answers one question under a prompt; `prompt.text` is what is optimised, `question` has no gold answer.
+class TargetFunction(Protocol):
+    """A function of the application that answers one question under a prompt, with a text or a `Response`.
 
-Of an application with several prompts `prompt.texts` holds them all, by name.
-"""
+    `prompt.text` is what is optimised (of an application with several prompts `prompt.texts` holds them all,
+    by name); the question has no gold answer.
+    """
+
+    def __call__(self, prompt: Prompt, question: Question, /) -> Awaitable[str | Response]: ...
 
 
 class _Asked(msgspec.Struct, frozen=True):
@@ -81,7 +85,7 @@ class ApplicationClient:
             raise failed from error
         response = self._checked(request.model, answered)
         return ChatResponse(
-            text=_written(response, confidence=asked.confidence),
+            text=written(response, confidence=asked.confidence),
             finish_reason="stop",
             usage=Usage(response.prompt_tokens, response.completion_tokens),
             seconds=perf_counter() - start,
@@ -119,7 +123,7 @@ class ApplicationClient:
         return answered
 
 
-def _written(response: Response, *, confidence: bool) -> str:
+def written(response: Response, *, confidence: bool) -> str:
     """The reply as a model writes it."""
     text = response.text.strip()
     answer = text if not text or text.startswith("Answer:") else f"Answer: {text}"

@@ -63,9 +63,18 @@ class Checked(msgspec.Struct, frozen=True):
         return {name: loaded.task for name, loaded in self.loaded.items()}
 
 
-def check(scenario: Scenario, strategy: Strategy, parts: Parts, metrics: Mapping[str, OwnMetric]) -> Checked:
+def check(
+    scenario: Scenario,
+    strategy: Strategy,
+    parts: Parts,
+    metrics: Mapping[str, OwnMetric],
+    loaded: Mapping[str, LoadedTask] | None = None,
+) -> Checked:
     """Check everything that can be wrong before a call is made: data, objective, judge, metrics of one's own,
-    operators, keys, model files, readings, variants, and a budget that is too small. Raises InputError."""
+    operators, keys, model files, readings, variants, and a budget that is too small. Raises InputError.
+
+    `loaded` are the tasks where they are loaded already.
+    """
     variants(scenario, scenario.folder)
     objective = Objective.of(scenario.scorer)
     judging = Judging.of(
@@ -74,7 +83,7 @@ def check(scenario: Scenario, strategy: Strategy, parts: Parts, metrics: Mapping
     _writing(scenario)
     parts.check(scenario)
     check_endpoints(scenario, parts.clients_for(scenario), parts.served)
-    loaded = load_tasks(scenario)
+    loaded = load_tasks(scenario) if loaded is None else dict(loaded)
     tasks = {name: task.task for name, task in loaded.items()}
     judging.check(tasks)
     parts.check_texts(scenario, tasks)
@@ -102,14 +111,18 @@ def estimated(scenario: Scenario, strategy: Strategy, checked: Checked) -> Estim
 
 
 class Assembly(msgspec.Struct, frozen=True):
-    """A team that is ready: its models, and its Coordinator with every other agent serving."""
+    """A team that is ready: its models, its evaluator, and its Coordinator with every other agent serving."""
 
     models: Models
+    evaluator: Evaluator
     coordinator: Coordinator
 
 
 class Assembler(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a team is made from; `open` makes it, and leaves nothing behind."""
+    """Everything a team is made from; `open` makes it, and leaves nothing behind.
+
+    `loaded` are the scenario's tasks where they are loaded already.
+    """
 
     scenario: Scenario
     strategy: Strategy
@@ -121,12 +134,15 @@ class Assembler(msgspec.Struct, frozen=True, kw_only=True):
     following: Following
     out: Path | None
     telemetry: Telemetry | None
+    loaded: Mapping[str, LoadedTask] | None = None
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[Assembly]:
         """The agents, serving until the scope ends. Raises InputError and EndpointError."""
         scenario, out = self.scenario, self.out
-        checked = await anyio.to_thread.run_sync(check, scenario, self.strategy, self.parts, self.metrics)
+        checked = await anyio.to_thread.run_sync(
+            check, scenario, self.strategy, self.parts, self.metrics, self.loaded
+        )
         if out is not None:
             make_folder(out)
             refuse_another_run(scenario, out)
@@ -190,7 +206,7 @@ class Assembler(msgspec.Struct, frozen=True, kw_only=True):
                     row_characters=row_characters(scenario, checked.loaded, readings),
                     notices=notices,
                 )
-                yield Assembly(models, coordinator)
+                yield Assembly(models, evaluator, coordinator)
                 tasks.cancel_scope.cancel()
 
     async def _lost(self, judging: Judging) -> dict[str, str]:

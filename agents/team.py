@@ -38,7 +38,7 @@ E = TypeVar("E", bound=Event)
 class Team:
     """Builds and supervises the agents of one scenario.
 
-        async with Team(scenario, out=Path("runs/mine")) as team:
+        async with Team(scenario, out="runs/mine") as team:
             team.bus.subscribe(PromptScored, on_scored)
             results = await team.run()
 
@@ -65,7 +65,7 @@ class Team:
         self,
         scenario: Scenario,
         *,
-        out: Path | None = None,
+        out: str | Path | None = None,
         bus: Bus | None = None,
         clients: Mapping[str, Client] | None = None,
         targets: Mapping[str, TargetFunction] | None = None,
@@ -86,7 +86,7 @@ class Team:
         self._telemetry = telemetry
         if telemetry is not None:
             self.bus.intercept(telemetry.asks(self.run_id))
-        self._out = out
+        self._out = None if out is None else Path(out)
         self._relay = relay_of(scenario, clients or {}, {*served, *(targets or {})})
         relayed = self._relay.clients if self._relay else {}
         self._parts = Parts({**relayed, **(clients or {})}, targets or {}, frozenset(served))

@@ -95,6 +95,7 @@ class CallCost(msgspec.Struct, frozen=True):
 
     @property
     def tokens(self) -> int:
+        """Prompt and completion tokens."""
         return self.prompt_tokens + self.completion_tokens
 
 

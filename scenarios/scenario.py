@@ -143,7 +143,7 @@ class Scenario(Strict):
 
     @classmethod
     def build(
-        cls, data: Mapping[str, object], folder: Path | None = None, *, allow_code: bool = False
+        cls, data: Mapping[str, object], folder: str | Path | None = None, *, allow_code: bool = False
     ) -> "Scenario":
         """The scenario with these keys, as a file would hold them; rows of tasks may be given under `rows`.
 
@@ -151,7 +151,7 @@ class Scenario(Strict):
         `allow_code`: metrics named `module:function` may be imported.
         """
         document = Document("scenario", dict(data))
-        return build(document, folder or Path.cwd(), allow_code=allow_code)
+        return build(document, Path(folder) if folder else Path.cwd(), allow_code=allow_code)
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:

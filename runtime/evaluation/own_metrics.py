@@ -3,12 +3,12 @@
 import math
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from inspect import isawaitable
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 import msgspec
 
@@ -20,13 +20,18 @@ from .outcomes import Graded
 MetricValue = float | None | tuple[float | None, str]
 """A value in [0, 1] where more is better, None where it is undefined; alone, or with words beside it."""
 
-OwnMetric = Callable[[list[Graded]], MetricValue | Awaitable[MetricValue]]
-"""A metric of one's own: a function, `async` or not, of graded responses.
 
-One that the objective weighs is asked for each response alone; words that it returns beside the number (what
-was wrong, and why) are shown to the reference LLM among the failures. Its value for many responses is what it
-returns for all of them together; of one that is `async`, or returns words, it is the mean of its values.
-"""
+class OwnMetric(Protocol):
+    """A metric of one's own: a function, `async` or not, from graded responses to a number in [0, 1] (more is
+    better), or None where it is undefined, alone or as `(number, words)`.
+
+    One that the objective weighs is asked for each response alone; its words (what was wrong, and why) are
+    shown to the reference LLM among the failures. Its value for many responses is what it returns for all of
+    them together; of one that is `async`, or returns words, it is the mean of its values.
+    """
+
+    def __call__(self, responses: list[Graded], /) -> MetricValue | Awaitable[MetricValue]: ...
+
 
 REMARK_KEPT = 1_000
 """Characters of a metric's words that are kept."""

@@ -42,6 +42,11 @@ def guess(path: Path, answer: str | None = None) -> Guess:
     rows = [item.values for item in islice(read(str(path), Path()), ROWS) if isinstance(item, Row)]
     if not rows:
         raise InputError(f"{path}: no row that can be read")
+    return guess_rows(str(path), rows, answer)
+
+
+def guess_rows(path: str, rows: Sequence[Values], answer: str | None = None) -> Guess:
+    """`guess` from rows that are read already, at least one; messages call them `path`."""
     names = list(rows[0])
     if answer is None:
         answer = _answer(path, names, rows)
@@ -58,7 +63,7 @@ def guess(path: Path, answer: str | None = None) -> Guess:
     return Guess(kind, question, answer, labels, len(answers) - len(given))
 
 
-def _answer(path: Path, names: Sequence[str], rows: Sequence[Values]) -> str:
+def _answer(path: str, names: Sequence[str], rows: Sequence[Values]) -> str:
     """The field of the usual name, else the one with the fewest different values, if they are few."""
     usual = next((name for name in ANSWERS if name in names), None)
     if usual is not None:

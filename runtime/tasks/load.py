@@ -72,20 +72,35 @@ def load_task(name: str, spec: TaskSettings, *, folder: Path, seed: int, seed_pr
     pool = _Pool(settings, spec, folder, seed)
     splits, said = pool.split()
     rows = [row for _, part in parts(splits) for row in part]
-    space = _space(settings, rows)
+    task = _task(name, settings, spec, rows)
     counts = _label_counts(settings.kind, splits)
-    _check_labels(settings, space, splits, counts, spec.few_labels)
-    task = Task(
+    _check_labels(settings, task.answers, splits, counts, spec.few_labels)
+    warnings = (*said, *_remarks(task, rows))
+    return LoadedTask(task, splits, dict(sorted(pool.dropped.items())), warnings, counts)
+
+
+def load_rows(name: str, spec: TaskSettings, *, folder: Path, seed: int, seed_prompt: str) -> LoadedTask:
+    """Read and map a task's data without splitting it: every row is in `test`, in the order of the data, and
+    the first in `train` besides. Raises InputError as `load_task` does."""
+    settings = settle(name, spec, seed_prompt)
+    pool = _Pool(settings, spec, folder, seed)
+    rows = pool.rows()
+    task = _task(name, settings, spec, rows)
+    return LoadedTask(
+        task, Splits(rows[:1], (), rows), dict(sorted(pool.dropped.items())), tuple(_remarks(task, rows))
+    )
+
+
+def _task(name: str, settings: Settings, spec: TaskSettings, rows: Sequence[Example]) -> Task:
+    return Task(
         name,
         settings.description,
-        space,
+        _space(settings, rows),
         settings.prompt,
         format=answer_format(spec.reply),
         framed=spec.frame == "full",
         variables=tuple(field for field, _ in rows[0].fields),
     )
-    warnings = (*said, *_remarks(task, rows))
-    return LoadedTask(task, splits, dict(sorted(pool.dropped.items())), warnings, counts)
 
 
 def _remarks(task: Task, rows: Sequence[Example]) -> list[str]:
@@ -117,6 +132,12 @@ class _Pool:
         rows = [placed.example for placed in self._collect(POOL, self._spec.limit)]
         name, sizes = self._settings.name, self._spec.split
         return split_pool(name, rows, sizes, stratum=self._stratum, shuffle=self._shuffle("split"))
+
+    def rows(self) -> tuple[Example, ...]:
+        """Every row of every source. Raises InputError: bad rows, or none."""
+        return tuple(
+            placed.example for part in self._sources for placed in self._collect(part, self._spec.limit)
+        )
 
     def _predefined(self) -> Split:
         caps = self._caps()

@@ -37,6 +37,7 @@ from transfer_prompting.runtime.record.results import (
     SearchSummary,
     Status,
     TargetResult,
+    Targets,
     Transfer,
     write,
 )
@@ -213,7 +214,7 @@ def write_run(
         name=name,
         status=status,
         seed=seed,
-        targets=tuple(targets),
+        targets=Targets(targets),
         transfer=tuple(transfer),
         searches=tuple(_summary(scope, history, kept[scope]) for scope in scopes),
         offers=(
