@@ -469,8 +469,11 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a console that lacks a character shows another, and goes on
             stream.reconfigure(errors="replace")
-    # SIGTERM ends a run as Ctrl-C does, also before the run listens to it.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    from .signals import end_signals
+
+    # SIGTERM and SIGHUP end a run as Ctrl-C does, also before the run listens to them.
+    for number in end_signals():
+        signal.signal(number, signal.default_int_handler)
     try:
         app(standalone_mode=True)
     except Exception as error:  # noqa: BLE001 - every error ends in one message

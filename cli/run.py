@@ -20,7 +20,7 @@ from ..scenarios import Scenario
 from ..scenarios.errors import InputError
 from ..scenarios.scenario import variants
 from .options import Exit
-from .signals import SIGNALS, Interrupted, interruptible
+from .signals import Interrupted, end_signals, interruptible
 from .summary import shortfalls, summary
 from .tables import results_view
 from .terminal import RunWritten, display, print_json
@@ -142,8 +142,8 @@ async def _served(scenario: Scenario, folder: Path, options: RunOptions, show: P
 
 
 async def _until_signal() -> None:
-    """Wait for Ctrl-C or SIGTERM, which then end nothing else."""
-    with anyio.open_signal_receiver(*SIGNALS) as signals:
+    """Wait for Ctrl-C, SIGTERM or SIGHUP, which then end nothing else."""
+    with anyio.open_signal_receiver(*end_signals()) as signals:
         async for _ in signals:
             return
 

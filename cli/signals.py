@@ -1,15 +1,21 @@
-"""Ctrl-C and SIGTERM: the first ends a run gracefully, the second at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first ends a run gracefully, the second at once."""
 
 import signal
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anyio
 from anyio.abc import TaskStatus
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+def end_signals() -> tuple[signal.Signals, ...]:
+    """Signals that end a run: SIGINT, SIGTERM, and SIGHUP unless it is ignored (`nohup`) or unknown."""
+    hangup: signal.Signals | None = getattr(signal, "SIGHUP", None)
+    if hangup is None or signal.getsignal(hangup) is signal.SIG_IGN:
+        return signal.SIGINT, signal.SIGTERM
+    return signal.SIGINT, signal.SIGTERM, hangup
 
 
 class Interrupted(Exception):
@@ -27,7 +33,7 @@ class Interruption:
 
     async def watch(self, *, task_status: TaskStatus[None]) -> None:
         """Receive signals until cancelled. A third one ends the process as Python does."""
-        with anyio.open_signal_receiver(*SIGNALS) as signals:
+        with anyio.open_signal_receiver(*end_signals()) as signals:
             task_status.started()
             async with anyio.create_task_group() as tasks:
                 stopping = False
@@ -35,7 +41,10 @@ class Interruption:
                     if stopping or self.stop is None:
                         break
                     stopping = True
-                    self._say("stopping: calls in flight finish, nothing else starts; again to stop at once")
+                    with suppress(OSError):  # after a SIGHUP the terminal may be gone
+                        self._say(
+                            "stopping: calls in flight finish, nothing else starts; again to stop at once"
+                        )
                     tasks.start_soon(self.stop)
                 tasks.cancel_scope.cancel()
         self.ended = True

@@ -115,6 +115,7 @@ STATEMENTS = {
     "not of its column's type": "UPDATE calls SET prompt_tokens = 'abc'",
     "a value in its table calls": "UPDATE calls SET attempts = -5",
     "a response": "UPDATE calls SET tokens = x'ff00ff'",
+    "Could not decode": "UPDATE calls SET text = cast(x'fffe' AS TEXT)",
 }
 
 
@@ -129,8 +130,7 @@ async def test_a_ledger_whose_rows_are_not_those_of_calls_is_refused(tmp_path: P
             shutil.copytree(paid, copy)
             damaged(statement)(copy / "out" / "ledger.sqlite")
             done = await tprompt("run", "scenario.yaml", "--out", "out", "-q", cwd=copy)
-            assert done.returncode in (1, 2)
-            assert said in told(done, done.returncode)
+            assert said in told(done, 2)
 
 
 @pytest.mark.parametrize("lost", ["ledger.sqlite", "."])

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, sent to real runs."""
+"""Ctrl-C, SIGTERM and SIGHUP, sent to real runs."""
 
 import json
 import os
@@ -9,6 +9,8 @@ from typing import Any
 import anyio
 import pytest
 
+from transfer_prompting.cli.signals import end_signals
+
 from support.commands import COMMAND, half_way, outputs, tprompt
 from support.runs import simulated
 
@@ -17,7 +19,7 @@ def results_in(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "results.json").read_text())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_the_first_signal_lets_calls_in_flight_finish_and_the_next_run_goes_on(
     tmp_path: Path, number: signal.Signals
 ):
@@ -58,6 +60,15 @@ async def test_the_second_signal_ends_the_run_at_once(tmp_path: Path):
         assert "to continue: " in err
         assert "Traceback" not in err
     assert results_in(tmp_path / "out")["status"] == "interrupted"
+
+
+def test_a_hangup_is_ignored_where_it_was_ignored_before_as_by_nohup():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert signal.SIGHUP not in end_signals()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert signal.SIGHUP in end_signals()
 
 
 async def test_a_reader_that_goes_away_ends_the_run_without_a_traceback(tmp_path: Path):

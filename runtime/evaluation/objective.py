@@ -25,7 +25,8 @@ class Objective(msgspec.Struct, frozen=True):
     and its weight is shared out over the rest in proportion.
     `require` holds floors, or ceilings for metrics that are better lower.
 
-    Raises InputError for an unknown metric, a negative weight, or weights that are all zero.
+    Raises InputError for an unknown metric, a negative weight, weights that are all zero, or a bound outside
+    its metric's range.
     """
 
     weights: dict[str, float] = msgspec.field(default_factory=lambda: dict(DEFAULT_OBJECTIVE))
@@ -41,8 +42,12 @@ class Objective(msgspec.Struct, frozen=True):
                 )
         if not any(self.weights.values()):
             raise InputError("scorer.objective: at least one metric needs a weight above 0")
-        for name in self.require:
+        for name, bound in self.require.items():
             _check(f"scorer.require: {name}", name, [*METRICS, "objective"])
+            least, most = _range(name)
+            if not least <= bound <= most:
+                above = f"at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+                raise InputError(f"scorer.require: {name}: a bound on it is {above}, not {bound:g}")
 
     @classmethod
     def of(cls, scorer: ScorerSettings) -> "Objective":
@@ -129,6 +134,20 @@ class Objective(msgspec.Struct, frozen=True):
 def _unit(name: str) -> float:
     """Width of a metric's range."""
     return 4.0 if name.startswith(JUDGED) else 1.0
+
+
+def _range(name: str) -> tuple[float, float]:
+    """Least and largest value of a metric; a metric of one's own may have any."""
+    known = metric(name)
+    match known.family:
+        case "own":
+            return -math.inf, math.inf
+        case "judged":
+            return 1.0, 5.0
+        case "cost":
+            return 0.0, math.inf
+        case _:
+            return 0.0 if known.unit else -1.0, 1.0
 
 
 def named(judged: Mapping[str, float | None]) -> dict[str, float | None]:

@@ -74,10 +74,10 @@ def open_ledger_file(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection
     except (OSError, sqlite3.OperationalError) as error:
         raise InputError(f"{path}: the call ledger cannot be opened: {error}") from error
     except sqlite3.DatabaseError as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
 
 
-def _damaged(path: Path, detail: object) -> InputError:
+def damaged(path: Path, detail: object) -> InputError:
     """The error for a file that SQLite cannot read."""
     return InputError(
         f"{path}: this call ledger is damaged ({detail}); {_KEEP}. Restore it (with its -wal file) from a "
@@ -88,7 +88,7 @@ def _damaged(path: Path, detail: object) -> InputError:
 def _create(path: Path) -> None:
     """Write an empty ledger beside `path` and put it there, so that no half-made file is ever at `path`."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    draft.unlink(missing_ok=True)
+    _remove(draft)
     connection = sqlite3.connect(draft, isolation_level=None)
     try:
         # The mode stays with the file; to change it later would need the file to oneself.
@@ -98,11 +98,17 @@ def _create(path: Path) -> None:
             f"{SCHEMA} COMMIT;"
         )
     except sqlite3.Error:
-        draft.unlink(missing_ok=True)
-        raise
-    finally:
         connection.close()
+        _remove(draft)
+        raise
+    connection.close()
     _publish(draft, path)
+
+
+def _remove(draft: Path) -> None:
+    """Remove a draft with the files that SQLite keeps beside it."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        draft.with_name(f"{draft.name}{suffix}").unlink(missing_ok=True)
 
 
 def _publish(draft: Path, path: Path) -> None:
@@ -129,7 +135,7 @@ def _recognise(path: Path) -> None:
             "another output folder"
         )
     if len(header) < _HEADER:
-        raise _damaged(path, f"it ends after {len(header)} bytes")
+        raise damaged(path, f"it ends after {len(header)} bytes")
     if int.from_bytes(header[68:72]) != APPLICATION_ID:
         raise InputError(
             f"{path}: this SQLite file belongs to another program and is not a call ledger; {_KEEP}. Move it "
@@ -163,7 +169,7 @@ def _prove(connection: sqlite3.Connection, path: Path) -> None:
         )
     (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if finding != "ok":
-        raise _damaged(path, " ".join(str(finding).split()))
+        raise damaged(path, " ".join(str(finding).split()))
 
 
 def _check_rows(connection: sqlite3.Connection, path: Path) -> None:
@@ -175,10 +181,10 @@ def _check_rows(connection: sqlite3.Connection, path: Path) -> None:
             there = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
             columns = memory.execute(f"PRAGMA table_info({table})").fetchall()
             if missing := [row[1] for row in columns if row[1] not in there]:
-                raise _damaged(path, f"its table {table} lacks {', '.join(missing)}")
+                raise damaged(path, f"its table {table} lacks {', '.join(missing)}")
             wrong = " OR ".join(_wrong(name, kind) for _, name, kind, *_ in columns)
             if connection.execute(f"SELECT 1 FROM {table} WHERE {wrong} LIMIT 1").fetchone():
-                raise _damaged(path, f"a value in its table {table} is not of its column's type")
+                raise damaged(path, f"a value in its table {table} is not of its column's type")
     finally:
         memory.close()
 

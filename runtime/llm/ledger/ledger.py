@@ -14,7 +14,7 @@ from anyio import create_task_group, to_thread
 from ...concurrency import ungrouped
 from ...errors import CallFailed
 from ..chat import ChatResponse, Unanswered
-from ._file import exclusive, open_ledger_file
+from ._file import damaged, exclusive, open_ledger_file
 from ._rows import (
     SELECT_FAILURE,
     SELECT_KEYS,
@@ -120,7 +120,7 @@ class Ledger:
         try:
             return None if row is None else replayed_response(row)
         except msgspec.DecodeError as error:
-            raise LedgerFailed(f"{self.path}: damaged: a response cannot be read: {error}") from None
+            raise damaged(self.path, f"a response cannot be read: {error}") from None
 
     def failure(self, key: bytes) -> CallFailed | None:
         """The last final failure of the call; None where there is none, or it was cancelled from outside."""
@@ -166,6 +166,8 @@ class Ledger:
         try:
             return self._reader.execute(statement, (key,)).fetchone()
         except sqlite3.Error as error:
+            if "decode" in str(error):  # text that is not UTF-8: sqlite3 has no class for it
+                raise damaged(self.path, error) from None
             raise LedgerFailed(f"{self.path}: the call ledger cannot be read: {error}") from error
 
 

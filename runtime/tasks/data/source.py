@@ -1,8 +1,10 @@
 """From the data that a scenario names to rows: files, globs, Hugging Face data sets."""
 
 import glob
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import cast
@@ -15,6 +17,7 @@ from .rows import ClassIndex, Item, Row, Shape, Values
 SCHEME = "hf://"
 _OPTIONS = ("config", "split", "revision")
 _MARKS = ("state.json", "dataset_dict.json")
+_MOST_FOLDERS = 10_000  # that ** walks through; the root of a system has many more
 
 
 def is_saved(folder: Path) -> bool:
@@ -145,19 +148,32 @@ def expand(data: str | Sequence[str], folder: Path) -> list[Path | str]:
 def _paths(source: str, folder: Path) -> list[Path]:
     try:
         path = folder / Path(source).expanduser()
-        if path.exists():
+        if path.is_file() or path.is_dir():
             return [path]
+        if path.exists():
+            raise InputError(f"{path}: neither a regular file nor a folder; name a file with the data")
     except (OSError, RuntimeError, ValueError) as error:  # too long, no such ~user, a NUL
         shown = source if len(source) <= 100 else f"{source[:100]}…"
         problem = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(f"{shown!r} cannot be the path of a data file: {problem}") from None
     if not glob.has_magic(source):
         raise InputError(f"{path}: no such data file{_nearest(path)}")
+    _check_breadth(path)
     matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
     files = [match for match in matches if match.is_file()]
     if not files:
         raise InputError(f"{path}: no file matches this pattern")
     return files
+
+
+def _check_breadth(pattern: Path) -> None:
+    """InputError where the `**` of a pattern reaches too many folders to walk through."""
+    head, stars, _ = str(pattern).partition("**")
+    folders = glob.iglob(f"{head}**{os.sep}", recursive=True) if stars else iter(())
+    if next(islice(folders, _MOST_FOLDERS, None), None) is not None:
+        raise InputError(
+            f"{pattern}: ** stands for more than {_MOST_FOLDERS:,} folders; begin the pattern further down"
+        )
 
 
 def _read_path(path: Path, shape: Shape) -> Iterator[Item]:

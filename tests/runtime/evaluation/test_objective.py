@@ -1,5 +1,7 @@
 """What the objective promises: a weighted mean in [0, 1], nulls shared out, wrong names refused."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -119,6 +121,26 @@ def test_weights_that_make_no_sense_are_refused(given_weights: dict[str, float],
 def test_an_unknown_threshold_is_refused_with_the_nearest_known():
     with pytest.raises(InputError, match=r"scorer\.require: irf: no such metric; did you mean 'ifr'"):
         Objective(require={"irf": 0.9})
+
+
+@pytest.mark.parametrize(
+    ("bounds", "said"),
+    [
+        ({"accuracy": 999}, "accuracy: a bound on it is from 0 to 1, not 999"),
+        ({"ece": -0.1}, "ece: a bound on it is from 0 to 1, not -0.1"),
+        ({"objective": math.nan}, "objective: a bound on it is from 0 to 1, not nan"),
+        ({"judged.relevance": 0.8}, "judged.relevance: a bound on it is from 1 to 5, not 0.8"),
+        ({"seconds": -1}, "seconds: a bound on it is at least 0, not -1"),
+    ],
+)
+def test_a_threshold_that_no_value_can_meet_or_miss_is_refused(bounds: dict[str, float], said: str):
+    with pytest.raises(InputError, match=said):
+        Objective(require=bounds)
+
+
+def test_thresholds_reach_to_the_ends_of_a_range():
+    ends = {"accuracy": 1, "auprc_p_lift": -1, "judged.relevance": 5, "output_tokens": 1e6, "own:metric": -7}
+    assert Objective(require=ends).require == ends
 
 
 def test_thresholds_are_floors_and_for_errors_and_costs_ceilings():

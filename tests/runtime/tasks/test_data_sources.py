@@ -1,6 +1,7 @@
 """Where data may come from: paths, globs, Parquet files, Hugging Face sets; and how much of it is kept."""
 
 import json
+import os
 import random
 import sys
 import tracemalloc
@@ -62,6 +63,28 @@ def test_a_wrong_source_is_refused_with_what_to_do(tmp_path: Path, data: str, sa
     with pytest.raises(InputError) as caught:
         texts(data, tmp_path)
     assert said in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the system has no named pipes in folders")
+def test_a_pipe_or_device_is_refused_and_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    (tmp_path / "zero.jsonl").symlink_to("/dev/zero")
+    for name in ("pipe.jsonl", "zero.jsonl"):
+        with pytest.raises(InputError, match=f"{name}: neither a regular file nor a folder"):
+            texts(name, tmp_path)
+    with pytest.raises(InputError, match="no file matches this pattern"):
+        texts("*.jsonl", tmp_path)
+
+
+def test_a_pattern_over_too_many_folders_is_refused_before_it_is_walked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for i in range(12):
+        written(tmp_path / f"{i}/rows.jsonl", str(i))
+    assert len(texts("**/*.jsonl", tmp_path)) == 12
+    monkeypatch.setattr("transfer_prompting.runtime.tasks.data.source._MOST_FOLDERS", 10)
+    with pytest.raises(InputError, match=r"stands for more than 10 folders; begin the pattern further down"):
+        texts("**/*.jsonl", tmp_path)
 
 
 def test_hub_addresses_are_left_for_the_library(tmp_path: Path):
