@@ -12,7 +12,7 @@ import anyio.to_thread
 import msgspec
 
 from ..runtime.bus import InProcessBus
-from ..runtime.errors import CallFailed, EndpointError, InputError
+from ..runtime.errors import EndpointError, InputError
 from ..runtime.evaluation.confidence import verbalised
 from ..runtime.evaluation.evaluate import evaluate as scorecard_of
 from ..runtime.evaluation.grading import grade
@@ -21,13 +21,12 @@ from ..runtime.evaluation.outcomes import Failed, Graded, Outcomes, Reply
 from ..runtime.evaluation.own_metrics import measured
 from ..runtime.evaluation.scorecard import Scorecard
 from ..runtime.llm.budget.usage import Meter, UsageReport
-from ..runtime.llm.chat import ChatRequest, ChatResponse
 from ..runtime.prompt import Prompt
 from ..runtime.record.results import Results
 from ..runtime.tasks.load import LoadedTask, load_rows
 from ..runtime.tasks.task import Reading
 from ._setup import TASK, MetricSpec, ModelSpec, PromptSpec, RowsSpec, Setup, set_up
-from .application import Response, written
+from .application import NobodyClient, Response, written
 from .assembly import Assembler
 from .coordinator.plan import original
 from .events import Following
@@ -89,7 +88,7 @@ async def evaluate(
     assembler = Assembler(
         scenario=scenario,
         strategy=STRATEGIES["original"],
-        parts=Parts({**setup.clients, _NOBODY: _Nobody()}, setup.targets, frozenset()),
+        parts=Parts({**setup.clients, _NOBODY: NobodyClient()}, setup.targets, frozenset()),
         metrics=setup.metrics,
         bus=bus,
         bus_scope=bus,
@@ -259,13 +258,6 @@ def run_sync(work: Coroutine[Any, Any, T]) -> T:
 
 async def _awaited(work: Coroutine[Any, Any, T]) -> T:
     return await work
-
-
-class _Nobody:
-    """The client of `NOBODY`; an evaluation has nothing written."""
-
-    async def chat(self, request: ChatRequest) -> ChatResponse:
-        raise CallFailed(f"nobody answers for {request.model}")
 
 
 def _whole(

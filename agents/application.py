@@ -123,6 +123,13 @@ class ApplicationClient:
         return answered
 
 
+class NobodyClient:
+    """A chat client in the place of a model that is never asked."""
+
+    async def chat(self, request: ChatRequest) -> ChatResponse:
+        raise CallFailed(f"nobody answers for {request.model}")
+
+
 def written(response: Response, *, confidence: bool) -> str:
     """The reply as a model writes it."""
     text = response.text.strip()

@@ -21,6 +21,7 @@ from ..runtime.llm.chat import ChatClient
 from ..runtime.llm.ledger.ledger import open_ledger
 from ..runtime.llm.probes import probe_json_object, probe_logprobs, refused, unreachable
 from ..runtime.llm.stack import Models, check_endpoints, open_models, used_endpoints
+from ..runtime.messages import JudgeResponses, Score
 from ..runtime.record.files import make_folder
 from ..runtime.record.history import Record, open_history, refuse_another_run, save
 from ..runtime.record.responses import open_responses
@@ -223,7 +224,8 @@ class Assembler(msgspec.Struct, frozen=True, kw_only=True):
         scorer = Scorer(bus, tasks=checked.tasks, readings=readings, judging=checked.judging)
         for name in hosted(scenario):
             workers = _requests_at_once(scenario, name)
-            await scorer.start(tasks, model=name, workers=workers)
+            if Score not in self.parts.kinds:
+                await scorer.start(tasks, model=name, workers=workers)
             if name in self.parts.served:
                 continue
             target = _target(
@@ -242,7 +244,7 @@ class Assembler(msgspec.Struct, frozen=True, kw_only=True):
             writing=_writing(scenario, checked.tasks.values()),
             strategy=self.strategy,
         )
-        await reference.start(tasks)
+        await reference.start(tasks, served=self.parts.kinds)
 
     async def _start_judge(self, tasks: TaskGroup, judging: Judging, models: Models) -> None:
         name = self.scenario.scorer.model
@@ -250,9 +252,9 @@ class Assembler(msgspec.Struct, frozen=True, kw_only=True):
         client, asked = models.client(name, "scorer"), _sampling(self.scenario, name)
         able = self.scenario.endpoint_of(name).json_object
         if able is None:
-            able = await probe_json_object(client, asked.model)
+            able = JudgeResponses in self.parts.kinds or await probe_json_object(client, asked.model)
         judge = Judge(self.bus, client=client, sampling=asked, judging=judging, json_object=able)
-        await judge.start(tasks, workers=_requests_at_once(self.scenario, name))
+        await judge.start(tasks, workers=_requests_at_once(self.scenario, name), served=self.parts.kinds)
 
 
 async def _lost_targets(

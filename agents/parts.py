@@ -6,23 +6,34 @@ from collections.abc import Collection, Iterable, Mapping
 import msgspec
 
 from ..runtime.llm.connection import Client
+from ..runtime.messages import CompareResponses, JudgePrompt, JudgeResponses, Propose, Reflect, Score
 from ..runtime.tasks.task import Task
 from ..scenarios import Scenario
 from ..scenarios.errors import InputError
-from .application import ApplicationClient, TargetFunction
+from .application import ApplicationClient, NobodyClient, TargetFunction
 from .coordinator.plan import hosted, originals
+
+SERVABLE: frozenset[type] = frozenset(
+    {Score, Propose, Reflect, JudgeResponses, JudgePrompt, CompareResponses}
+)
+"""Requests that the host may serve on the bus itself; `Answer` it serves for one target at a time."""
 
 
 class Parts(msgspec.Struct, frozen=True):
     """Chat clients by endpoint, functions by target model, and the target models that the team need not host
-    because `Answer` is served for them on the bus."""
+    because `Answer` is served for them on the bus.
+
+    `kinds` are requests that the host serves on the bus in place of the Scorer, Reference or Judge.
+    """
 
     clients: Mapping[str, Client]
     targets: Mapping[str, TargetFunction]
     served: Collection[str]
+    kinds: Collection[type] = ()
 
     def check(self, scenario: Scenario) -> None:
         """Raises InputError when the parts do not fit the scenario, or one that it needs is missing."""
+        self._check_kinds()
         _known(scenario, "targets", self.targets)
         _known(scenario, "served", self.served)
         if twice := sorted(set(self.targets) & set(self.served)):
@@ -65,7 +76,24 @@ class Parts(msgspec.Struct, frozen=True):
             name: ApplicationClient(name, answer, timeout=scenario.endpoints[name].timeout)
             for name, answer in functions.items()
         }
-        return {**self.clients, **own}
+        return {**self._unasked(scenario), **self.clients, **own}
+
+    def _unasked(self, scenario: Scenario) -> dict[str, Client]:
+        """Clients that are never asked: of `host` endpoints whose models only have roles the host serves."""
+        replaced: list[str | None] = []
+        if set(self.kinds) >= {Propose, Reflect}:
+            replaced.append(scenario.reference.model)
+        if set(self.kinds) >= {JudgeResponses, JudgePrompt, CompareResponses}:
+            replaced.append(scenario.scorer.model)
+        names = {scenario.models[name].endpoint for name in replaced if name is not None}
+        return {name: NobodyClient() for name in names if scenario.endpoints[name].host is not None}
+
+    def _check_kinds(self) -> None:
+        for kind in self.kinds:
+            if kind not in SERVABLE:
+                names = ", ".join(sorted(one.__name__ for one in SERVABLE))
+                given = getattr(kind, "__name__", kind)
+                raise InputError(f"served: {given}: expected the name of a target, or one of {names}")
 
     def _check_target(self, scenario: Scenario, name: str) -> None:
         model = scenario.models[name]

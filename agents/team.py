@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar, overload
+from typing import Any, Self, TypeVar, overload
 from uuid import uuid4
 
 import anyio
@@ -12,7 +12,7 @@ import anyio.to_thread
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
-from ..runtime.bus import Bus, Event, Header, InProcessBus, headed
+from ..runtime.bus import Bus, Event, Header, InProcessBus, Request, headed
 from ..runtime.evaluation.own_metrics import OwnMetric
 from ..runtime.llm.connection import Client
 from ..runtime.llm.stack import SpendingNow
@@ -48,7 +48,9 @@ class Team:
 
     What may be the host's own: `clients` by endpoint name (a `ChatClient`, or an `AsyncOpenAI`, which is
     asked without its own retries and left open); `targets`, functions by target model, and `served`, target
-    models for which the host serves `Answer` on the bus; `metrics`, functions under the names that the
+    models for which the host serves `Answer` on the bus, and requests that it serves in place of the Scorer
+    (`Score`, for every target), the Reference (`Propose`, `Reflect`) or the Judge (`JudgeResponses`,
+    `JudgePrompt`, `CompareResponses`); `metrics`, functions under the names that the
     scenario uses for them (`module:function`), which then are not imported; `strategy`, in place of the
     scenario's; `bus`, which the host enters and leaves itself; `log`, a structlog logger that receives every
     event; `telemetry`, for spans and metrics in the host's OpenTelemetry providers.
@@ -69,7 +71,7 @@ class Team:
         bus: Bus | None = None,
         clients: Mapping[str, Client] | None = None,
         targets: Mapping[str, TargetFunction] | None = None,
-        served: Collection[str] = (),
+        served: Collection[str | type[Request[Any]]] = (),
         metrics: Mapping[str, OwnMetric] | None = None,
         strategy: Strategy | None = None,
         log: FilteringBoundLogger | None = None,
@@ -87,9 +89,11 @@ class Team:
         if telemetry is not None:
             self.bus.intercept(telemetry.asks(self.run_id))
         self._out = None if out is None else Path(out)
-        self._relay = relay_of(scenario, clients or {}, {*served, *(targets or {})})
+        models = frozenset(one for one in served if isinstance(one, str))
+        kinds = frozenset(one for one in served if not isinstance(one, str))
+        self._relay = relay_of(scenario, clients or {}, {*models, *(targets or {})})
         relayed = self._relay.clients if self._relay else {}
-        self._parts = Parts({**relayed, **(clients or {})}, targets or {}, frozenset(served))
+        self._parts = Parts({**relayed, **(clients or {})}, targets or {}, models, kinds)
         self._metrics = dict(metrics or {})
         self._strategy = strategy or STRATEGIES[scenario.strategy]
         self._context: AbstractAsyncContextManager[None] | None = None

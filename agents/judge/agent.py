@@ -1,7 +1,7 @@
 """The Judge agent: has the scorer LLM rate responses, prompts, and responses side by side."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 
 from anyio.abc import TaskGroup
@@ -37,10 +37,14 @@ class Judge:
         self._judging = judging
         self._json_object = json_object
 
-    async def start(self, tasks: TaskGroup, *, workers: int) -> None:
-        await tasks.start(partial(self._bus.serve, JudgeResponses, self.responses, workers=workers))
-        await tasks.start(partial(self._bus.serve, JudgePrompt, self.prompt, workers=workers))
-        await tasks.start(partial(self._bus.serve, CompareResponses, self.compare, workers=workers))
+    async def start(self, tasks: TaskGroup, *, workers: int, served: Collection[type] = ()) -> None:
+        """Serve all three requests, but for those that the host has `served` already."""
+        if JudgeResponses not in served:
+            await tasks.start(partial(self._bus.serve, JudgeResponses, self.responses, workers=workers))
+        if JudgePrompt not in served:
+            await tasks.start(partial(self._bus.serve, JudgePrompt, self.prompt, workers=workers))
+        if CompareResponses not in served:
+            await tasks.start(partial(self._bus.serve, CompareResponses, self.compare, workers=workers))
 
     async def responses(self, request: JudgeResponses) -> Judged:
         rubrics = self._judging.responses

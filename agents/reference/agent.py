@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 import msgspec
@@ -64,9 +64,12 @@ class Reference:
         self._writing = writing
         self._strategy = strategy
 
-    async def start(self, tasks: TaskGroup) -> None:
-        await tasks.start(partial(self._bus.serve, Propose, self.propose, workers=WORKERS))
-        await tasks.start(partial(self._bus.serve, Reflect, self.reflect, workers=WORKERS))
+    async def start(self, tasks: TaskGroup, *, served: Collection[type] = ()) -> None:
+        """Serve both requests, but for those that the host has `served` already."""
+        if Propose not in served:
+            await tasks.start(partial(self._bus.serve, Propose, self.propose, workers=WORKERS))
+        if Reflect not in served:
+            await tasks.start(partial(self._bus.serve, Reflect, self.reflect, workers=WORKERS))
 
     async def propose(self, request: Propose) -> Proposed:
         if not request.history:

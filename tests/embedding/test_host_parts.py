@@ -186,6 +186,83 @@ async def test_an_agent_of_the_host_serves_a_target_on_the_bus():
     assert set(results.usage.by_model) == {"writer"}
 
 
+async def test_the_host_serves_the_scorer_and_the_reference_itself():
+    """Nothing of the team makes a call: the host scores prompts by their words, and writes them."""
+    proposed: list[tp.Propose] = []
+
+    async def score(request: tp.Score) -> tp.Scored:
+        right = "carefully" in request.prompt.text
+        responses = [
+            tp.Graded(
+                example=row.id,
+                gold=row.gold,
+                answer=row.gold if right else None,
+                correct=right,
+                credit=float(right),
+                confidence=None,
+                followed=right,
+                rule="host",
+                text="",
+            )
+            for row in request.examples
+        ]
+        return tp.Scored(outcomes=tp.Outcomes.of(responses), responses=tuple(responses))
+
+    async def propose(request: tp.Propose) -> tp.Proposed:
+        proposed.append(request)
+        best = request.history[-1].prompt
+        return tp.Proposed((tp.Prompt(f"{best.text} Work carefully.", parents=(best.id,)),))
+
+    async def reflect(request: tp.Reflect) -> tp.Reflected:
+        return tp.Reflected(("Care helped.",))
+
+    results: tp.Results | None = None
+    with anyio.fail_after(60):
+        async with tp.InProcessBus() as bus, anyio.create_task_group() as agents:
+            await agents.start(partial(bus.serve, tp.Score, score, key="small", workers=64))
+            await agents.start(partial(bus.serve, tp.Propose, propose, workers=4))
+            await agents.start(partial(bus.serve, tp.Reflect, reflect))
+            served = ["small", tp.Score, tp.Propose, tp.Reflect]
+            async with tp.Team(brief_scenario(), bus=bus, served=served) as team:
+                results = await team.run()
+            agents.cancel_scope.cancel()
+    assert results is not None
+    (target,) = results.targets
+    assert proposed
+    assert target.best.prompt.text == "Decide. Work carefully."
+    assert (target.baseline.scorecard.accuracy, target.best.scorecard.accuracy) == (0.0, 1.0)
+    assert results.usage.calls == 0
+
+
+async def test_the_host_serves_the_judge_itself():
+    async def rate(request: tp.JudgeResponses) -> tp.Judged:
+        return tp.Judged(tuple(tp.Rated(one.example, {"tone": 4}, {"tone": 4}) for one in request.exhibits))
+
+    async def compare(request: tp.CompareResponses) -> tp.Judged:
+        return tp.Judged(tuple(tp.Rated(one.example, {"one": 3}, {"one": 3}) for one, _ in request.pairs))
+
+    judged = brief_scenario(
+        scorer={
+            "model": "writer",
+            "judge": [{"name": "tone", "rubric": "Is it friendly?"}],
+            "objective": {"accuracy": 0.5, "judged.tone": 0.5},
+        }
+    )
+    clients = brief_clients()
+    results: tp.Results | None = None
+    with anyio.fail_after(60):
+        async with tp.InProcessBus() as bus, anyio.create_task_group() as agents:
+            await agents.start(partial(bus.serve, tp.JudgeResponses, rate, workers=64))
+            await agents.start(partial(bus.serve, tp.CompareResponses, compare, workers=4))
+            served = {tp.JudgeResponses, tp.CompareResponses}
+            async with tp.Team(judged, bus=bus, clients=clients, served=served) as team:
+                results = await team.run()
+            agents.cancel_scope.cancel()
+    assert results is not None
+    assert results.targets[0].best.scorecard.judged == {"tone": 4.0}
+    assert not any("friendly" in turn.content for one in clients["server"].requests for turn in one.messages)
+
+
 async def test_a_metric_of_the_host_is_weighed_and_reported():
     def brevity(responses: list[tp.Graded]) -> float | None:
         return 1.0 if all(len(response.text) < 40 for response in responses) else 0.0
@@ -215,6 +292,7 @@ async def never(prompt: tp.Prompt, question: tp.Question) -> str:
         ({}, {}, r"endpoints\.app\.host: nothing answers for model 'app'"),
         ({}, {"targets": {"ap": never}}, r"targets: ap: no target of the scenario; it has app"),
         ({}, {"served": {"ap"}}, r"served: ap: no target of the scenario"),
+        ({}, {"served": {tp.Answer}}, r"served: Answer: expected the name of a target, or one of .*Score"),
         ({}, {"targets": {"app": never}, "served": {"app"}}, r"targets: app: served on the bus already"),
         (
             {"endpoints": {**ENDPOINTS, "app": {"base_url": "http://x/v1"}}},
