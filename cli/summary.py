@@ -23,6 +23,7 @@ from ..runtime.report.wording import (
     describe_run,
     label,
     notes,
+    unproductive,
 )
 from ..scenarios.errors import InputError, nearest
 
@@ -55,7 +56,8 @@ def summary(results: Results, *, verbose: bool = False) -> RenderableType:
         parts.append("every metric of every target: tprompt report DIR --verbose, or the report")
     if results.transfer and detailed:
         parts += [_transfer(results), ""]
-    parts += [Text(f"! {problem}", style="yellow") for problem in results.problems]
+    problems = (*unproductive(results), *results.problems)
+    parts += [Text(f"! {problem}", style="yellow") for problem in problems]
     parts.append(Text(_closing(results)))
     return Group(*parts)
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from ..evaluation.metrics import METRICS
@@ -154,6 +154,24 @@ def _format_warning(name: str, card: Scorecard) -> Iterator[str]:
             f"{followed} of {card.n} replies to the {name} are in the required format: its AUROC and "
             "calibration error are not meaningful."
         )
+
+
+def unproductive(results: Results) -> Iterator[str]:
+    """Searches that scored the original alone, since every candidate was refused, with the reasons."""
+    for search in results.searches:
+        if search.candidates <= 1 and search.refused:
+            reasons = ", ".join(f"{count:,} {reason}" for reason, count in search.refused.items())
+            name = "source" if search.stage == "source" else _pair(search.tasks, search.models)
+            hint = "; a candidate must keep the prompt's {variables}" if VARIABLES in search.refused else ""
+            yield f"{name}: every candidate was refused ({reasons}){hint}."
+
+
+VARIABLES = "variables changed"
+"""The reason under which candidates without the prompt's variables are refused."""
+
+
+def _pair(tasks: Sequence[str], models: Sequence[str]) -> str:
+    return f"{', '.join(tasks)} · {', '.join(models)}"
 
 
 def notes(target: TargetResult) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The answer in words never says more than the interval does."""
 
+import msgspec
 import pytest
 
 from transfer_prompting.runtime.evaluation.ratings import Preference, Reliability
@@ -8,6 +9,7 @@ from transfer_prompting.runtime.prompt import Prompt
 from transfer_prompting.runtime.record.results import (
     PromptEntry,
     Results,
+    SearchSummary,
     Status,
     TargetResult,
     Targets,
@@ -22,6 +24,7 @@ from transfer_prompting.runtime.report.wording import (
     describe_target,
     notes,
     significance,
+    unproductive,
 )
 
 BETTER, WORSE, UNCLEAR = (
@@ -174,3 +177,24 @@ def test_the_original_is_advised_where_no_gain_is_clear(gain: Gain, said: str):
 def test_time_is_never_called_significant_and_a_lower_error_is_better():
     assert significance("seconds", Gain(-1.0, -2.0, -0.5, 0.001, better="lower")) == "unclear"
     assert significance("ece", Gain(-0.1, -0.2, -0.05, 0.001, better="lower")) == "better"
+
+
+def test_a_search_whose_candidates_were_all_refused_is_named():
+    search = SearchSummary(
+        scope="target tickets small",
+        stage="target",
+        tasks=("tickets",),
+        models=("small",),
+        candidates=1,
+        finished=1,
+        rows=40,
+        calls=40,
+        allotted=300,
+        reason="every candidate has answered every row",
+        refused={"variables changed": 54},
+    )
+    run = Results(name="x", status="complete", seed=1, searches=(search,))
+    (said,) = unproductive(run)
+    assert said.startswith("tickets · small: every candidate was refused (54 variables changed)")
+    assert "{variables}" in said
+    assert not list(unproductive(msgspec.structs.replace(run, searches=())))
