@@ -149,7 +149,7 @@ class Team:
                 async for event in team.events(PromptScored):
                     ...
 
-        A consumer that lags by more than `buffer` events loses the oldest.
+        A subscriber that falls behind by more than `buffer` events loses the oldest.
         """
         return self._following.stream(kinds, buffer)
 

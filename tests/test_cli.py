@@ -169,7 +169,7 @@ async def test_validate_warns_of_a_cap_in_dollars_that_a_model_without_a_price_e
     path = write_scenario(tmp_path, scenario_data("http://127.0.0.1:9/v1", budget={"usd": 1}))
     done = await tprompt("validate", path)
     assert done.returncode == 0, done.stderr
-    assert "! budget.usd counts nothing for model 'writer': it has no price" in done.stdout
+    assert "! budget.usd excludes model 'writer': it has no price" in done.stdout
 
 
 async def test_the_console_script_finds_metrics_beside_the_scenario(tmp_path: Path):

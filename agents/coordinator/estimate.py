@@ -117,7 +117,7 @@ def unpriced(scenario: Scenario) -> Iterable[str]:
         model = scenario.models[name]
         here = scenario.endpoints[model.endpoint].local is not None
         if not here and "price" not in model.model_fields_set:
-            yield f"budget.usd counts nothing for model {name!r}: it has no price"
+            yield f"budget.usd excludes model {name!r}: it has no price"
 
 
 class _Estimation:

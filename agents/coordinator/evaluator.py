@@ -30,7 +30,7 @@ ALIKE = 4
 FLAWED = 0.02
 """Share of a model's replies with one flaw above which it is reported."""
 FLAWS: dict[Flaw, str] = {
-    "filtered": "were held back by the endpoint's content filter and count as wrong",
+    "filtered": "were blocked by the endpoint's content filter and count as wrong",
     "cut off": "were cut off by the limit on tokens before an answer and count as wrong; raise max_tokens (a "
     "model that reasons needs far more than its answer takes)",
     "empty": "were empty and count as wrong",

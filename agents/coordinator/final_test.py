@@ -1,4 +1,4 @@
-"""The final test: the chosen and the original prompts meet the test rows, once."""
+"""The final test: the chosen and the original prompts answer the test rows, once."""
 
 from collections.abc import Mapping
 from typing import Literal

@@ -24,7 +24,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     `models` are the targets the prompts are for; `answerers` answer while searching (the same models, or the
     scorer LLM as their proxy). `most` caps the candidates proposed, `proposals` the replies of the reference
     LLM, `patience` counts candidates without a better prompt (None: no cap), `until` is an objective to stop
-    at. `per_reply` candidates are asked for at once. `keep` prompts are handed on. Randomness is drawn from
+    at. `per_reply` candidates are asked for at once. `keep` prompts remain. Randomness is drawn from
     `seed` and `scope`, which names the search.
     """
 
@@ -142,7 +142,7 @@ def _plan(
 
 
 def tested_beside(scenario: Scenario, strategy: Strategy, searches: int) -> int:
-    """The most prompts that meet the test rows of one target, beside its original and its best."""
+    """The most prompts that are tested on one target, beside its original and its best."""
     stage = scenario.stages.target
     sources = stage.transfer if source_plan(scenario, strategy) is not None else 0
     return sources + (2 * (searches - 1) if stage.matrix else 0)

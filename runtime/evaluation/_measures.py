@@ -22,7 +22,7 @@ PLAIN = ("accuracy", "ifr", "output_tokens", "seconds")
 """Means of one column."""
 
 GUARDED = ("ece", "brier", "auroc", "auprc_p", "auprc_n", "aurc")
-"""The metrics that a reply without an answer would flatter: it counts as wrong with confidence 0."""
+"""The metrics that a reply without an answer would improve: it counts as wrong with confidence 0."""
 
 
 def points(outcomes: Outcomes, *, binning: Binning = "width") -> Values:
@@ -138,8 +138,8 @@ class Ranking:
     """AUROC, average precision from both ends, their lift over chance, and the area under risk-coverage.
 
     Rows of equal confidence form one group: they enter together, as in scikit-learn's curves. With `unread`
-    the surest group are replies that could not be read: as errors found they count nothing. Memory: about
-    ten matrices of the size of the weights.
+    the most confident group are replies that could not be read: they are excluded from the errors found.
+    Memory: about ten matrices of the size of the weights.
     """
 
     def __init__(self, correct: NDArray[np.bool_], confidence: Vector, *, unread: bool = False) -> None:
@@ -172,7 +172,7 @@ class Ranking:
         }
 
     def _reached(self, rows: Counts) -> Counts:
-        """Sums from the surest row to the end of each group.
+        """Sums from the most confident row to the end of each group.
 
         They run in 32-bit integers: several times faster than in floating point, and exact.
         """
@@ -187,7 +187,7 @@ def _steps(sums: NDArray[Number]) -> NDArray[Number]:
 
 
 def _risk(every: Counts, wrong: Counts, upto: Counts, wrong_upto: Counts) -> Vector:
-    """The sum over k = 1 … n of the error rate among the k surest rows, expected over the order of ties.
+    """The sum over k = 1 … n of the error rate of the k most confident rows, expected over orders of ties.
 
     Within a group of share of errors r, after a rows with e errors, the k-th rate is (e + (k - a) r) / k; the
     sum over the group is (e - a r)(H_b - H_a) + (b - a) r with harmonic numbers H.

@@ -110,7 +110,7 @@ def _raised(error: BaseException) -> str:
 
 @contextmanager
 def _importable(*folders: Path) -> Generator[None]:
-    """Modules in these folders can be imported too; what is installed goes before them."""
+    """Modules in these folders can be imported too; what is installed takes precedence."""
     added = [
         path for path in dict.fromkeys(str(folder.absolute()) for folder in folders) if path not in sys.path
     ]

@@ -125,7 +125,7 @@ def preference(rated: Sequence[Rated], one: str, other: str, *, same: int = 0) -
     """Counts of `one` rated above `other`, over items that rate both twice, and `same` equal pairs."""
     counts: Counter[str] = Counter(tied=same)
     for item in rated:
-        counts[_verdict(item, one, other)] += 1
+        counts[_outcome(item, one, other)] += 1
     wins, undecided = counts["wins"], counts["tied"] + counts["swayed"]
     rows = wins + undecided + counts["losses"]
     return Preference(
@@ -143,7 +143,7 @@ def share_of(rating: float) -> float:
     return (rating - LEAST) / (MOST - LEAST)
 
 
-def _verdict(item: Rated, one: str, other: str) -> str:
+def _outcome(item: Rated, one: str, other: str) -> str:
     if item.gap(one) is None or item.gap(other) is None:
         return "unusable"
     leads = [ratings[one] - ratings[other] for ratings in (item.first, item.second)]

@@ -1,7 +1,7 @@
 """Every response of the test, row by row: `responses.jsonl`.
 
 A line is either `Asked`, a test row once for all prompts and models, or `Given`, one prompt's response to it
-from one model. Rows stand before the responses to them.
+from one model. Rows come before the responses to them.
 """
 
 from collections.abc import Generator, Iterable, Iterator

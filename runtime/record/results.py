@@ -173,7 +173,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """A prompt that entered a search from elsewhere: from the source stage or from searches of other targets.
 
     `sources` are the scopes it came from; `objective` is its estimate in the search `scope` that tried it
-    (None: not tried), `rows` how far it rose there, and `chosen` whether the search ended with it.
+    (None: not tried), `rows` how many it answered there, and `chosen` whether the search ended with it.
     """
 
     prompt_id: str

@@ -258,7 +258,7 @@ def _example(raw: Raw, recipe: Recipe, number: int, fields: tuple[tuple[str, str
     return Example(id, raw.question, gold, raw.context, raw.choices, also, fields)
 
 
-SKIPPED = "bad row, e.g. "
+SKIPPED = "unusable, e.g. "
 """Beginning of the reason under which skipped rows are counted."""
 
 

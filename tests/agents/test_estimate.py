@@ -159,10 +159,10 @@ def test_models_without_a_price_are_named_where_dollars_are_capped(tmp_path: Pat
         "small": {"endpoint": "server", "model": "small-1", **priced},
         "unused": {"endpoint": "server", "model": "large-1"},
     }
-    warning = "budget.usd counts nothing for model 'writer': it has no price"
+    warning = "budget.usd excludes model 'writer': it has no price"
     told = estimated(tmp_path, models=models, budget={"usd": 1}).assumptions
-    assert [each for each in told if "counts nothing" in each] == [warning]
-    assert not any("counts nothing" in each for each in estimated(tmp_path, models=models).assumptions)
+    assert [each for each in told if "budget.usd excludes" in each] == [warning]
+    assert not any("budget.usd excludes" in each for each in estimated(tmp_path, models=models).assumptions)
 
 
 def test_it_names_the_runs_of_a_comparison(tmp_path: Path):

@@ -52,7 +52,7 @@ def scenario(base_url: str, *, concurrency: int, models: Sequence[str] = (MODEL,
 
 
 def spread(endpoints: Mapping[str, object], models: Mapping[str, str]) -> Scenario:
-    """These endpoints and models (name: endpoint), under a budget that is reckoned and never reached."""
+    """These endpoints and models (name: endpoint), under a budget that is counted and never reached."""
     price = {"input_per_million": 0.01, "output_per_million": 0.01}
     data: dict[str, object] = {
         "name": "benchmark",

@@ -72,7 +72,7 @@ def _at_path(local: str, base: Path) -> Path:
 
 # -P keeps this folder, the first on a script's path, from hiding modules of the same names.
 COMMAND = [sys.executable, "-P", server.__file__]
-GRACE = 3.0  # seconds a child has to end by itself, and again to be reaped once it was killed
+GRACE = 3.0  # seconds a child has to end by itself, and again to be reaped once killed
 
 # How often the threads of a calculation look for one another before they sleep (libgomp). Calls/s of the
 # bundled model (prompts of 60 tokens, one token out) on two cores, both free and one of them busy:
@@ -100,8 +100,8 @@ async def running(order: Order, *, log: Path | None, patience: float) -> AsyncGe
                 ready = await _hand_over(process, order)
             if ready is None:
                 late = waiting.cancelled_caught
-                fate = f"was not ready after {patience:g} s" if late else await _fate(process)
-                raise EndpointError(f"the embedded model {order['gguf']} {fate}: {_reason(written, began)}")
+                ending = f"was not ready after {patience:g} s" if late else await _describe_end(process)
+                raise EndpointError(f"the embedded model {order['gguf']} {ending}: {_reason(written, began)}")
             yield ready
         finally:
             await _end(process)
@@ -132,7 +132,7 @@ async def _hand_over(process: Process, order: Order) -> Ready | None:
     return msgspec.json.decode(line, type=Ready)
 
 
-async def _fate(process: Process) -> str:
+async def _describe_end(process: Process) -> str:
     """A description of how the child ended."""
     code = await process.wait()
     if code >= 0:
@@ -150,7 +150,7 @@ def _reason(written: IO[bytes], began: int) -> str:
 
 
 async def _end(process: Process) -> None:
-    """Let the child go by closing its stdin, kill it if it stays; it is reaped either way."""
+    """Close the stdin of the child, which ends it, and kill it if it stays; it is reaped either way."""
     assert process.stdin is not None
     with anyio.CancelScope(shield=True):
         await process.stdin.aclose()

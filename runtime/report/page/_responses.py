@@ -75,7 +75,7 @@ class Packer:
         self._examples[line.task, line.example.id] = line.example
 
     def give(self, line: Given) -> None:
-        """Put a response into the block at hand."""
+        """Put a response into the current block."""
         self._total += 1
         if self._full:
             return

@@ -79,7 +79,7 @@ def read_history(path: Path) -> Iterator[tuple[datetime, Event]]:
 
 
 class Prompts:
-    """Every prompt met so far, each at its place in order of appearance."""
+    """Every prompt so far, each at its place in order of appearance."""
 
     def __init__(self) -> None:
         self._all: list[Prompt] = []

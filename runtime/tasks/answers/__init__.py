@@ -96,7 +96,7 @@ def _check(labels: tuple[str, ...], what: str = "classification") -> None:
     seen: dict[str, str] = {}
     for label in labels:
         if other := seen.get(folded(label)):
-            raise InputError(f"labels: {other!r} and {label!r} cannot be told apart; rename one")
+            raise InputError(f"labels: {other!r} and {label!r} cannot be distinguished; rename one")
         seen[folded(label)] = label
 
 

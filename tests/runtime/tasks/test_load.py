@@ -171,7 +171,7 @@ def test_an_empty_file_is_refused(tmp_path: Path):
             {"preset": "sst2", "template": "{text}"},
             "tasks.reviews.template: the preset sst2 maps the rows; remove template",
         ),
-        ({"labels": ["bad", "Bad", "good"]}, "tasks.reviews.labels: 'bad' and 'Bad' cannot be told apart"),
+        ({"labels": ["bad", "Bad", "good"]}, "tasks.reviews.labels: 'bad' and 'Bad' cannot be distinguished"),
         ({"synonyms": {"fine": ["ok"]}}, "tasks.reviews.synonyms: 'fine' is no label"),
         ({"labels": ["bad", "good", "none"]}, "too few rows of label 'none' (0 train, 0 validation, 0 test;"),
         ({"few_labels": 10}, "few_labels asks for 10 in each split); take more rows, or set few_labels: 0"),
@@ -309,7 +309,7 @@ def test_bad_rows_are_skipped_and_counted_where_the_task_says_so(tmp_path: Path)
     assert sum(len(part) for part in (found.splits.train, found.splits.validation, found.splits.test)) == 30
     ((reason, count),) = found.dropped.items()
     assert count == 2
-    assert reason.startswith("bad row, e.g. ")
+    assert reason.startswith("unusable, e.g. ")
     assert "rows.jsonl:31: the answer is empty" in reason
 
 
