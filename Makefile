@@ -15,6 +15,11 @@ $(VENV)/dev: $(VENV)/run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
+$(VENV)/docs: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	touch $@
+
 run: $(VENV)/run  ## the main job: quickstart on the embedded model
 	$(BIN)/tprompt run quickstart --out runs/quickstart
 
@@ -42,7 +47,7 @@ record: $(VENV)/dev  ## the calls of quickstart, as the embedded model answers t
 		> $(CURDIR)/tests/recorded/quickstart.txt
 	gzip -9 -n -c build/record/runs/quickstart/ledger.sqlite > tests/recorded/quickstart.sqlite.gz
 
-docs: $(VENV)/dev  ## the documentation as a site, in build/docs
+docs: $(VENV)/docs  ## the documentation as a site, in build/docs
 	$(BIN)/mkdocs build --strict --site-dir build/docs
 
 clean:
