@@ -93,7 +93,8 @@ def _searches(now: Snapshot) -> Table:
     if len(shown) > ROWS:
         table.add_row(f"and {len(shown) - ROWS} more", "", "", "")
     if now.testing:
-        table.add_row("final test", f"{now.tested} tested", "", "")
+        rows = f"{now.test_rows:,} of {now.test_planned:,} rows" if now.test_planned else ""
+        table.add_row("final test", f"{now.tested} tested", rows, "")
     return table
 
 

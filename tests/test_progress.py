@@ -9,9 +9,11 @@ from transfer_prompting.runtime.llm.budget.usage import Used
 from transfer_prompting.runtime.llm.limits.limiter import LimitsNow
 from transfer_prompting.runtime.llm.stack import ModelNow, SpendingNow
 from transfer_prompting.runtime.messages import (
+    BatchAnswered,
     CandidatesProposed,
     Cost,
     PromptScored,
+    RunStarted,
     SearchEnded,
     SearchStarted,
     TargetTested,
@@ -229,3 +231,19 @@ def test_the_final_test_has_no_time_left_by_the_budget():
     assert "left" in moment.panel()
     moment.progress.note(ended(SMALL))
     assert "left" not in moment.panel()
+
+
+def test_the_final_test_shows_its_rows_and_the_time_they_take():
+    moment = Moment()
+    note = moment.progress.note
+    note(RunStarted("simulated", 1, {"tickets": (20, 20, 90)}, ("small",)))
+    note(started(SMALL))
+    note(BatchAnswered("small", "tickets", 60, 0))
+    note(ended(SMALL))
+    for second in range(4):
+        moment.seconds = float(second)
+        moment.models["small"] = ModelNow(Used(calls=60 + 10 * second), limits())
+        shown = moment.panel()
+        note(BatchAnswered("small", "tickets", 9, 1))
+    assert "30 of 180 rows" in shown
+    assert "about 15 s left" in shown

@@ -74,7 +74,8 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """A run at this moment: `rate` in calls per second, `left` the estimated seconds to go (None: unknown),
     `share` the part in [0, 1] of the budget, or of the calls allotted to searches, that is used. `waits` say
-    which models wait, since when and why."""
+    which models wait, since when and why. `test_rows` are the rows answered in the final test, of at most
+    `test_planned` for the original and the best prompts."""
 
     seconds: float
     rate: float
@@ -88,6 +89,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     targets: int
     spending: tuple[Spent, ...]
     waits: tuple[str, ...] = ()
+    test_rows: int = 0
+    test_planned: int = 0
 
     @property
     def phase(self) -> str:
@@ -171,7 +174,10 @@ class RunProgress:
         self._started = clock()
         self._searches: dict[str, _Search] = {}
         self._rates: dict[str, _Rate] = {}
+        self._sizes: dict[str, int] = {}
+        self._planned = 0
         self._answered = 0
+        self._searched = 0
         self._tested = 0
         self._targets = 0
         self.begun = False
@@ -182,8 +188,12 @@ class RunProgress:
         match event:
             case RunStarted():
                 self._targets = len(event.targets)
+                self._sizes = {task: sizes[2] for task, sizes in event.tasks.items()}
             case SearchStarted():
                 self._searches[event.scope] = _Search(event, event.scope)
+                if event.stage == "target":
+                    rows = sum(self._sizes.get(task, 0) for task in event.tasks)
+                    self._planned += 2 * rows * len(event.models)
             case CandidatesProposed():
                 search = self._search(event.scope)
                 search.texts |= {prompt.id: prompt.text for prompt in event.prompts}
@@ -191,6 +201,7 @@ class RunProgress:
                 self._search(event.scope).scored(event)
             case SearchEnded():
                 self._ended(self._search(event.scope), event.prompts)
+                self._searched = self._answered
             case TargetTested():
                 self._tested += 1
             case BatchAnswered():
@@ -222,8 +233,11 @@ class RunProgress:
             Spent(name=cap, spent=amount.spent, cap=amount.cap) for cap, amount in now.budget.items()
         )
         share, left = self._remaining(spent, searches, rate)
+        tested = 0
         if searches and all(one.ended for one in searches):
-            left = None  # what is left of a budget says nothing about the final test
+            # What is left of a budget says nothing about the final test; its rows do.
+            tested = min(self._planned, self._answered - self._searched)
+            left = (self._planned - tested) / rate if rate > 0 and self._planned > tested else None
         return Snapshot(
             seconds=self.seconds,
             rate=rate,
@@ -237,6 +251,8 @@ class RunProgress:
             targets=self._targets,
             spending=spent,
             waits=tuple(_waits(now)),
+            test_rows=tested,
+            test_planned=self._planned,
         )
 
     def _remaining(

@@ -18,7 +18,10 @@ LABELS = {"objective": "Objective", **{name: metric.label for name, metric in ME
 
 FORMULAS = {
     "objective": OBJECTIVE,
-    **{name: re.sub(r"[$`]|, see below", "", metric.formula) for name, metric in METRICS.items()},
+    **{
+        name: re.sub(r"[$`]|, see below|, the mean of \$y\$", "", metric.formula)
+        for name, metric in METRICS.items()
+    },
 }
 """Definitions in one line, without Markdown and references to the documentation."""
 
