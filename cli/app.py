@@ -358,7 +358,8 @@ def export(
 
     text: the prompt alone (several prompts under a heading each). json: with position, scores and gains.
     dspy: a Python file with a dspy.Signature for each. promptfoo: a configuration that tests the original
-    and the best prompt on held-out rows; it takes one task and model.
+    and the best prompt on held-out rows. openai: the body of a request, {row} where the row goes. langchain:
+    Python code of a ChatPromptTemplate. The last three take one task and model.
 
     Examples:
 

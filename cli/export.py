@@ -4,7 +4,10 @@ from pathlib import Path
 
 from ..agents.loading import foreseen, load_tasks
 from ..runtime.record.results import TargetResult, in_folder
+from ..runtime.report.chat_export import as_langchain, as_openai
 from ..runtime.report.export import as_dspy, as_json, as_promptfoo, as_text, chosen, only
+from ..runtime.tasks.load import LoadedTask
+from ..runtime.tasks.task import Reading
 from ..scenarios import Scenario, load
 from .options import ExportFormat
 
@@ -25,6 +28,12 @@ def exported(folder: Path, form: ExportFormat, task: str | None, model: str | No
             return as_dspy([(target, loaded[target.task]) for target in targets])
         case ExportFormat.PROMPTFOO:
             return _promptfoo(only(targets, form), _scenario_of(folder))
+        case ExportFormat.OPENAI:
+            target, scenario = only(targets, form), _scenario_of(folder)
+            return as_openai(target, *_read(target, scenario), scenario.models[target.model])
+        case ExportFormat.LANGCHAIN:
+            target = only(targets, form)
+            return as_langchain(target, *_read(target, _scenario_of(folder)))
 
 
 def _scenario_of(folder: Path) -> Scenario:
@@ -33,8 +42,12 @@ def _scenario_of(folder: Path) -> Scenario:
 
 
 def _promptfoo(target: TargetResult, scenario: Scenario) -> str:
-    loaded = load_tasks(scenario)
     model = scenario.models[target.model]
+    return as_promptfoo(target, *_read(target, scenario), model, scenario.endpoints[model.endpoint])
+
+
+def _read(target: TargetResult, scenario: Scenario) -> tuple[LoadedTask, Reading]:
+    """The task of a target, and how its answers are read."""
+    loaded = load_tasks(scenario)
     tasks = {name: one.task for name, one in loaded.items()}
-    reading = foreseen(scenario, tasks, [target.model])[target.task, target.model]
-    return as_promptfoo(target, loaded[target.task], reading, model, scenario.endpoints[model.endpoint])
+    return loaded[target.task], foreseen(scenario, tasks, [target.model])[target.task, target.model]

@@ -29,6 +29,8 @@ class ExportFormat(StrEnum):
     JSON = "json"
     DSPY = "dspy"
     PROMPTFOO = "promptfoo"
+    OPENAI = "openai"
+    LANGCHAIN = "langchain"
 
 
 class TableFormat(StrEnum):

@@ -56,7 +56,9 @@ def test_what_follows_from_the_code_is_up_to_date(path: Path, text: str):
 
 def test_the_reference_of_commands_shows_choices_and_defaults():
     lines = [*module("generate").commands()]
-    said = "Output format. One of `text`, `json`, `dspy`, `promptfoo`. Default: `text`."
+    said = (
+        "Output format. One of `text`, `json`, `dspy`, `promptfoo`, `openai`, `langchain`. Default: `text`."
+    )
     assert f"| `--format` | {said} |" in lines
     assert "tprompt plan my.yaml --set targets='[small, large]'" in lines
 

@@ -19,7 +19,7 @@ from .wording import PLACEMENT
 
 
 class Exported(msgspec.Struct, frozen=True):
-    """A best prompt with its scores on test."""
+    """A best prompt with its scores on test; `texts` by name where an application has several prompts."""
 
     task: str
     model: str
@@ -30,6 +30,7 @@ class Exported(msgspec.Struct, frozen=True):
     parents: tuple[str, ...]
     scorecard: Scorecard
     gain: dict[str, Gain]
+    texts: dict[str, str] = {}
 
 
 def chosen(results: Results, task: str | None = None, model: str | None = None) -> list[TargetResult]:
@@ -86,6 +87,7 @@ def _exported(target: TargetResult) -> Exported:
         parents=prompt.parents,
         scorecard=target.best.scorecard,
         gain=target.gain,
+        texts=prompt.prompt().texts,
     )
 
 
