@@ -179,6 +179,29 @@ def test_promptfoo_sends_what_the_run_sent(
         assert filled(config["prompts"][1]["raw"], test["vars"]) == [*msgspec.to_builtins(sent)]
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["Sort this {a.text} in {place}.", "## system\nSort {place} {{ nicely }}.\n## user\nIt is: {a.text}"],
+)
+def test_promptfoo_fills_in_the_variables_of_a_prompt(
+    target: TargetResult, scenario: Scenario, loaded: LoadedTask, text: str
+):
+    names = ("a.text", "place")
+    row = msgspec.structs.replace(
+        loaded.splits.test[0], fields=(("a.text", "{{ no }} {place}"), ("place", "the 'shop'"))
+    )
+    changed = msgspec.structs.replace(
+        loaded,
+        task=msgspec.structs.replace(loaded.task, variables=names),
+        splits=msgspec.structs.replace(loaded.splits, test=(row,)),
+    )
+    prompt, reading = Prompt(text=text), Reading(read="generate", confidence="verbalised")
+    model, endpoint = scenario.models["small"], scenario.endpoints["server"]
+    config = yaml.safe_load(as_promptfoo(with_best(target, prompt), changed, reading, model, endpoint))
+    sent = messages(changed.task, prompt, row.asked(), reading)
+    assert filled(config["prompts"][1]["raw"], config["tests"][0]["vars"]) == [*msgspec.to_builtins(sent)]
+
+
 @pytest.mark.parametrize("read", ["generate", "likelihood"])
 def test_a_row_of_promptfoo_passes_with_the_right_answer_only(
     target: TargetResult, scenario: Scenario, loaded: LoadedTask, read: Any

@@ -14,7 +14,7 @@ from ..prompt import Position, Prompt
 from ..record.results import Results, TargetResult
 from ..tasks.example import Example
 from ..tasks.load import LoadedTask
-from ..tasks.task import Reading, answer_format, shown
+from ..tasks.task import Frame, Reading, Task, framed, turns
 from .wording import PLACEMENT
 
 
@@ -126,7 +126,8 @@ def as_dspy(targets: Sequence[tuple[TargetResult, LoadedTask]]) -> str:
 
 def _signature(target: TargetResult, loaded: LoadedTask) -> str:
     rows = loaded.splits.test
-    fields = [*_inputs(rows), _output(loaded, rows[0])]
+    own = [f'"{_variable(name)}": (str, dspy.InputField())' for name in loaded.task.variables]
+    fields = [*(own or _inputs(rows)), _output(loaded, rows[0])]
     lines = "\n".join(f"        {field}," for field in fields)
     return f"dspy.Signature(\n    {{\n{lines}\n    }},\n    instructions={_text(target.best.prompt.text)},\n)"
 
@@ -166,7 +167,7 @@ LOCAL_URL = "http://localhost:8080/v1"
 
 SCHEMA = "# yaml-language-server: $schema=https://promptfoo.dev/config-schema.json\n"
 
-ROW, FORM = "{{row_as_shown}}", "{{answer_format}}"
+ROW, FORM = "row_as_shown", "answer_format"
 
 _MARK = re.compile(r"\{(?=[{%#])|(?<=#)\}")
 _JAVASCRIPT_SPECIAL = re.compile(r"[.*+?^${}()|\[\]\\/]")
@@ -183,8 +184,8 @@ def as_promptfoo(
     config = {
         "description": f"{target.task} with {target.model}: the original prompt and the best",
         "prompts": [
-            _prompt("original", target.baseline.prompt.prompt()),
-            _prompt("best", target.best.prompt.prompt()),
+            _prompt("original", target.baseline.prompt.prompt(), loaded.task),
+            _prompt("best", target.best.prompt.prompt(), loaded.task),
         ],
         "providers": [_provider(target.model, model, endpoint, reading)],
         "tests": [_test(loaded, row, reading) for row in loaded.splits.test[:ROWS]],
@@ -192,14 +193,30 @@ def as_promptfoo(
     return SCHEMA + yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 
-def _prompt(label: str, prompt: Prompt) -> Mapping[str, str]:
+def _prompt(label: str, prompt: Prompt, task: Task) -> Mapping[str, str]:
     """A chat in JSON, in which promptfoo fills in variables unchanged, regardless of their content."""
-    text = _literal(prompt.text.strip())
-    parts = {"system": [ROW, FORM], "before": [text, ROW, FORM], "after": [ROW, text, FORM]}
-    turns = [{"role": "user", "content": "\n\n".join(parts[prompt.position])}]
-    if prompt.position == "system":
-        turns.insert(0, {"role": "system", "content": text})
-    return {"id": label, "label": label, "raw": json.dumps(turns, ensure_ascii=False, indent=2)}
+    fields = {name: _variable(name) for name in task.variables}
+    row = "" if fields else _marked(ROW)
+    frame = Frame(
+        row, _marked(FORM) if task.framed else "", tuple((name, _marked(fields[name])) for name in fields)
+    )
+    sent = [{"role": turn.role, "content": _filled_in(turn.content)} for turn in turns(prompt, frame)]
+    return {"id": label, "label": label, "raw": json.dumps(sent, ensure_ascii=False, indent=2)}
+
+
+def _marked(name: str) -> str:
+    """A variable of promptfoo, in characters that no prompt holds (private use)."""
+    return f"\ue000{name}\ue001"
+
+
+def _filled_in(text: str) -> str:
+    """The text as a literal, its marks as variables of the template."""
+    return _literal(text).replace("\ue000", "{{").replace("\ue001", "}}")
+
+
+def _variable(field: str) -> str:
+    """The name of a field as a variable of a template: the paths of nested fields have dots."""
+    return re.sub(r"\W", "_", field)
 
 
 def _provider(name: str, model: Model, endpoint: Endpoint, reading: Reading) -> Mapping[str, object]:
@@ -217,14 +234,17 @@ def _test(loaded: LoadedTask, row: Example, reading: Reading) -> Mapping[str, ob
     question = row.asked()
     test: dict[str, object] = {
         "description": f"row {row.id}",
-        "vars": {
-            "row_as_shown": shown(loaded.task, question),
-            "answer_format": answer_format(loaded.task, question, reading),
-        },
+        "vars": _variables(loaded.task, framed(loaded.task, question, reading)),
     }
     if row.gold:
         test["assert"] = [{"type": "regex", "value": _literal(_expected(row, reading))}]
     return test
+
+
+def _variables(task: Task, frame: Frame) -> Mapping[str, str]:
+    """Values of the variables for one row."""
+    own = {_variable(name): value for name, value in frame.fields if name in task.variables}
+    return (own or {ROW: frame.row}) | ({FORM: frame.form} if task.framed else {})
 
 
 def _expected(row: Example, reading: Reading) -> str:
