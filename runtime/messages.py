@@ -276,20 +276,25 @@ class SearchStarted(Event, frozen=True):
 
 
 class CandidatesProposed(Event, frozen=True):
-    """The reference LLM answered job `job` of the run: new candidates, and replies refused by reason."""
+    """The reference LLM answered job `job` of the run: new candidates, and replies refused by reason.
+
+    `dropped` where the search ended first, so that the reply was not waited for.
+    """
 
     scope: str
     job: int
     prompts: tuple[Prompt, ...]
     refused: dict[str, int]
+    dropped: bool = False
 
 
 class NotesTaken(Event, frozen=True):
-    """The reference LLM rewrote its notes (job `job`)."""
+    """The reference LLM rewrote its notes (job `job`); `dropped` as in `CandidatesProposed`."""
 
     scope: str
     job: int
     notes: tuple[str, ...]
+    dropped: bool = False
 
 
 class PromptScored(Event, frozen=True):

@@ -47,7 +47,12 @@ CHARACTERS_PER_TOKEN = 3.5
 FIRST_ANSWER_TOKENS = 16
 """Guesses for caps on tokens and dollars, until the first results are in."""
 
-Result = Evaluation | Proposed | Reflected | Exception
+
+class Dropped(msgspec.Struct, frozen=True):
+    """The outcome of work that the search did not wait for."""
+
+
+Result = Evaluation | Proposed | Reflected | Dropped | Exception
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -81,7 +86,8 @@ class Scheduler:
         self._evaluator = evaluator
         self._counts = counts
         self._row_characters = row_characters
-        self._order = deque(record.order)
+        self._order = deque(recorded.job for recorded in record.order)
+        self._dropped = frozenset(recorded.job for recorded in record.order if recorded.dropped)
         self.cut = False
         self._numbers = 0
         self._in_flight: dict[int, Job] = {}
@@ -100,11 +106,27 @@ class Scheduler:
                     self._issue(tasks, searches, allotment, window)
                     if not self._in_flight:
                         break
+                    if self._writes_in_vain(searches):
+                        await self._drop()
+                        tasks.cancel_scope.cancel()
+                        break
                     job, result = await self._next()
                     await self._take(job, result, searches, allotment, exchange)
         except ExceptionGroup as group:
             # Concurrent jobs may fail for one reason at the same moment: the first error represents them.
             raise unwrapped(group.exceptions[0]) from group
+        finally:
+            self._in_flight.clear()
+            self._results.clear()
+
+    def _writes_in_vain(self, searches: Sequence[Search]) -> bool:
+        """True when the reference LLM alone is still at work, for searches that have ended."""
+        return (
+            not self._scenario.deterministic
+            and not (self._order and self._order[0] in self._in_flight)
+            and all(search.reason for search in searches)
+            and not any(isinstance(job.work, Block) for job in self._in_flight.values())
+        )
 
     def _window(self, searches: Sequence[Search], allotment: Allotment) -> int:
         """Rows in flight: enough to fill the endpoints' slots, few enough that decisions see what came in."""
@@ -147,7 +169,10 @@ class Scheduler:
         allotment.issue(planned)
         search.cost += planned
         self._in_flight[job.number] = job
-        tasks.start_soon(self._do, job)
+        if job.number in self._dropped and not isinstance(work, Block):
+            self._results[job.number] = Dropped()
+        else:
+            tasks.start_soon(self._do, job)
 
     def _evaluations_in_flight(self) -> float:
         return sum(job.planned.evaluations for job in self._in_flight.values())
@@ -204,6 +229,7 @@ class Scheduler:
             if self._order[0] in self._in_flight:
                 return self._order[0]
             self._order.clear()  # the scenario has changed: the recorded path leads elsewhere
+            self._dropped = frozenset()
         if self._scenario.deterministic or not self._results:
             return min(self._in_flight)
         return next(iter(self._results))
@@ -231,16 +257,18 @@ class Scheduler:
                 await self._take_block(job, block, evaluation)
                 if exchange is not None:
                     exchange.result_taken()
-            case Propose(), Proposed() as proposed:
+            case Propose() as request, Proposed() as proposed:
                 cost = self._written_cost(proposed)
                 self._settle(job, cost, allotment)
                 search.learn_price(cost)
-                fresh, refused = search.take_proposed(proposed)
+                fresh, refused = search.take_proposed(request, proposed)
                 await self._record(CandidatesProposed(search.plan.scope, job.number, tuple(fresh), refused))
             case Reflect(), Reflected() as reflected:
                 self._settle(job, self._written_cost(reflected), allotment)
                 search.take_notes(reflected.notes)
                 await self._record(NotesTaken(search.plan.scope, job.number, reflected.notes))
+            case Propose() | Reflect(), Dropped():
+                await self._take_dropped(job)
             case _, Exception() as error:
                 await self._take_failure(job, error, allotment)
             case _:
@@ -282,6 +310,20 @@ class Scheduler:
             search.fail_notes()
             await self._record(ProblemMet(search.plan.scope, f"no notes: {error}"))
             await self._record(NotesTaken(search.plan.scope, job.number, search.notes))
+
+    async def _drop(self) -> None:
+        """Give up the work in flight. It counts as planned: what was sent may be billed."""
+        for number in sorted(self._in_flight):
+            await self._take_dropped(self._in_flight[number])
+
+    async def _take_dropped(self, job: Job) -> None:
+        search, scope = job.search, job.search.plan.scope
+        if isinstance(job.work, Propose):
+            search.drop_proposal()
+            await self._record(CandidatesProposed(scope, job.number, (), {}, dropped=True))
+        else:
+            search.fail_notes()
+            await self._record(NotesTaken(scope, job.number, search.notes, dropped=True))
 
     def _settle(self, job: Job, actual: Amount, allotment: Allotment) -> None:
         allotment.settle(job.planned, actual)

@@ -41,8 +41,10 @@ AHEAD = 4
 ROWS_PER_CANDIDATE = 4
 """Rows answered for every candidate proposed at least; more where writing one costs more than rows do."""
 
-PATIENCE = 0.5
-"""While candidates are being written, rows worth less than this share of a new candidate's wait."""
+LAG_WEIGHT = 0.2
+HASTE = 1.5
+"""Weight of the newest reply in the mean number of rows answered while one is written; and candidates asked
+for, over those that were first tried in that time: rows that wait for a candidate are not counted there."""
 
 UPFRONT = 1 / 40
 """Candidates that may be asked for at once in the beginning, as a share of the rows of the search."""
@@ -118,6 +120,8 @@ class Search:
         self._leader: int | None = None
         self._since, self._best = 0, -1.0
         self._written = Amount(calls=1)
+        self._asked_at: dict[int, int] = {}
+        self._lag = 0.0
         self._rows_answered = 0
         self._missed: dict[int, tuple[int, float]] = {}
         for prompt in self._admission.unseen(seeds):
@@ -170,22 +174,23 @@ class Search:
         if self._wants_candidates(left, row, window):
             self._writing += 1
             self._proposals += 1
+            self._asked_at[self._proposals] = self._rows_answered
             return self._requests.propose(self._proposals, self._count(), progress)
         return self._block(left - self._kept_for_first_candidate(left, row))
 
     def _kept_for_first_candidate(self, left: float, row: Amount) -> float:
         """Rows that the original must leave to a first candidate and the reply that holds it."""
         plan = self.plan
-        comes = plan.proposals != 0 and plan.most != 0 and self._barren < BARREN and left > plan.block
-        return plan.block + self._price(row) if comes and len(self.prompts) == 1 else 0.0
+        if len(self.prompts) > 1 or plan.proposals == 0 or plan.most == 0 or self._barren >= BARREN:
+            return 0.0
+        if self._writing:
+            return plan.block
+        return plan.block + self._price(row) if left > plan.block else 0.0
 
     def _block(self, left: float) -> Block | None:
         most = len(self._places) if math.isinf(left) else int(left)
         size = len(self._places) if self.plan.full else self.plan.block
-        waits = self._writing and not self.race.untried()
-        found = self.race.next(
-            most, block=size, without=self._excluded(), patience=PATIENCE if waits else 0.0
-        )
+        found = self.race.next(most, block=size, without=self._excluded())
         if found is None:
             if not self._writing and not self._in_flight():
                 self.reason = "every candidate has answered every row"
@@ -212,8 +217,11 @@ class Search:
         asked = self._rows_asked()
         upfront = AHEAD if math.isinf(left) else max(AHEAD, UPFRONT * (asked + left))
         most = upfront + asked / max(ROWS_PER_CANDIDATE, 2 * price)
-        ahead = AHEAD + window // plan.block
-        return coming < ahead and self._proposed + self._writing * per_reply < most and left > plan.block
+        tried = len(self.prompts) - len(self.race.untried())
+        meanwhile = self._lag * tried / max(1, self._rows_answered)
+        ahead = AHEAD + max(window / plan.block, HASTE * meanwhile)
+        worthwhile = left > max(plan.block, self._lag)
+        return coming < ahead and self._proposed + self._writing * per_reply < most and worthwhile
 
     def _price(self, row: Amount) -> float:
         """The cost of one reply of the reference LLM, in rows of this search: in dollars where prices are
@@ -284,9 +292,11 @@ class Search:
             self._best, self._since = value, 0
         return int(self.race.answered[block.number].sum())
 
-    def take_proposed(self, proposed: Proposed) -> tuple[list[Prompt], dict[str, int]]:
+    def take_proposed(self, request: Propose, proposed: Proposed) -> tuple[list[Prompt], dict[str, int]]:
         """Take in candidates; returns those admitted, and refusals by reason."""
         self._writing -= 1
+        lag = self._rows_answered - self._asked_at.pop(request.number, self._rows_answered)
+        self._lag += LAG_WEIGHT * (lag - self._lag)
         self._failures = 0
         fresh, refused = self._admission.admit(proposed.prompts)
         refused.update(proposed.refused)
@@ -311,6 +321,10 @@ class Search:
         if self._failures >= FAILED_REPLIES and not self.reason:
             self.reason, self.failed = f"reference LLM lost: {error}", True
         return {"call failed": 1}
+
+    def drop_proposal(self) -> None:
+        """A reply of the reference LLM was not waited for."""
+        self._writing -= 1
 
     def fail_notes(self) -> None:
         self._noting = False

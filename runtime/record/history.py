@@ -36,12 +36,15 @@ def begun(path: Path) -> datetime | None:
         return None
 
 
-class _Job(msgspec.Struct):
+class RecordedJob(msgspec.Struct, frozen=True):
+    """A job of an earlier invocation; `dropped` where its result was not waited for."""
+
     job: int = -1
+    dropped: bool = False
 
 
 class _Recorded(msgspec.Struct):
-    event: _Job
+    event: RecordedJob
 
 
 class History:
@@ -55,7 +58,7 @@ class History:
     def __init__(
         self,
         file: BinaryIO | None,
-        order: Sequence[int] = (),
+        order: Sequence[RecordedJob] = (),
         publish: Callable[[], None] = lambda: None,
         path: Path = Path("history.jsonl"),
     ) -> None:
@@ -107,19 +110,19 @@ def open_history(path: Path | None) -> Generator[History]:
         draft.unlink(missing_ok=True)
 
 
-def _job_order(path: Path) -> list[int]:
+def _job_order(path: Path) -> list[RecordedJob]:
     """The jobs in a history; empty where there is none. A torn last line is left out."""
     if not path.exists():
         return []
-    order: list[int] = []
+    order: list[RecordedJob] = []
     decode = msgspec.json.Decoder(_Recorded).decode
     for _, line in read_lines(path):
         try:
-            job = decode(line).event.job
+            event = decode(line).event
         except UNREADABLE:
             continue
-        if job >= 0:
-            order.append(job)
+        if event.job >= 0:
+            order.append(event)
     return order
 
 

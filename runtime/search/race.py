@@ -102,12 +102,11 @@ class Race:
         return np.flatnonzero(~self.asked.any(axis=1) & ~self._offered).tolist()
 
     def next(
-        self, left: int, *, block: int = BLOCK, without: frozenset[int] = frozenset(), patience: float = 0.0
+        self, left: int, *, block: int = BLOCK, without: frozenset[int] = frozenset()
     ) -> tuple[int, list[int]] | None:
         """The prompt to ask next and the rows, at most `block`, while `left` rows can be paid for.
 
-        None when nothing is left to ask, or when even the best prompt is worth less than `patience` times one
-        that is yet to be written. Prompts in `without` are not asked.
+        None when nothing is left to ask. Prompts in `without` are not asked.
         """
         if left <= 0 or not len(self):
             return None
@@ -118,7 +117,7 @@ class Race:
         waiting = self._offered & ~self.asked.any(axis=1)
         worth[:-1][waiting & (worth[:-1] < worth[-1])] = -1.0
         prompt = int(np.argmax(worth[:-1]))
-        if worth[prompt] < max(0.0, patience * worth[-1]):
+        if worth[prompt] < 0:
             return None
         free = np.flatnonzero(~self.asked[prompt])
         order = np.argsort(-self._information[prompt, free], kind="stable")

@@ -1,7 +1,9 @@
 """The search engine in virtual time: order, budgets, idle slots, targets side by side."""
 
 from collections import Counter, defaultdict
+from pathlib import Path
 
+import anyio
 import pytest
 
 import transfer_prompting as tp
@@ -115,9 +117,8 @@ def test_a_budget_that_is_too_small_is_refused_before_any_call_with_what_would_d
     assert len(client.requests) <= least if unit == "calls" else True
 
 
-@pytest.mark.parametrize(("written", "least"), [(1.0, 0.9), (8.0, 0.55)])
+@pytest.mark.parametrize(("written", "least"), [(1.0, 0.95), (8.0, 0.85), (20.0, 0.7)])
 def test_targets_are_busy_while_the_reference_llm_writes(written: float, least: float):
-    """Rows that are worth little wait for candidates that are being written, so not every slot is taken."""
     client, searched = TimedClient(slow_writer(written=written)), list[float]()
 
     def note(event: tp.Event) -> None:
@@ -127,6 +128,34 @@ def test_targets_are_busy_while_the_reference_llm_writes(written: float, least: 
     timed_run(timed_scenario(budget={"evaluations": 2000}), client, note)
     seconds, end = searched
     assert seconds / (16 * end) > least
+
+
+async def with_a_writer(
+    folder: Path, evaluations: int, *, stuck: bool = False
+) -> tuple[tp.Results, TimedClient]:
+    """A run in a folder. A reference LLM that is stuck answers three times, then not within the hour."""
+
+    def seconds(request: tp.ChatRequest, number: int) -> float:
+        written = request.model == "writer-1"
+        return 3600.0 if written and stuck and client.asked("writer-1") > 3 else 0.0
+
+    client = TimedClient(seconds)
+    scenario = timed_scenario(budget={"evaluations": evaluations})
+    with anyio.fail_after(600):
+        async with tp.Team(scenario, clients={"server": client}, out=folder) as team:
+            return await team.run(), client
+
+
+async def test_a_search_that_has_ended_waits_for_no_reply_of_the_reference_llm(tmp_path: Path):
+    results, client = await with_a_writer(tmp_path, 200, stuck=True)
+    assert results.status == "complete"
+    assert client.asked("writer-1") > 3
+    again, idle = await with_a_writer(tmp_path, 200)
+    assert idle.requests == []
+    assert lasting(again) == lasting(results)
+    more, further = await with_a_writer(tmp_path, 400)
+    assert more.status == "complete"
+    assert further.asked("small-1") >= 100
 
 
 def test_several_replies_of_the_reference_llm_are_written_at_once():

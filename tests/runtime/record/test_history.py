@@ -37,7 +37,7 @@ def write(path: Path, *events: Event) -> tuple[int, ...]:
     with open_history(path) as history:
         for event in events:
             history.append(event)
-        return history.order
+        return tuple(recorded.job for recorded in history.order)
 
 
 def test_the_order_of_jobs_is_read_back(tmp_path: Path):
@@ -45,6 +45,13 @@ def test_the_order_of_jobs_is_read_back(tmp_path: Path):
     events = [proposed(2), scored(1), ProblemMet("target", "x"), scored(4), NotesTaken("target", 3, ())]
     assert write(path, *events, RunEnded("complete")) == ()
     assert write(path) == (2, 1, 4, 3)
+
+
+def test_replies_that_were_not_waited_for_are_read_back_as_such(tmp_path: Path):
+    path = tmp_path / "history.jsonl"
+    write(path, scored(1), CandidatesProposed("target", 3, (), {}, dropped=True), proposed(2))
+    with open_history(path) as history:
+        assert [recorded.job for recorded in history.order if recorded.dropped] == [3]
 
 
 @given(cut=st.integers(1, 400))
