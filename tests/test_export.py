@@ -145,6 +145,14 @@ def test_dspy_instructions_are_the_prompt_to_the_letter(target: TargetResult, lo
     assert 'Literal["urgent", "routine"]' in code
 
 
+def test_dspy_inputs_are_the_variables_of_the_prompt(target: TargetResult, loaded: LoadedTask):
+    task = msgspec.structs.replace(loaded.task, variables=("a.text", "place"))
+    code = as_dspy([(target, msgspec.structs.replace(loaded, task=task))])
+    assert '"a_text": (str, dspy.InputField())' in code
+    assert '"place": (str, dspy.InputField())' in code
+    assert '"question"' not in code
+
+
 def test_dspy_signatures_of_several_models_have_names_of_their_own(target: TargetResult, loaded: LoadedTask):
     code = as_dspy([(one, loaded) for one in several(target)])
     names = [node.targets[0] for node in ast.parse(code).body if isinstance(node, ast.Assign)]
