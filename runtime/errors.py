@@ -22,6 +22,8 @@ TransferPromptingError
         └── ContentFiltered   a content filter refused the messages
 """
 
+import msgspec
+
 from ..scenarios.errors import InputError, TransferPromptingError
 
 __all__ = [
@@ -162,6 +164,9 @@ class ContentFiltered(Rejected):
     """A content filter refused the messages (400, 403): the prompt or the row caused it, so it is graded, as
     a reply with the finish reason `content_filter` is."""
 
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""Errors of msgspec's decoders, which are about the text they decode."""
 
 UNUSABLE = (EndpointError, NoServer, ServerClosed)
 """Errors that say a target cannot be used: its endpoint, or its host."""

@@ -1,7 +1,7 @@
 """One chat completion: request, response, client protocol, and the clock of limits and retries."""
 
 from time import monotonic
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 import anyio
 import msgspec
@@ -10,6 +10,11 @@ import msgspec
 # not know of them (`gc=False`).
 
 Role = Literal["system", "user", "assistant"]
+
+
+Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+LogProbability = Annotated[float, msgspec.Meta(le=0)]
+"""Bounds of what is decoded: a value outside them, or no number, is refused there."""
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
@@ -44,22 +49,22 @@ class TokenLogprob(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A token and its natural-log probability."""
 
     token: str
-    logprob: float
+    logprob: LogProbability
 
 
 class TokenChoice(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A generated token, its natural-log probability, and the alternatives the endpoint returned."""
 
     token: str
-    logprob: float
+    logprob: LogProbability
     top: tuple[TokenLogprob, ...] = ()
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens as the endpoint counted them."""
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
 
 
 class Unanswered(msgspec.Struct, frozen=True, gc=False):
@@ -82,8 +87,8 @@ class ChatResponse(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     finish_reason: str | None = None
     tokens: tuple[TokenChoice, ...] = ()
     usage: Usage = Usage()
-    seconds: float = 0.0
-    attempts: int = 1
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 0.0
+    attempts: Count = 1
     uncounted: Usage = Usage()
     replayed: bool = False
 

@@ -5,13 +5,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-import msgspec
-
 from ...scenarios.errors import InputError
 from ..errors import WriteFailed
-
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""Errors that decoding of a damaged file raises."""
 
 
 def make_folder(path: Path) -> None:

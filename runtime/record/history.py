@@ -13,8 +13,9 @@ from ...scenarios import Scenario
 from ...scenarios.document import parse, read_text
 from ...scenarios.errors import InputError
 from ..bus import Bus, Event
+from ..errors import UNREADABLE
 from ..messages import CandidatesProposed, NotesTaken, PromptScored, RunEnded
-from .files import UNREADABLE, opened, read_lines, replace_file, writing
+from .files import opened, read_lines, replace_file, writing
 
 
 class _Line(msgspec.Struct):

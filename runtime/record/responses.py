@@ -12,9 +12,10 @@ from typing import BinaryIO
 import msgspec
 
 from ...scenarios.errors import InputError
+from ..errors import UNREADABLE
 from ..evaluation.outcomes import Failed, Graded
 from ..tasks.example import Example
-from .files import UNREADABLE, opened, read_lines, writing
+from .files import opened, read_lines, writing
 
 
 class Asked(msgspec.Struct, frozen=True, tag="row"):

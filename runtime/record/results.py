@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Literal, SupportsIndex, cast, overload
 import msgspec
 
 from ...scenarios.errors import InputError, nearest
+from ..errors import UNREADABLE
 from ..evaluation.ratings import Preference
 from ..evaluation.scorecard import Calibration, Chance, Gain, Scorecard
 from ..llm.budget.usage import Meter, UsageReport
 from ..prompt import Position, Prompt
 from ..search.scores import Merits, Scores
-from .files import UNREADABLE, read_file, replace_file
+from .files import read_file, replace_file
 from .history import begun
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from ...errors import (
+    UNREADABLE,
     CallFailed,
     ContentFiltered,
     ContextTooLong,
@@ -37,7 +38,7 @@ _PART = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,20})?)(ns|us|µs|ms|s|m|h|d)")
 _EPOCH_SECONDS = 1e9
 _EPOCH_MILLISECONDS = 1e12
 # A wait or a limit outside these bounds is no statement at all.
-_LONGEST_WAIT = 40 * 86400.0
+LONGEST_WAIT = 40 * 86400.0
 _LEAST_REQUESTS, _LEAST_TOKENS, _MOST_UNITS = 1.0, 1000.0, 1e12
 
 
@@ -112,7 +113,7 @@ def _duration(text: str, reference: str | None) -> float | None:
 
 
 def _plausible(seconds: float | None) -> float | None:
-    return seconds if seconds is not None and seconds <= _LONGEST_WAIT else None
+    return _between(seconds, 0, LONGEST_WAIT)
 
 
 def _until(moment: datetime, reference: datetime | None) -> float:
@@ -136,19 +137,35 @@ def _date(text: str | None) -> datetime | None:
 
 
 def _sheet(headers: Mapping[str, str]) -> RateSheet:
-    return RateSheet(
-        _quota(headers, "requests", _LEAST_REQUESTS),
-        _quota(headers, "tokens", _LEAST_TOKENS),
-    )
+    return plausible_limits(RateSheet(_quota(headers, "requests"), _quota(headers, "tokens")))
 
 
-def _quota(headers: Mapping[str, str], of: str, least: float) -> Quota:
-    limit = _number(headers.get(f"x-ratelimit-limit-{of}"))
+def _quota(headers: Mapping[str, str], of: str) -> Quota:
     return Quota(
-        limit=limit if limit is not None and least <= limit <= _MOST_UNITS else None,
+        limit=_number(headers.get(f"x-ratelimit-limit-{of}")),
         remaining=_number(headers.get(f"x-ratelimit-remaining-{of}")),
         reset=duration(headers.get(f"x-ratelimit-reset-{of}"), headers.get("date")),
     )
+
+
+def plausible_limits(sheet: RateSheet) -> RateSheet:
+    """The limits without values that cannot be meant: no limit below one request or 1,000 tokens."""
+    return RateSheet(
+        _within(sheet.requests, _LEAST_REQUESTS),
+        _within(sheet.tokens, _LEAST_TOKENS),
+    )
+
+
+def _within(quota: Quota, least: float) -> Quota:
+    return Quota(
+        limit=_between(quota.limit, least, _MOST_UNITS),
+        remaining=_between(quota.remaining, 0, _MOST_UNITS),
+        reset=_between(quota.reset, 0, LONGEST_WAIT),
+    )
+
+
+def _between(value: float | None, least: float, most: float) -> float | None:
+    return value if value is not None and least <= value <= most else None
 
 
 LONGEST = 300
@@ -198,7 +215,7 @@ def read_refusal(body: bytes, key: str | None = None) -> Refusal:
     text = redacted(body[: 2**16].decode(errors="replace"), key)
     try:
         outer: object = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return Refusal("", excerpt(text, LONGEST * 2))
     if isinstance(outer, list) and outer and isinstance(outer[0], dict):
         outer = cast("object", outer[0])

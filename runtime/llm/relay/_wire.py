@@ -21,9 +21,9 @@ from ....scenarios.endpoints import Bus
 from ....scenarios.errors import InputError
 from ....scenarios.scenario import Scenario
 from ... import errors
-from ...errors import CallFailed, EndpointError, QuotaExhausted
-from ..chat import ChatRequest, ChatResponse
-from ..http._refusals import RateSheet
+from ...errors import UNREADABLE, CallFailed, EndpointError, QuotaExhausted
+from ..chat import ChatRequest, ChatResponse, Count
+from ..http._refusals import LONGEST_WAIT, RateSheet
 from ..ledger._rows import endpoint_identity
 
 PROTOCOL = 1
@@ -62,9 +62,9 @@ class Failure(msgspec.Struct, frozen=True, array_like=True, tag="failed", gc=Fal
 
     kind: str
     message: str
-    retry_after: float | None = None
-    status: int | None = None
-    attempts: int = 1
+    retry_after: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_WAIT)] | None = None
+    status: Annotated[int, msgspec.Meta(ge=100, le=599)] | None = None
+    attempts: Count = 1
     limits: RateSheet | None = None
 
     @classmethod
@@ -217,7 +217,7 @@ async def discover(
                     break
                 try:
                     found.append(_decode_ping(message.data).metadata)
-                except msgspec.DecodeError:
+                except UNREADABLE:
                     continue  # another program's service of this name
     finally:
         if not client.is_closed:

@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Self
 
 import anyio
-import msgspec
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
@@ -17,9 +16,9 @@ from nats.micro.request import ERROR_HEADER
 
 from ....scenarios.endpoints import Bus
 from ....scenarios.scenario import Scenario
-from ...errors import BusError, EndpointError, Rejected, ServerFault, Unreachable
+from ...errors import UNREADABLE, BusError, EndpointError, Rejected, ServerFault, Unreachable
 from ..chat import ChatClient, ChatRequest, ChatResponse
-from ..http._refusals import OnLimits
+from ..http._refusals import OnLimits, plausible_limits
 from ..stack import Relays, used_models
 from ._connection import NatsConnection, NatsServer
 from ._wire import (
@@ -130,12 +129,12 @@ class RelayClient:
             raise EndpointError(f"a worker for {self._served} refused the call: {refused}")
         try:
             reply = decode_reply(message.data)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise ServerFault(f"a worker sent an unreadable answer: {error}") from error
         if isinstance(reply, Working):
             raise ServerFault("a worker sent no answer")
         if reply.limits is not None and self._on_limits is not None:
-            self._on_limits(request.model, reply.limits)
+            self._on_limits(request.model, plausible_limits(reply.limits))
         if isinstance(reply, Sent):
             return reply.response
         raise reply.error()

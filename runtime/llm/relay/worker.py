@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 
 import anyio
-import msgspec
 from anyio.abc import TaskGroup
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
@@ -18,7 +17,7 @@ from ....scenarios.endpoints import Bus
 from ....scenarios.errors import InputError, nearest
 from ....scenarios.scenario import Scenario
 from ...concurrency import ungrouped
-from ...errors import BusError
+from ...errors import UNREADABLE, BusError
 from ..chat import ChatClient, ChatRequest
 from ..connection import check_endpoint, connected
 from ..http._refusals import RateSheet
@@ -179,7 +178,7 @@ class _Service:
         assert self._tasks is not None
         try:
             call = decode_send(request.data)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise ServiceError("400", f"not a call of this protocol: {error}") from error
         self._tasks.start_soon(self._answer, call)
 

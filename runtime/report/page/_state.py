@@ -9,6 +9,7 @@ import msgspec
 
 from ....scenarios.errors import InputError
 from ...bus import Event
+from ...errors import UNREADABLE
 from ...evaluation.scorecard import Scorecard
 from ...messages import (
     BatchAnswered,
@@ -24,7 +25,7 @@ from ...messages import (
     TargetTested,
 )
 from ...prompt import Prompt
-from ...record.files import UNREADABLE, read_lines
+from ...record.files import read_lines
 
 Known = (
     RunStarted

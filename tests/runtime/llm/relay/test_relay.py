@@ -11,6 +11,7 @@ import pytest
 
 from transfer_prompting.runtime import errors
 from transfer_prompting.runtime.errors import (
+    UNREADABLE,
     CallFailed,
     ContextTooLong,
     EndpointError,
@@ -18,7 +19,8 @@ from transfer_prompting.runtime.errors import (
     RateLimited,
     Rejected,
 )
-from transfer_prompting.runtime.llm.chat import ChatRequest, Message
+from transfer_prompting.runtime.llm.chat import ChatRequest, ChatResponse, Message, TokenChoice, Usage
+from transfer_prompting.runtime.llm.http._refusals import Quota, RateSheet, plausible_limits
 from transfer_prompting.runtime.llm.relay import _wire
 from transfer_prompting.scenarios import Scenario
 
@@ -277,6 +279,8 @@ def test_a_defect_of_a_worker_is_an_error_of_its_endpoint():
     assert "KeyError: 'missing' (worker on " in str(again)
 
 
+COUNT = "Annotated[int, Meta(ge=0, lt=2147483648)]"
+
 CROSSES = {
     "Send": "request: ChatRequest, inbox: str, heartbeat: Annotated[float, Meta(ge=0.05, le=60)]",
     "ChatRequest": "model: str, messages: tuple[Message, ...], max_tokens: int, "
@@ -286,13 +290,15 @@ CROSSES = {
     "Working": "",
     "Sent": "response: ChatResponse, limits: RateSheet | None",
     "ChatResponse": "text: str, finish_reason: str | None, tokens: tuple[TokenChoice, ...], usage: Usage, "
-    "seconds: float, attempts: int, uncounted: Usage, replayed: bool",
-    "TokenChoice": "token: str, logprob: float, top: tuple[TokenLogprob, ...]",
-    "TokenLogprob": "token: str, logprob: float",
-    "Usage": "prompt_tokens: int, completion_tokens: int",
+    f"seconds: Annotated[float, Meta(ge=0, le=1000000000.0)], attempts: {COUNT}, "
+    "uncounted: Usage, replayed: bool",
+    "TokenChoice": "token: str, logprob: Annotated[float, Meta(le=0)], top: tuple[TokenLogprob, ...]",
+    "TokenLogprob": "token: str, logprob: Annotated[float, Meta(le=0)]",
+    "Usage": f"prompt_tokens: {COUNT}, completion_tokens: {COUNT}",
     "RateSheet": "requests: Quota, tokens: Quota",
     "Quota": "limit: float | None, remaining: float | None, reset: float | None",
-    "Failure": "kind: str, message: str, retry_after: float | None, status: int | None, attempts: int, "
+    "Failure": "kind: str, message: str, retry_after: Optional[Annotated[float, Meta(ge=0, le=3456000.0)]], "
+    f"status: Optional[Annotated[int, Meta(ge=100, le=599)]], attempts: {COUNT}, "
     "limits: RateSheet | None",
     "Metadata": "host: str, protocol: str, package: str, endpoint: str, model: str",
 }
@@ -324,3 +330,31 @@ def name_of(kind: object) -> str:
 def test_what_crosses_is_what_the_protocol_says():
     crossing = structs_of(_wire.Send) | structs_of(_wire.Reply) | structs_of(_wire.Metadata)
     assert (crossing, _wire.PROTOCOL) == (CROSSES, 1)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        ChatResponse(text="a", usage=Usage(-1, 0)),
+        ChatResponse(text="a", usage=Usage(0, 2**40)),
+        ChatResponse(text="a", attempts=-1),
+        ChatResponse(text="a", seconds=float("nan")),
+        ChatResponse(text="a", tokens=(TokenChoice("a", float("nan")),)),
+        ChatResponse(text="a", tokens=(TokenChoice("a", 0.5),)),
+    ],
+)
+def test_a_response_with_values_that_cannot_be_does_not_cross(response: ChatResponse):
+    with pytest.raises(msgspec.ValidationError):
+        _wire.decode_reply(_wire.encode(_wire.Sent(response)))
+
+
+def test_limits_that_cannot_be_meant_are_left_out():
+    nonsense = RateSheet(Quota(0.001, -5.0, 1e300), Quota(1.0, 5.0, 3.0))
+    assert plausible_limits(nonsense) == RateSheet(Quota(), Quota(None, 5.0, 3.0))
+
+
+def test_a_frame_that_is_cut_off_within_a_character_is_unreadable():
+    whole = _wire.encode(_wire.Failure("Rejected", "é" * 3))
+    for end in range(len(whole)):
+        with pytest.raises(UNREADABLE):
+            _wire.decode_reply(whole[:end])
