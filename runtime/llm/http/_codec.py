@@ -1,10 +1,11 @@
 """Requests of one endpoint to bodies, and its answers to responses or errors; both HTTP clients share it."""
 
+import re
 from collections.abc import Mapping
 
 import msgspec
 
-from ...errors import CallFailed, EndpointError, ParameterRefused, Rejected, ServerFault
+from ...errors import UNREADABLE, CallFailed, EndpointError, ParameterRefused, Rejected, ServerFault
 from ..chat import ChatRequest, ChatResponse
 from ._dialect import Dialect, OnNotice
 from ._refusals import OnLimits, rate_sheet, read_refusal, refusal
@@ -89,6 +90,9 @@ class Codec:
             self._on_notice(request.model, f"{self.name} {learned}")
 
 
+_STATUS = re.compile("[45][0-9]{2}")
+
+
 class _Error(msgspec.Struct):
     code: object = None
     status: object = None
@@ -102,10 +106,10 @@ def _status_in(body: bytes) -> int | None:
     """The HTTP status that an error body names as its code."""
     try:
         error = msgspec.json.decode(body, type=_Outer).error
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
     for value in (error.code, error.status):
-        number = int(value) if isinstance(value, int | str) and str(value).isdigit() else 0
-        if 400 <= number < 600:
-            return number
+        status = int(value) if isinstance(value, str) and _STATUS.fullmatch(value) else value
+        if isinstance(status, int) and 400 <= status < 600:
+            return status
     return None

@@ -47,16 +47,19 @@ def _core(key: str) -> str:
 
 
 def _character(character: str) -> str:
-    """A pattern for one character of a key in any of the encodings."""
+    """A pattern for one character of a key in any of the encodings.
+
+    Repetitions are bounded, so that a text full of backslashes takes time linear in its length.
+    """
     point = ord(character)
     url = "".join(f"%{byte:02x}" for byte in character.encode())
     forms = [
-        r"\\*" + re.escape(character),
-        rf"\\+u(?i:{point:04x})",
+        r"\\{0,16}" + re.escape(character),
+        rf"\\{{1,16}}u(?i:{point:04x})",
         f"(?i:{url})",
         f"(?i:{url.replace('%', '%25')})",
-        rf"&#0*{point};",
-        rf"&#[xX]0*(?i:{point:x});",
+        rf"&#0{{0,8}}{point};",
+        rf"&#[xX]0{{0,8}}(?i:{point:x});",
     ]
     if point in codepoint2name:
         forms.append(f"&{codepoint2name[point]};")

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import msgspec
 
-from ...errors import ServerFault
+from ...errors import UNREADABLE, ServerFault
 from ..chat import ChatRequest, ChatResponse, Message, TokenChoice, TokenLogprob, Usage
 from ._dialect import Dialect
 from ._text import echoes, excerpt, redacted
@@ -36,8 +36,16 @@ class ErrorInside(ServerFault):
     """A body that came with status 200 reports an `error`, as JSON."""
 
     def __init__(self, error: object, key: str | None) -> None:
-        self.error = msgspec.json.encode({"error": error})
+        self.error = _as_json({"error": error})
         super().__init__(f"the answer is an error: {_quoted(self.error, key)}")
+
+
+def _as_json(value: object) -> bytes:
+    """Any value that was decoded from JSON: also half a surrogate pair, and numbers beyond 64 bits."""
+    try:
+        return json.dumps(value).encode()
+    except (RecursionError, ValueError):
+        return b'{"error": "unreadable"}'
 
 
 class _Body(msgspec.Struct, omit_defaults=True, gc=False):
@@ -162,7 +170,7 @@ def decode(body: bytes, *, seconds: float = 0.0, key: str | None = None) -> Chat
     """
     try:
         completion = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         response = _lenient(body, seconds, key)
     else:
         if completion.error:
@@ -267,7 +275,7 @@ def _from_stream(body: bytes, seconds: float, key: str | None) -> ChatResponse:
     texts: list[str] = []
     entries: list[_Token] = []
     finish, usage, chunks = None, Usage(), 0
-    for chunk in _chunks(body):
+    for chunk in _chunks(body, key):
         if chunk.get("error"):
             raise ErrorInside(chunk["error"], key)
         chunks += 1
@@ -285,7 +293,7 @@ def _from_stream(body: bytes, seconds: float, key: str | None) -> ChatResponse:
     )
 
 
-def _chunks(body: bytes) -> Iterator[dict[str, Any]]:
+def _chunks(body: bytes, key: str | None) -> Iterator[dict[str, Any]]:
     for line in body.decode(errors="replace").splitlines():
         data = line.removeprefix("data:").strip()
         if not line.startswith("data:") or data == "[DONE]":
@@ -293,7 +301,9 @@ def _chunks(body: bytes) -> Iterator[dict[str, Any]]:
         try:
             chunk = json.loads(data)
         except (ValueError, RecursionError) as error:
-            raise ServerFault(f"the streamed answer is malformed: {excerpt(data, 80)}") from error
+            raise ServerFault(
+                f"the streamed answer is malformed: {excerpt(redacted(data[:4096], key), 80)}"
+            ) from error
         if isinstance(chunk, dict):
             yield cast("dict[str, Any]", chunk)
 
@@ -326,9 +336,9 @@ def _entry(entry: Mapping[str, Any]) -> _Token:
     others = entry.get("top_logprobs")
     top = [_mapping(other) for other in cast("list[object]", others)] if isinstance(others, list) else []
     return _Token(
-        str(entry.get("token", "")),
+        _text(entry.get("token")),
         _odd_logprob(entry),
-        [_Alternative(str(other.get("token", "")), _odd_logprob(other)) for other in top],
+        [_Alternative(_text(other.get("token")), _odd_logprob(other)) for other in top],
     )
 
 
@@ -357,4 +367,4 @@ def _mapping(value: object) -> dict[str, Any]:
 
 
 def _word(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+    return _text(value) if isinstance(value, str) else None

@@ -21,6 +21,7 @@ from transfer_prompting.runtime.errors import (
     Unreachable,
 )
 from transfer_prompting.runtime.llm.chat import ChatRequest, Message, Usage
+from transfer_prompting.runtime.llm.http._codec import Codec
 from transfer_prompting.runtime.llm.http._refusals import duration, rate_sheet, refusal
 from transfer_prompting.runtime.llm.http._text import redacted
 from transfer_prompting.runtime.llm.http._wire import decode
@@ -292,3 +293,27 @@ async def test_a_refused_connection_was_no_call(kind: type[AiohttpClient | OpenA
             await client.chat(REQUEST)
     assert raised.value.attempts == 0
     assert not raised.value.may_be_billed
+
+
+def test_half_a_surrogate_pair_is_replaced_wherever_a_text_is_kept():
+    entry = {"token": "\ud83d", "logprob": -0.1, "top_logprobs": [{"token": "\ude00", "logprob": -0.1}]}
+    body = json.dumps({"choices": [{"finish_reason": "\ud800", "logprobs": {"content": [entry]}}]}).encode()
+    response = decode(body)
+    assert (response.finish_reason, response.tokens[0].token, response.tokens[0].top[0].token) == (
+        "\ufffd",
+    ) * 3
+
+
+@pytest.mark.parametrize(
+    "error", [{"message": "\ud800"}, {"code": 10**30}, {"code": "²"}, {"status": "9" * 5000}]
+)
+def test_an_odd_error_with_status_200_is_a_fault_of_the_server(error: object):
+    body = json.dumps({"error": error}).encode()
+    with pytest.raises(ServerFault):
+        Codec("lab").response(REQUEST, 0, status=200, headers={}, body=body, seconds=0.1)
+
+
+def test_a_malformed_stream_is_quoted_without_the_key():
+    with pytest.raises(ServerFault) as caught:
+        decode(f"data: {{ {KEY}\n".encode(), key=KEY)
+    assert KEY not in str(caught.value)
