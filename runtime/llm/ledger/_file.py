@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ....scenarios.errors import InputError
-from ._rows import APPLICATION_ID, MIGRATION, SCHEMA, SCHEMA_VERSION
+from ._rows import APPLICATION_ID, KEY_BYTES, MIGRATION, SCHEMA, SCHEMA_VERSION
 
 
 @contextmanager
@@ -65,15 +65,22 @@ def open_ledger_file(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection
     Raises InputError, and leaves the file as it is, when it is no SQLite file, another program's, of a
     newer schema, damaged, or not accessible. Blocks: reads the whole file once to prove it sound.
     """
-    try:
+    with reading(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.stat().st_size == 0:
             _create(path)
         _recognise(path)
         return _connect(path)
+
+
+@contextmanager
+def reading(path: Path) -> Generator[None]:
+    """Raises InputError instead of the errors of a file that cannot be read or is damaged."""
+    try:
+        yield
     except (OSError, sqlite3.OperationalError) as error:
         raise InputError(f"{path}: the call ledger cannot be opened: {error}") from error
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise damaged(path, error) from error
 
 
@@ -172,8 +179,12 @@ def _prove(connection: sqlite3.Connection, path: Path) -> None:
         raise damaged(path, " ".join(str(finding).split()))
 
 
+_MOST = {"INTEGER": 2**31 - 1, "REAL": 2**40}
+"""The largest numbers of a row: tokens and attempts; seconds, also those since 1970."""
+
+
 def _check_rows(connection: sqlite3.Connection, path: Path) -> None:
-    """InputError where a table or column is missing, or a value is not of its column's type."""
+    """InputError where a table or column is missing, or a value is none that its column can hold."""
     memory = sqlite3.connect(":memory:")
     try:
         memory.executescript(SCHEMA)
@@ -184,7 +195,7 @@ def _check_rows(connection: sqlite3.Connection, path: Path) -> None:
                 raise damaged(path, f"its table {table} lacks {', '.join(missing)}")
             wrong = " OR ".join(_wrong(name, kind) for _, name, kind, *_ in columns)
             if connection.execute(f"SELECT 1 FROM {table} WHERE {wrong} LIMIT 1").fetchone():
-                raise damaged(path, f"a value in its table {table} is not of its column's type")
+                raise damaged(path, f"a value in its table {table} is not of its column's type or range")
     finally:
         memory.close()
 
@@ -192,8 +203,9 @@ def _check_rows(connection: sqlite3.Connection, path: Path) -> None:
 def _wrong(column: str, kind: str) -> str:
     """The condition under which a value cannot be that of a column; a REAL may be stored as an INTEGER."""
     kinds = {"INTEGER": "('integer')", "REAL": "('real', 'integer')", "TEXT": "('text')", "BLOB": "('blob')"}
-    negative = f" OR {column} < 0" if kind in ("INTEGER", "REAL") else ""
-    return f"({column} IS NOT NULL AND (typeof({column}) NOT IN {kinds[kind]}{negative}))"
+    beyond = f" OR {column} NOT BETWEEN 0 AND {_MOST[kind]}" if kind in _MOST else ""
+    length = f" OR length({column}) != {KEY_BYTES}" if column == "key" else ""
+    return f"({column} IS NOT NULL AND (typeof({column}) NOT IN {kinds[kind]}{beyond}{length}))"
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -22,6 +22,9 @@ from ..chat import ChatRequest, ChatResponse, TokenChoice, Unanswered, Usage
 _encode = msgspec.msgpack.Encoder().encode
 
 
+KEY_BYTES = 16
+
+
 def call_key(endpoint: str, request: ChatRequest) -> bytes:
     """16 bytes that identify one draw of one request at one endpoint (BLAKE2b of its MessagePack).
 
@@ -42,7 +45,7 @@ def call_key(endpoint: str, request: ChatRequest) -> bytes:
         request.sample,
         *((request.extra_body,) if request.extra_body else ()),
     )
-    return blake2b(_encode(fields), digest_size=16).digest()
+    return blake2b(_encode(fields), digest_size=KEY_BYTES).digest()
 
 
 def endpoint_identity(endpoint: Endpoint) -> str:

@@ -8,13 +8,12 @@ from pathlib import Path
 from struct import Struct
 from typing import Any, Self
 
-import msgspec
 from anyio import create_task_group, to_thread
 
 from ...concurrency import ungrouped
-from ...errors import CallFailed
+from ...errors import UNREADABLE, CallFailed
 from ..chat import ChatResponse, Unanswered
-from ._file import damaged, exclusive, open_ledger_file
+from ._file import damaged, exclusive, open_ledger_file, reading
 from ._rows import (
     SELECT_FAILURE,
     SELECT_KEYS,
@@ -119,7 +118,7 @@ class Ledger:
         row: ResponseRow | None = self._read(SELECT_RESPONSE, key)
         try:
             return None if row is None else replayed_response(row)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise damaged(self.path, f"a response cannot be read: {error}") from None
 
     def failure(self, key: bytes) -> CallFailed | None:
@@ -185,12 +184,18 @@ def _open(
     path: Path, shared: bool
 ) -> tuple[sqlite3.Connection, sqlite3.Connection, Earlier, Bloom | None, int | None]:
     writer, reader = open_ledger_file(path)
-    if shared:
-        return writer, reader, Earlier(), None, None
-    known = Bloom()
-    for (key,) in reader.execute(SELECT_KEYS):
-        known.add(key)
-    return writer, reader, earlier(reader), known, begin_invocation(writer, time.time())
+    try:
+        if shared:
+            return writer, reader, Earlier(), None, None
+        with reading(path):
+            known = Bloom()
+            for (key,) in reader.execute(SELECT_KEYS):
+                known.add(key)
+            return writer, reader, earlier(reader), known, begin_invocation(writer, time.time())
+    except BaseException:
+        reader.close()
+        writer.close()
+        raise
 
 
 class MemoryLedger:

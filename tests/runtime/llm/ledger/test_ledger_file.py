@@ -1,12 +1,14 @@
 """The ledger's file: what it refuses to touch, what survives `kill -9`, and who may use it at once."""
 
 import signal
+import sqlite3
 import sys
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
 from anyio.streams.text import TextReceiveStream
 
@@ -187,3 +189,35 @@ async def test_processes_that_share_a_ledger_write_at_the_same_time_and_lose_not
     assert all(found)
     writers = {one.text.split(" of ")[1] for one in found[1:] if one is not None}
     assert writers == {str(first) for first in firsts}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE calls SET key = x'00'",
+        "UPDATE calls SET attempts = 9223372036854775807",
+        "UPDATE calls SET seconds = 9e999",
+        "UPDATE calls SET endpoint = CAST(x'ff' AS TEXT)",
+    ],
+)
+async def test_rows_that_no_ledger_can_hold_are_refused(tmp_path: Path, statement: str):
+    path = tmp_path / "ledger.sqlite"
+    await fill(path, 1)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(statement)
+        connection.commit()
+    with pytest.raises(InputError, match=r"ledger\.sqlite"):
+        async with Ledger.open(path):
+            pass
+
+
+async def test_a_recorded_log_probability_that_cannot_be_is_damage(tmp_path: Path):
+    path = tmp_path / "ledger.sqlite"
+    await fill(path, 1)
+    with closing(sqlite3.connect(path)) as connection:
+        tokens = msgspec.msgpack.encode([["a", float("nan"), []]])
+        connection.execute("UPDATE calls SET tokens = ?", (tokens,))
+        connection.commit()
+    async with Ledger.open(path) as ledger:
+        with pytest.raises(InputError, match="damaged"):
+            ledger.find((0).to_bytes(16))
