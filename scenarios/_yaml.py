@@ -152,7 +152,7 @@ class _Reader:
                     return text
                 case tag:
                     raise self._error(node, f"the tag !!{tag} is not supported; give a plain value")
-        except (ValueError, KeyError, OverflowError):
+        except (ValueError, LookupError, OverflowError):
             kind = node.tag.removeprefix(_TAG)
             shown = text if len(text) <= 60 else f"{text[:60]}…"
             raise self._error(

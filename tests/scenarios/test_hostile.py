@@ -75,7 +75,19 @@ def test_deep_nesting_is_refused(tmp_path: Path, deep: str):
 
 @pytest.mark.parametrize(
     "value",
-    ["0b_", "0x", "_", "9" * 5000, "9" * 400, "!!int abc", "!!bool zz", ".inf", "2001-99-99", "2001-09-09"],
+    [
+        "0b_",
+        "0x",
+        "_",
+        "9" * 5000,
+        "9" * 400,
+        "!!int abc",
+        "!!int",
+        "!!bool zz",
+        ".inf",
+        "2001-99-99",
+        "2001-09-09",
+    ],
 )
 def test_a_seed_that_is_no_number_is_refused_with_its_line(tmp_path: Path, value: str):
     message = refused(tmp_path, MINIMAL.replace("seed: 3", f"seed: {value}"))

@@ -2,12 +2,14 @@
 
 import csv
 import json
-import zipfile
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import date, time
 from importlib import import_module
 from itertools import chain, islice
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn, cast
 
 import msgspec
@@ -49,10 +51,13 @@ def read_delimited(path: Path, delimiter: str | None, shape: Shape) -> Iterator[
 
 def _delimiter(head: Sequence[str]) -> str:
     """The separator that splits the first line, and the second into as many fields; a comma if in doubt."""
-    counts = {
-        sign: [len(record) for line in head for record in csv.reader([line], delimiter=sign)]
-        for sign in _SEPARATORS
-    }
+    try:
+        counts = {
+            sign: [len(record) for line in head for record in csv.reader([line], delimiter=sign)]
+            for sign in _SEPARATORS
+        }
+    except csv.Error:  # named with its line when the records are read
+        return ","
     splitting = [sign for sign in _SEPARATORS if counts[sign] and counts[sign][0] > 1]
     even = [sign for sign in splitting if len(set(counts[sign])) == 1]
     return next(iter([*even, *splitting]), ",")
@@ -127,27 +132,23 @@ def read_excel(path: Path) -> Iterator[Item]:
         raise InputError(
             f"{path}: reading Excel files needs openpyxl: pip install 'transfer-prompting[excel]'"
         ) from None
+    header: list[str] | None = None
+    for number, values in enumerate(_cells(path, openpyxl), start=1):
+        if all(value is None or str(value).isspace() for value in values):
+            continue
+        if header is None:
+            header = _header(path, number, ["" if value is None else str(value) for value in values])
+        else:
+            yield _fields(f"{path}:{number}", [_cell(value) for value in values], header)
+
+
+def _cells(path: Path, openpyxl: ModuleType) -> Iterator[Sequence[object]]:
+    """The values of each row of the first sheet."""
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        zipfile.BadZipFile,
-        openpyxl.utils.exceptions.InvalidFileException,
-    ) as e:
-        raise InputError(f"{path}: cannot be read as an Excel file: {e}") from None
-    try:
-        header: list[str] | None = None
-        for number, values in enumerate(book.worksheets[0].iter_rows(values_only=True), start=1):
-            if all(value is None or str(value).isspace() for value in values):
-                continue
-            if header is None:
-                header = _header(path, number, ["" if value is None else str(value) for value in values])
-            else:
-                yield _fields(f"{path}:{number}", [_cell(value) for value in values], header)
-    finally:
-        book.close()
+        with path.open("rb") as file, closing(openpyxl.load_workbook(file, True, data_only=True)) as book:
+            yield from book.worksheets[0].iter_rows(values_only=True)
+    except Exception as error:  # noqa: BLE001 - the library raises anything where a file is damaged
+        raise InputError(f"{path}: cannot be read as an Excel file: {error!r}") from None
 
 
 def _cell(value: object) -> object:
@@ -209,8 +210,11 @@ def _columns(members: Mapping[str, object]) -> Mapping[str, Sequence[object]] | 
     if len(found) < 2:
         return None
     if set(members) == {"columns", "index", "data"} and all(isinstance(value, list) for value in found):
-        rows = cast("list[list[object]]", members["data"])
         names = cast("list[object]", members["columns"])
+        given = cast("list[object]", members["data"])
+        rows = [cast("list[object]", row) for row in given if isinstance(row, list)]
+        if len(rows) < len(given) or any(len(row) != len(names) for row in rows):
+            return None
         return {str(name): [row[i] for row in rows] for i, name in enumerate(names)}
     if all(isinstance(value, list) for value in found):
         lists = cast("list[list[object]]", found)
@@ -231,6 +235,13 @@ def _holds_rows(values: list[object]) -> bool:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
+
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+"""The escape of half a surrogate pair, with or without its other half."""
+
+
+_HALF = "half a surrogate pair is no character"
 
 
 class _Scan:
@@ -271,7 +282,8 @@ class _Scan:
         """The elements of the list that starts here."""
         for start in self._elements(at, "]"):
             value, self._end = self.value(start)
-            yield as_row(value, self.place(start))
+            place = self.place(start)
+            yield as_row(value, place) if self._is_text(start, value) else Bad(place, _HALF)
 
     def expect_end(self) -> None:
         """InputError where text follows what was walked last."""
@@ -288,7 +300,18 @@ class _Scan:
                 raise self._broken(colon, "expected a key and ':'")
             position = self.skip(colon + 1)
             value, self._end = self.value(position)
+            if not self._is_text(start, {key: value}):
+                raise self._broken(start, _HALF)
             yield position, key, value
+
+    def _is_text(self, start: int, value: object) -> bool:
+        """False where a value up to `_end` holds half a surrogate pair."""
+        if _SURROGATE.search(self.text, start, self._end):
+            try:
+                json.dumps(value, ensure_ascii=False).encode()
+            except (UnicodeEncodeError, RecursionError):
+                return False
+        return True
 
     def _elements(self, at: int, closing: str) -> Iterator[int]:
         """The start of each element; the consumer leaves its end in `_end`."""
@@ -380,7 +403,7 @@ def read_parquet(path: Path) -> Iterator[Item]:
                 for values in _without_times(batch, arrow).to_pylist():
                     number += 1
                     yield Row(values, f"{path}, row {number}")
-    except (OSError, ValueError, OverflowError, arrow.ArrowException) as error:
+    except Exception as error:  # noqa: BLE001 - as in `_cells`
         raise InputError(f"{path}: cannot be read as Parquet: {error}") from None
 
 

@@ -195,9 +195,12 @@ def test_the_first_sheet_of_an_excel_file_is_read_with_its_types(tmp_path: Path)
         {"text": "b", "label": 2.5, "since": None},
     ]
     assert found[1].place == f"{tmp_path / 'rows.xlsx'}:4"
-    (tmp_path / "broken.xlsx").write_bytes(b"no workbook")
-    with pytest.raises(InputError, match=r"broken\.xlsx: cannot be read as an Excel file"):
-        texts("broken.xlsx", tmp_path)
+    sound = (tmp_path / "rows.xlsx").read_bytes()
+    within = sound.index(b"docProps/core.xml") + len("docProps/core.xml")
+    for damaged in (b"no workbook", sound[:within] + b"\xff" * 9 + sound[within + 9 :], sound[:-300]):
+        (tmp_path / "broken.xlsx").write_bytes(damaged)
+        with pytest.raises(InputError, match=r"broken\.xlsx: cannot be read as an Excel file"):
+            texts("broken.xlsx", tmp_path)
 
 
 def test_classes_of_a_hugging_face_set_keep_their_names(tmp_path: Path):

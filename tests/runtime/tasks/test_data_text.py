@@ -227,3 +227,20 @@ def test_json_too_deep_to_read_is_refused_in_words(tmp_path: Path):
 def test_a_windows_encoding_is_recognised(tmp_path: Path):
     said = refused(tmp_path, "a.csv", "text,label\nCafé à la carte,good\n".encode("cp1252"))
     assert "save the file as UTF-8 (as Windows-1252 it reads 'Café à la carte" in said
+
+
+def test_half_a_surrogate_pair_makes_a_row_of_json_a_bad_row_as_in_json_lines(tmp_path: Path):
+    found = items(tmp_path, "a.json", '[{"a": "\\ud800"}, {"a": "\\ud83d\\ude00"}]')
+    assert isinstance(found[0], Bad)
+    assert values(found[1:]) == [{"a": "\U0001f600"}]
+    assert "a.json:1: not valid JSON (half a" in refused(tmp_path, "a.json", '{"\\ud800": 1}')
+
+
+def test_columns_whose_rows_do_not_fit_are_no_table(tmp_path: Path):
+    assert "no single list of rows" in refused(
+        tmp_path, "a.json", '{"columns": ["a"], "index": [], "data": [1]}'
+    )
+
+
+def test_a_carriage_return_within_a_line_of_csv_is_refused_with_its_line(tmp_path: Path):
+    assert "a.csv:1: not valid CSV" in refused(tmp_path, "a.csv", "text\rlabel,b\n1,2\n")
