@@ -1,6 +1,5 @@
 """The Reference agent: writes candidates and notes with the reference LLM."""
 
-import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from functools import partial
@@ -14,21 +13,13 @@ from ...runtime.llm.chat import ChatClient, ChatRequest, Message
 from ...runtime.messages import CallCost, Propose, Proposed, Reflect, Reflected, ScoredPrompt
 from ...runtime.prompt import Position, Prompt
 from ...runtime.randomness import derived_seed, generator
-from ...runtime.tasks.answers.cleaning import without_reasoning
 from .focus import Focus
 from .operators import ProposalContext
-from .sections import LONGEST_REPLY, format_failures, format_notes, format_tasks
+from .sections import NOTES, format_failures, format_notes, format_tasks, parse_notes
 from .strategies import Strategy
 
 WORKERS = 256
 """Requests handled at once; the model's limits decide how many are sent at once."""
-
-NOTES = 8
-NOTE_CHARACTERS = 240
-"""Most notes that are kept, and the characters each is cut to."""
-
-_NOTES = re.compile(r"<notes>(.*?)(?:</notes>|\Z)", re.DOTALL | re.IGNORECASE)
-_BULLET = re.compile(r"^\s*[-*•]\s*")
 
 
 class Writing(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +107,7 @@ class Reference:
         seed = derived_seed(writing.seed, "notes", request.key, request.number) % 2**31
         costs: list[CallCost] = []
         reply = await self._write(seed, writing.temperature, costs, (Message("user", text),))
-        return Reflected(_notes(reply) or request.notes, sum(costs, CallCost()))
+        return Reflected(parse_notes(reply) or request.notes, sum(costs, CallCost()))
 
     def _temperature(self, progress: float) -> float:
         writing = self._writing
@@ -158,10 +149,3 @@ class Reference:
 def _tried(scored: ScoredPrompt) -> str:
     before = "" if scored.before is None else f" (made from one with score {scored.before})"
     return f"<prompt>{scored.prompt.text}</prompt>\nscore: {scored.score}{before}"
-
-
-def _notes(reply: str) -> tuple[str, ...]:
-    """The notes between the tags, a line each."""
-    found = _NOTES.search(without_reasoning(reply[:LONGEST_REPLY]))
-    lines = [_BULLET.sub("", line).strip() for line in found[1].splitlines()] if found else []
-    return tuple(dict.fromkeys(line[:NOTE_CHARACTERS] for line in lines if line))[:NOTES]

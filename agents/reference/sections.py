@@ -10,6 +10,10 @@ from ...runtime.tasks.answers.cleaning import without_reasoning
 LONGEST_REPLY = 100_000
 """Characters of a reply that are read; what lies beyond is no candidate."""
 
+NOTES = 8
+NOTE_CHARACTERS = 240
+"""Most notes that are kept, and the characters each is cut to."""
+
 _FAULTS = {
     "answer": "the answer was wrong",
     "format": "the answer was right, its format was not",
@@ -17,6 +21,8 @@ _FAULTS = {
     "metric": "a metric rates it low",
 }
 _TAG = re.compile(r"<(/?)prompt>", re.IGNORECASE)
+_NOTES = re.compile(r"<notes>(.*?)(?:</notes>|\Z)", re.DOTALL | re.IGNORECASE)
+_BULLET = re.compile(r"^\s*[-*•]\s*")
 _FENCE = re.compile(r"\A```\w*\n(.*?)\n?```\Z", re.DOTALL)
 _HOLLOW = re.compile(
     r"\A[\W_]*\Z|\A(your |the |a )?(new |improved |rewritten )?(prompt|instruction)( here)?\W*\Z", re.I
@@ -84,6 +90,13 @@ def parse_candidates(reply: str) -> list[str]:
     if start is not None:
         found.append(text[start:])
     return [one for one in map(_unwrapped, found) if not _HOLLOW.match(one)]
+
+
+def parse_notes(reply: str) -> tuple[str, ...]:
+    """The notes between `<notes>` and `</notes>`, a line each without bullets; the end may be missing."""
+    found = _NOTES.search(without_reasoning(reply[:LONGEST_REPLY]))
+    lines = [_BULLET.sub("", line).strip() for line in found[1].splitlines()] if found else []
+    return tuple(dict.fromkeys(line[:NOTE_CHARACTERS] for line in lines if line))[:NOTES]
 
 
 def _unwrapped(text: str) -> str:

@@ -90,13 +90,17 @@ def offered(choice: TokenChoice) -> tuple[TokenLogprob, ...]:
     return (chosen, *choice.top)
 
 
+_LONGEST_NAME = 1_000
+"""Characters of tokens in which an answer is looked for; no answer is as long."""
+
+
 def started(written: str, answers: Iterable[str]) -> list[str]:
     """The answers that a text begins: it is their beginning, or they are its beginning and end in it.
 
     ` pos` starts `positive`; `B.` starts `B`, and so does `B\\n`, but `Because` does not. A line break ends
     an answer. `spam offer` starts the label of this name, and not also a label `spam`.
     """
-    line, ended, _ = unmarked(written).partition("\n")
+    line, ended, _ = unmarked(written[:_LONGEST_NAME]).partition("\n")
     text = folded(line)
     if not text:
         return []
@@ -236,6 +240,8 @@ def _relative(tokens: list[TokenChoice], place: Place) -> float | None:
     """The chosen answer's share of the mass of all answers, token by token until no other is possible."""
     written, share, left = "", 1.0, list(place.names)
     for choice in tokens:
+        if len(written) > _LONGEST_NAME:
+            break
         if not unmarked(written + choice.token):
             written += choice.token
             continue

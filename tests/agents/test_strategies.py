@@ -8,8 +8,9 @@ import anyio
 import pytest
 from msgspec.structs import replace
 
-from transfer_prompting.agents.reference.agent import NOTES, Reference, Writing
+from transfer_prompting.agents.reference.agent import Reference, Writing
 from transfer_prompting.agents.reference.operators import OPERATORS, known
+from transfer_prompting.agents.reference.sections import NOTES
 from transfer_prompting.agents.reference.strategies import STRATEGIES, Strategy
 from transfer_prompting.agents.team import Team
 from transfer_prompting.runtime.bus import Event, InProcessBus

@@ -168,8 +168,9 @@ def share(value: object) -> float | None:
         value = float(match[1]) / (100 if match[2] else 1)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    found = value / 100 if value > 1 else float(value)
-    return found if 0 <= found <= 1 else None
+    if not 0 <= value <= 100:
+        return None
+    return value / 100 if value > 1 else float(value)
 
 
 def stated_share(value: object) -> float | None:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import cast
+from typing import TypeVar, cast
 
 _DECODER = json.JSONDecoder()
 _BRACES = 60
@@ -12,7 +12,10 @@ _BRACES = 60
 _LONGEST = 20_000
 """Characters of a text that are read, from its end."""
 
+_LEVELS = 20
+
 Object = Mapping[str, object]
+T = TypeVar("T")
 
 
 def json_objects(text: str) -> Iterator[Object]:
@@ -24,6 +27,7 @@ def json_objects(text: str) -> Iterator[Object]:
             continue
         try:
             value, end = cast("tuple[Object, int]", _DECODER.raw_decode(text, start))
+            value = _without_halves(value)
         except (ValueError, RecursionError):
             continue
         yield value
@@ -32,10 +36,20 @@ def json_objects(text: str) -> Iterator[Object]:
 def whole_object(text: str) -> Object | None:
     """The object that is all of a text, None where it is anything else."""
     try:
-        value: object = json.loads(text[:_LONGEST])
+        value: object = _without_halves(json.loads(text[:_LONGEST]))
     except (ValueError, RecursionError):
         return None
     return cast("Object", value) if isinstance(value, dict) else None
+
+
+def _without_halves(value: T) -> T:
+    """The value with half surrogate pairs, which JSON can escape and no file can hold, replaced."""
+    text = json.dumps(value, ensure_ascii=False)
+    return (
+        value
+        if text.isascii()
+        else json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    )
 
 
 def value_at(found: object, path: str) -> object:
@@ -43,15 +57,21 @@ def value_at(found: object, path: str) -> object:
     for name in path.split(".") if path else ():
         if isinstance(found, Mapping):
             found = cast("Object", found).get(name)
-        elif isinstance(found, list) and name.isdecimal() and int(name) < len(cast("list[object]", found)):
+        elif (
+            isinstance(found, list)
+            and name.isdecimal()
+            and len(name) < 9
+            and int(name) < len(cast("list[object]", found))
+        ):
             found = cast("list[object]", found)[int(name)]
         else:
             return None
     return found
 
 
-def as_text(value: object) -> str | None:
-    """A value of a JSON object as an answer is written: lists with commas, objects as JSON; None for null."""
+def as_text(value: object, levels: int = _LEVELS) -> str | None:
+    """A value of a JSON object as an answer is written: lists with commas, objects as JSON; None for null,
+    and for what lies deeper than so many `levels` of lists."""
     match value:
         case None:
             return None
@@ -61,7 +81,9 @@ def as_text(value: object) -> str | None:
             return "true" if value else "false"
         case int() | float():
             return str(value)
+        case list() if levels:
+            return ", ".join(as_text(one, levels - 1) or "" for one in cast("Sequence[object]", value))
         case list():
-            return ", ".join(as_text(one) or "" for one in cast("Sequence[object]", value))
+            return None
         case _:
             return json.dumps(value, ensure_ascii=False)

@@ -50,6 +50,8 @@ class LabelSet(msgspec.Struct, frozen=True):
     def strict(self, answer: str, question: Question) -> str | None:
         if answer.casefold() == NONE:
             return NONE
+        if answer.count(",") >= len(self.labels):
+            return None
         found = [self.each.strict(part.strip(), question) for part in answer.split(",")]
         known = [label for label in found if label is not None]
         return self.joined(known) if len(set(known)) == len(found) else None

@@ -131,3 +131,18 @@ def test_fields_are_extracted_and_counted_one_by_one_or_all_together():
 def test_labels_that_yaml_read_as_something_else_are_refused_with_what_to_do(labels: object):
     with pytest.raises(ValidationError, match="put it in quotes"):
         TaskSettings.model_validate({"data": "x.csv", "kind": "classification", "labels": labels})
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer", "confidence"),
+    [
+        ('{"answer": "x", "confidence": 1' + "0" * 400 + "}", "x", None),
+        ('{"answer": "x", "confidence": NaN}', "x", None),
+        ('{"answer": "a\\ud800"}', "a\ufffd", None),
+        ('{"answer": ' + "[" * 500 + "]" * 500 + "}", "", None),
+    ],
+)
+def test_a_json_reply_with_odd_values_is_read(reply: str, answer: str, confidence: float | None):
+    lines = answer_format(FormatSettings(kind="json")).lenient(reply)
+    assert lines is not None
+    assert (lines.answer, lines.confidence) == (answer, confidence)
