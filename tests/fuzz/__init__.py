@@ -1,0 +1,1 @@
+"""Fuzzing of everything that others wrote: see `run.py`."""

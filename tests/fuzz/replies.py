@@ -1,0 +1,94 @@
+"""Replies of models: every reader of them, and the grade of every kind of answer."""
+
+from hypothesis import strategies as st
+
+from transfer_prompting.runtime.evaluation.grading import grade
+from transfer_prompting.runtime.evaluation.outcomes import Outcomes, Reply
+from transfer_prompting.runtime.llm.chat import TokenChoice, TokenLogprob
+from transfer_prompting.runtime.tasks.example import Example
+from transfer_prompting.runtime.tasks.task import ConfidenceSource, Reading, Task
+
+from fuzz.targets import Target
+from support.readers import FORMS, QUESTION, READERS, SPACES
+from support.texts import repeated, replies
+
+GOLD = {
+    "labels": "pos",
+    "yes or no": "yes",
+    "choice": "B",
+    "number": "42",
+    "text": "a dog",
+    "judged text": "",
+    "several labels": "neg, pos",
+    "fields": '{"answer":"pos","a":"1"}',
+}
+CONFIDENCES: tuple[ConfidenceSource, ...] = ("verbalised", "token_probability", "agreement", "top_k", "none")
+
+_logprobs = st.floats(max_value=0, allow_nan=False) | st.sampled_from([-9999.0, -0.0, -1e-300])
+_words = st.sampled_from(
+    ["pos", " pos", "ne", "neg", "B", "B.", " (B", "Answer", ":", " ", "\n", "42", "</think>"]
+)
+TOKENS = st.builds(
+    TokenChoice,
+    _words | st.text(max_size=3),
+    _logprobs,
+    st.lists(st.builds(TokenLogprob, _words | st.text(max_size=3), _logprobs), max_size=4).map(tuple),
+)
+
+
+def read(text: str) -> None:
+    """Every reader returns."""
+    for name, reader in READERS.items():
+        try:
+            reader(text)
+        except Exception as error:
+            error.add_note(f"reader: {name}")
+            raise
+    for name, space in SPACES.items():
+        found = space.lenient(text, QUESTION)
+        allowed = space.allowed(QUESTION)
+        assert found is None or not allowed or found.answer in allowed, name
+        lines = FORMS["lines"].strict(text, confidence=False)
+        strict = lines and space.strict(lines.answer, QUESTION)
+        if strict is not None and allowed:
+            assert found is not None, name
+            assert found.answer == strict, name
+
+
+def graded(case: tuple[str, str, ConfidenceSource, bool, str, list[TokenChoice], list[str]]) -> None:
+    """A grade is in range, and can be written."""
+    kind, form, confidence, likelihood, text, tokens, samples = case
+    task = Task(kind, "a task", SPACES[kind], "Decide.", format=FORMS[form])
+    reading = Reading("likelihood" if likelihood and task.closed else "generate", confidence)
+    example = Example("1", "Which?", GOLD[kind], choices=QUESTION.choices if kind == "choice" else ())
+    reply = Reply(example="1", text=text, tokens=tuple(tokens), samples=tuple(samples))
+    found = grade(task, example, reply, reading)
+    assert 0 <= found.credit <= 1
+    assert found.confidence is None or 0 <= found.confidence <= 1
+    assert found.answer is not None or not found.correct
+    assert found.answer is not None or not found.followed or reading.read == "likelihood"
+    assert (found.answer is None) == (found.rule == "none")
+    allowed = task.answers.allowed(example.asked())
+    assert found.answer is None or not allowed or found.answer in allowed
+    assert found.answer is None or found.answer.encode()
+    assert len(Outcomes.of([found], closed=task.closed).ids) == 1
+
+
+TARGETS = (
+    Target("replies", replies(), read, share=4),
+    Target(
+        "grades",
+        st.tuples(
+            st.sampled_from(list(SPACES)),
+            st.sampled_from(list(FORMS)),
+            st.sampled_from(CONFIDENCES),
+            st.booleans(),
+            replies(),
+            st.lists(TOKENS, max_size=5),
+            st.lists(replies(), max_size=2),
+        ),
+        graded,
+        share=4,
+    ),
+    Target("long replies", repeated(100_000), read, share=0.05, seconds=10),
+)

@@ -1,0 +1,95 @@
+"""Pieces of replies: those that readers look for, and those that repeat badly."""
+
+import json
+
+from hypothesis import strategies as st
+
+SIGNS = " \n\t_*`~#>-=.,:;!?'\"()[]{}<>\\/|$%&@^aA10是。\u200b\u2028\u00b9½ﷺ◁"
+# fmt: off
+WORDS = [
+    "\n ", " \n", "\r\n", "_a", "a_", "* ", "*\n", "_-", ",;", ".,", "a b ", "not ", "is not ",
+    "the the ", "neg pos ", "answer is ", "answer: ", "Answer:\n", "answer:'", "Answer: x\n",
+    "label is ", "the answer to the x ", "answer :", "G1: a\n", "G1: a\nP1: ", "G1: a\n\n",
+    "\nP1:", "<think>", "</think>", "[THINK]", "◁think▷", "analysisA",
+    "<|channel|>analysis<|message|>", "<|channel|>", "Here is my response:", "<answer>",
+    "<answer>a", "\\boxed{", "\\text{", "\\boxed{\\text{", "\\frac{1}{2}", "\\frac{", "#### ",
+    "#### 1\n", "\"answer\":", "{\"answer\":", "{\"a\":", "}{", "{[", "1,", "1,000", "1.000.",
+    "1 000 ", "1 2/3 ", "1/", "1e", "-1", "- 1", "1.", "1 ", "10^", "1 × 10^5 ", "1.5 million ",
+    "2024-05-01 ", "12:30 ", "May 5, ", "5 of may ", "3 or ", "so, ", "So a.\n", "therefore ",
+    "because ", " - ", " -", "\nconfidence:", "confidence 5 ", "Confidence: 50%\n",
+    "confidence very ", "50%", "confidence (0-", "50 out of ", "I would choose ", "i cannot ",
+    "as an ai ", "(A) ", "A. ", "A) ", "option A ", "A or B ", "question:\n", "\n\nquestion ",
+    "> * # ", "选择", "答案是", "不", "属于a", "á", "```a\n", "classify the x as ",
+    "<prompt>", "</prompt>", "<prompt>a", "<notes>", "</notes>", "- a\n",
+]
+# fmt: on
+NAMES = [
+    "neg",
+    "pos",
+    "yes",
+    "no",
+    "maybe",
+    "A",
+    "B",
+    "d",
+    "a dog",
+    "the cat",
+    "none",
+    "42",
+    "3/4",
+    "-1,000.5",
+    "80%",
+    "Answer: pos",
+    "Answer: B",
+    "Answer: 42",
+    "Confidence: 80%",
+    "G1: pos\nP1: 70%\nG2: neg\nP2: 30%",
+    '{"answer": "pos", "confidence": "80%"}',
+    '{"answer": 42, "confidence": 0.9}',
+    '{"quality": 4}',
+    f'{{"answer": {"[" * 400}{"]" * 400}}}',
+    '"relevance": "3/5",',
+    "\\ud800",
+    "9" * 400,
+    "1e999",
+    "NaN",
+    "null",
+    "[[",
+    "]]",
+    "}",
+    "²",
+    "٣",
+]  # fmt: skip
+
+
+def repeated(length: int) -> st.SearchStrategy[str]:
+    """Texts of exactly `length` characters, in which a few pieces repeat, between a beginning and an end."""
+    pieces = st.lists(st.sampled_from([*SIGNS, *WORDS, *NAMES]) | st.text(max_size=3), min_size=1, max_size=4)
+
+    def build(parts: list[str], first: str, last: str) -> str:
+        unit = "".join(parts) or " "
+        room = length - len(first) - len(last)
+        return first + (unit * (room // len(unit) + 1))[:room] + last
+
+    ends = st.sampled_from(["", "a", "Answer: ", "b", "!x", *WORDS])
+    return st.builds(build, pieces, ends, ends)
+
+
+_values = st.sampled_from(
+    [None, True, 4, -1, 0.9, 105, 10**400, float("inf"), "pos", "B", "42", "80%", "4/5", "\ud800", "²", "",
+     ["a", 1], {"a": 1}, {"score": 4}, {"\ud800": [None]}]
+)  # fmt: skip
+
+
+OBJECTS = st.dictionaries(
+    st.sampled_from(["answer", "confidence", "a", "quality", "relevance"]), _values, max_size=3
+).map(json.dumps)
+"""JSON objects as models are asked for, and with values that nobody asked for."""
+
+
+@st.composite
+def replies(draw: st.DrawFn) -> str:
+    """Replies of a few pieces, some of them several times, some of any characters but surrogates."""
+    piece = st.sampled_from([*NAMES, *WORDS, *SIGNS]) | st.text(max_size=6) | OBJECTS
+    parts = draw(st.lists(st.tuples(piece, st.sampled_from([1, 1, 1, 1, 2, 5])), max_size=12))
+    return "".join(part * times for part, times in parts)
