@@ -351,7 +351,9 @@ def _target(
         bus,
         name=name,
         client=client,
-        sampling=_sampling(scenario, name),
+        sampling=msgspec.structs.replace(
+            _sampling(scenario, name), json_object=scenario.endpoint_of(name).json_object is not False
+        ),
         tasks=tasks,
         readings={task: reading for (task, other), reading in readings.items() if other == name},
     )

@@ -25,12 +25,16 @@ ROWS_KEPT = 2_000
 
 
 class Sampling(msgspec.Struct, frozen=True):
-    """Call settings of one model: the name its endpoint knows, and the sampling of an answer."""
+    """Call settings of one model: the name its endpoint knows, and the sampling of an answer.
+
+    With `json_object` answers in the format `json` are asked for as such (`response_format`).
+    """
 
     model: str
     temperature: float = 0.0
     top_p: float | None = None
     max_tokens: int | None = None
+    json_object: bool = False
 
 
 class Target:
@@ -79,7 +83,7 @@ class Target:
 
     async def _reply(self, task: str, prompt: Prompt, question: Question) -> tuple[Reply | Failed, CallCost]:
         reading = self._readings[task]
-        request = self._request(self._messages(task, prompt, question), reading)
+        request = self._request(self._messages(task, prompt, question), task)
         try:
             first = await self._client.chat(request)
             further = [
@@ -101,7 +105,8 @@ class Target:
     def _messages(self, task: str, prompt: Prompt, question: Question) -> tuple[Message, ...]:
         return turns(prompt, self._framed(task, question))
 
-    def _request(self, messages: tuple[Message, ...], reading: Reading) -> ChatRequest:
+    def _request(self, messages: tuple[Message, ...], task: str) -> ChatRequest:
+        reading = self._readings[task]
         likelihood = reading.read == "likelihood"
         probabilities = likelihood or reading.confidence == "token_probability"
         temperature = self._sampling.temperature
@@ -114,6 +119,10 @@ class Target:
             temperature=temperature,
             top_p=self._sampling.top_p,
             top_logprobs=reading.top_logprobs if probabilities else 0,
+            # OpenAI refuses the parameter where no message speaks of JSON.
+            json_object=self._sampling.json_object
+            and self._tasks[task].format.name == "json"
+            and any("json" in turn.content.lower() for turn in messages),
         )
 
 

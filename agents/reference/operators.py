@@ -17,6 +17,7 @@ from ...runtime.errors import InputError
 from ...runtime.llm.chat import Message, Role
 from ...runtime.messages import Propose, ScoredPrompt
 from ...runtime.prompt import Position, Prompt, normalised
+from ...runtime.tasks.template import chat_turns, variables
 from ...scenarios.errors import nearest
 from .sections import (
     format_exemplars,
@@ -162,18 +163,33 @@ async def move(context: ProposalContext) -> list[Prompt]:
 
 
 async def exemplify(context: ProposalContext) -> list[Prompt]:
-    """The best prompt with train exemplars of each task behind it, the number drawn; earlier ones go."""
+    """The best prompt with train exemplars of each task behind it, the number drawn; earlier ones go.
+
+    In a prompt with variables or turns they go to the end of its system turn, or nowhere: behind the row they
+    would be taken for a part of it.
+    """
     parent = context.best.prompt
-    words = parent.text.split(f"\n\n{_EXAMPLES}\n")[0]
     shown = [exemplar for task in context.request.tasks for exemplar in task.exemplars if exemplar.answer]
     if not shown:
         return []
     chosen = context.rng.sample(shown, context.rng.randint(1, len(shown)))
     lines = "\n\n".join(f"{exemplar.question}\nAnswer: {exemplar.answer}" for exemplar in chosen)
-    return context.candidates([f"{words}\n\n{_EXAMPLES}\n{lines}"], "exemplify", parent)
+    text = _exemplified(parent.text, lines)
+    return [] if text is None else context.candidates([text], "exemplify", parent)
 
 
 _EXAMPLES = "Examples:"
+
+
+def _exemplified(text: str, lines: str) -> str | None:
+    (role, head), *rest = chat_turns(text) or [("", text)]
+    if variables(head) or role not in ("", "system"):
+        return None
+    head = head.split(f"\n\n{_EXAMPLES}\n")[0]
+    head = f"{head}\n\n{_EXAMPLES}\n{lines}"
+    turns = [(role, head), *rest]
+    return "\n\n".join(f"## {one}\n{words}" for one, words in turns) if role else head
+
 
 OPERATORS: Mapping[str, Operator] = {
     **{f"improve:{focus}": improve(focus) for focus in focuses()},

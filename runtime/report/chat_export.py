@@ -36,6 +36,8 @@ def as_openai(target: TargetResult, loaded: LoadedTask, reading: Reading, model:
         "temperature": model.temperature or 0,
         model.token_limit or "max_tokens": model.max_tokens or reading.max_tokens,
     }
+    if loaded.task.format.name == "json":
+        body["response_format"] = {"type": "json_object"}
     return json.dumps(body, ensure_ascii=False, indent=2)
 
 

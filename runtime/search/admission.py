@@ -69,10 +69,13 @@ class Admission:
         self._words: set[tuple[str, ...]] = set()
 
     def unseen(self, prompts: Iterable[Prompt]) -> list[Prompt]:
-        """The prompts not seen before, each once, now remembered: for those that are given, not proposed."""
+        """The prompts not seen before, each once, now remembered: for those that are given, not proposed.
+
+        Those with other variables or turns than the original's are left out: they do not fit the application.
+        """
         fresh: list[Prompt] = []
         for prompt in prompts:
-            if prompt.id not in self._ids:
+            if prompt.id not in self._ids and altered(self._original, prompt.text) is None:
                 self._remember(prompt)
                 fresh.append(prompt)
         return fresh

@@ -13,7 +13,7 @@ from .answers.formats import LINES, AnswerFormat
 from .answers.space import AnswerSpace
 from .answers.strict import asked
 from .example import Question
-from .template import Role, chat_turns, filled
+from .template import Role, chat_turns, filled, variables
 
 Read = Literal["generate", "likelihood"]
 ConfidenceSource = Literal["verbalised", "token_probability", "agreement", "top_k", "none"]
@@ -71,7 +71,7 @@ class Task(msgspec.Struct, frozen=True):
 class Frame(msgspec.Struct, frozen=True):
     """The part of a row's messages that is the same under every prompt.
 
-    `row` is the row as it is shown, empty where the prompt has variables for it (`fields`); `form` are the
+    `row` is the row as it is shown under a prompt that has no variables for its `fields`; `form` are the
     words that ask for the format of the answer, empty where the task adds none.
     """
 
@@ -96,16 +96,17 @@ def messages(task: Task, prompt: Prompt, question: Question, reading: Reading) -
 def framed(task: Task, question: Question, reading: Reading) -> Frame:
     """The row, and the format its answer must have."""
     form = answer_format(task, question, reading) if task.framed else ""
-    return Frame("" if task.variables else shown(task, question), form, question.fields)
+    return Frame(shown(task, question), form, question.fields)
 
 
 def turns(prompt: Prompt, frame: Frame) -> tuple[Message, ...]:
     """`messages` of a row that is framed already."""
     values, own = dict(frame.fields), chat_turns(prompt.text)
-    added = _joined(frame.row, frame.form)
+    placed = not variables(prompt.text).isdisjoint(values)
+    added = _joined("" if placed else frame.row, frame.form)
     if own:
         return _own_turns(own, values, added)
-    if values:
+    if placed:
         return (Message("user", _joined(filled(prompt.text, values), added)),)
     if prompt.position == "system":
         system = [Message("system", prompt.text.strip())] if prompt.text.strip() else []

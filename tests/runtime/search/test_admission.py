@@ -95,3 +95,10 @@ def test_what_train_rows_show_too_is_no_leak():
 def test_scripts_without_spaces_are_guarded_by_characters():
     gate = admission(Example("1", "北京是中国的首都吗请回答", "是"))
     assert gate.admit([Prompt(text="例如：北京是中国的首都吗？")])[1] == {"quotes held-out rows": 1}
+
+
+def test_a_given_prompt_without_the_variables_of_the_original_is_not_let_in():
+    original = Prompt(text="## system\nSort tickets.\n\n## user\n{text}")
+    gate = Admission(Leakage((), ()), original.text)
+    others = [Prompt(text="Sort the ticket."), Prompt(text="Sort {text}."), Prompt(text="{text} {title}")]
+    assert gate.unseen([original, *others]) == [original]

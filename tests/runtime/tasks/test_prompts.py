@@ -36,6 +36,12 @@ def test_variables_are_replaced_and_the_row_is_not_added_again(tmp_path: Path):
     assert sent(found, "Only {title}!") == [("user", f"Only T{number}!")]
 
 
+def test_a_prompt_without_the_variables_of_the_original_gets_the_row(tmp_path: Path):
+    fields = {"question": "body", "answer": "label"}
+    found = loaded(tmp_path, prompt="Title: {title}. Label:", frame="none", fields=fields)
+    assert sent(found, "Decide.") == [("user", f"Decide.\n\n{found.splits.train[0].question}")]
+
+
 def test_with_a_frame_the_format_follows_the_filled_prompt(tmp_path: Path):
     ((role, text),) = sent(loaded(tmp_path, prompt="{title}: {body}"))
     assert role == "user"
