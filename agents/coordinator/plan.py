@@ -175,7 +175,7 @@ class CallCounts:
         self._judging = judging
 
     def reading(self, task: str, model: str) -> Reading:
-        """How the replies of a model to a task are read."""
+        """The reading of the replies of a model to a task."""
         return self._readings[task, model]
 
     def rows(self, plan: Plan, rows: int) -> PlannedCalls:

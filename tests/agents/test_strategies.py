@@ -123,8 +123,8 @@ async def test_reflect_mends_what_leads_on_most_rows_and_shows_its_failures():
     parents = [prompt.parents[0] for prompt in found]
     assert parents.count(HISTORY[1].prompt.id) > len(parents) / 2
     assert {HISTORY[2].prompt.id, HISTORY[3].prompt.id}.isdisjoint(parents)
-    mended = [text for text in said(client) if "Prompt number 1." in text]
-    assert all("Is rain dry?" in text for text in mended)
+    fixed = [text for text in said(client) if "Prompt number 1." in text]
+    assert all("Is rain dry?" in text for text in fixed)
 
 
 async def test_ask_shows_no_history():

@@ -165,11 +165,11 @@ async def test_filters_and_search_find_what_fits_and_nothing_else(folder: Path):
     questions, every = kept(folder)
     id, question = next(iter(questions.items()))
     about = [one for one in every if one["example"] == id and one["model"] == "large"]
-    amiss = [one for one in every if not (one["correct"] and one["followed"])]
+    failing = [one for one in every if not (one["correct"] and one["followed"])]
     large = [one for one in every if one["model"] == "large" and not one["correct"] and one["answer"]]
     async with browser() as chromium, opened(chromium, url(folder)) as seen:
         page = seen.page
-        assert await found(seen) == str(len(amiss))
+        assert await found(seen) == str(len(failing))
         await page.get_by_label("Target").last.select_option("tickets · large")
         await page.get_by_label("Outcome").select_option("wrong")
         assert await found(seen) == str(len(large))
@@ -179,7 +179,7 @@ async def test_filters_and_search_find_what_fits_and_nothing_else(folder: Path):
         rows = await page.locator("#listing tbody tr").all_inner_texts()
         await page.get_by_label("Search in question").fill("no such words")
         await page.locator("#found", has_text="Nothing fits").wait_for()
-    assert amiss
+    assert failing
     assert large
     assert len(rows) == len(about) > 1
     assert all(question in row for row in rows)
