@@ -8,7 +8,7 @@ from typing import TypeAlias, cast
 import msgspec
 
 from ..runtime.evaluation.metrics import is_own
-from ..runtime.evaluation.own_metrics import OwnMetric
+from ..runtime.evaluation.own_metrics import OwnMetric, load
 from ..runtime.llm.connection import Client
 from ..runtime.prompt import Prompt
 from ..runtime.tasks.guess import ROWS, Guess, guess, guess_rows
@@ -85,8 +85,8 @@ def set_up(
             "target": {"tasks": [TASK]},
         },
     }
-    scenario = Scenario.build(_merged(data, settings), allow_code=True)
-    return Setup(scenario, found.clients, found.targets, {name: one for name, one in metrics.items() if one})
+    scenario = Scenario.build(_merged(data, settings))
+    return Setup(scenario, found.clients, found.targets, metrics)
 
 
 def _prompt(prompt: PromptSpec) -> Prompt:
@@ -154,13 +154,15 @@ def _free(name: str, taken: Mapping[str, object]) -> str:
     return key
 
 
-def _metrics(metric: MetricSpec | None) -> tuple[dict[str, OwnMetric | None], dict[str, float]]:
-    """Metrics of one's own by name (None: to be imported), and the weights of the objective: all alike."""
+def _metrics(metric: MetricSpec | None) -> tuple[dict[str, OwnMetric], dict[str, float]]:
+    """Metrics of one's own by name, and the weights of the objective: all alike.
+
+    One that a program names itself may be imported; those that `settings` name may not.
+    """
     if metric is None:
         return {}, {}
-    found: dict[str, OwnMetric | None]
     if isinstance(metric, str):
-        found = {metric: None}
+        found = {metric: load(metric, Path.cwd(), allow_code=True)}
     elif isinstance(metric, Mapping):
         found = dict(metric)
     else:

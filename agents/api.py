@@ -142,7 +142,7 @@ def score(
         raise InputError(f"responses: {len(given)} for {len(every)} rows; give one for each row, in order")
     scorer = setup.scenario.scorer
     goal = Objective.of(scorer)
-    judging = Judging.of(scorer, goal, setup.metrics, folder=setup.scenario.folder, allow_code=True)
+    judging = Judging.of(scorer, goal, setup.metrics, folder=setup.scenario.folder)
     if judging.rates:
         raise InputError("score: no model is called here, so nothing is judged; use evaluate for that")
     judging.check({TASK: loaded.task})

@@ -201,3 +201,14 @@ async def test_a_function_cannot_write_prompts():
 
     with pytest.raises(tp.InputError, match="writer: a function of the application cannot write prompts"):
         await tp.optimize("Decide.", TICKETS, model=route)
+
+
+def test_a_metric_that_a_program_names_is_imported_and_one_that_settings_name_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "short_own.py").write_text("def f(rows):\n    return 0.5\n")
+    monkeypatch.chdir(tmp_path)
+    result = tp.score(["urgent", "routine"], TICKETS[:2], metric="short_own:f")
+    assert result.scorecard.objective == 0.5
+    with pytest.raises(tp.InputError, match="short_own:g: names Python code"):
+        tp.score(["urgent"] * 2, TICKETS[:2], settings={"scorer": {"metrics": ["short_own:g"]}})
