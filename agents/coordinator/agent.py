@@ -27,6 +27,7 @@ from ...runtime.record.results import (
 from ...runtime.tasks.example import digest
 from ...runtime.tasks.task import Task
 from ...scenarios import Scenario
+from ...scenarios.stages import EVALUATIONS
 from ..reference.strategies import Strategy
 from .allotment import Allotment, Amount
 from .evaluator import Evaluator
@@ -171,7 +172,8 @@ class Coordinator:
         if plan is None:
             return None
         search = self._search(plan)
-        part = allotment.part(self._scenario.stages.source.share)
+        targets = sum(len(plan.models) for plan in target_plans(self._scenario, self._strategy))
+        part = allotment.part(self._scenario.stages.source.share, usual=targets * EVALUATIONS["heavy"])
         await self._run([search], part)
         allotment.absorb(part)
         return search

@@ -111,13 +111,12 @@ class Allotment:
         self._answered += actual
         self._planned_calls += planned.calls
 
-    def part(self, share: float) -> "Allotment":
-        """An allotment of this share of what is left; `absorb` it when it is done with."""
-        caps = {
-            unit: getattr(self._spent, unit) + share * self._left(unit)
-            for unit in UNITS
-            if math.isfinite(self._caps[unit])
-        }
+    def part(self, share: float, *, usual: int) -> "Allotment":
+        """An allotment of this share of what is left; `absorb` it when it is done with. Where no cap bounds the
+        search (a cap on minutes says nothing of rows), the share is of the `usual` number of rows."""
+        left = {unit: self._left(unit) for unit in UNITS if math.isfinite(self._caps[unit])}
+        left = left or {"evaluations": usual}
+        caps = {unit: getattr(self._spent, unit) + share * amount for unit, amount in left.items()}
         return Allotment(caps, spent=self._spent, reserve=0)
 
     def absorb(self, part: "Allotment") -> None:

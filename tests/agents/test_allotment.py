@@ -84,7 +84,7 @@ def test_progress_is_the_share_of_what_the_search_may_spend():
 
 def test_a_part_ends_at_its_share_of_what_is_left_and_counts_in_the_whole():
     whole = allotment(reserve=20, calls=140, spent=Amount(calls=20))
-    part = whole.part(0.3)
+    part = whole.part(0.3, usual=9000)
     assert part.times(CALL) == pytest.approx(30)
     part.issue(Amount(calls=12))
     part.settle(Amount(calls=12), Amount(calls=10))
@@ -92,6 +92,11 @@ def test_a_part_ends_at_its_share_of_what_is_left_and_counts_in_the_whole():
     assert whole.times(CALL) == 100
     whole.absorb(part)
     assert whole.times(CALL) == 90
+
+
+def test_a_part_of_what_no_cap_bounds_is_a_share_of_the_usual_rows():
+    part = allotment(spent=Amount(evaluations=7)).part(0.1, usual=300)
+    assert part.times(Amount(evaluations=1)) == pytest.approx(30)
 
 
 def test_calls_left_are_whole_and_of_the_tighter_cap():
