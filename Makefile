@@ -60,9 +60,9 @@ audit: $(VENV)/dev  ## known vulnerabilities and licences of what is installed, 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[audit]'
 	mkdir -p build
 	$(BIN)/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-reproducible \
-		--output-format JSON --output-file build/sbom.cdx.json
+		--no-validate --output-format JSON --output-file build/sbom.cdx.json
 	$(BIN)/pip-licenses --from=mixed --format=markdown --output-file=build/licences.md
-	$(BIN)/pip-audit --local --skip-editable
+	$(BIN)/pip-audit --local --skip-editable --progress-spinner off
 
 lock: $(VENV)/dev  ## requirements-dev.txt: every package of the development environment, with its hashes
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
