@@ -79,7 +79,7 @@ CONNECT_SECONDS = 10.0
 async def unreachable(base_url: str) -> str | None:
     """The reason for which no connection to `base_url` can be opened; None when one can, or with a proxy."""
     url = urlsplit(base_url)
-    if getproxies().get(url.scheme):
+    if not {url.scheme, "all"}.isdisjoint(getproxies()):
         return None
     port = url.port or (443 if url.scheme == "https" else 80)
     try:

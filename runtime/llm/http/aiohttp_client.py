@@ -158,5 +158,7 @@ def completions_url(base_url: str, query: Mapping[str, str] | None = None) -> UR
 
 def _proxy(base_url: str) -> str | None:
     parts = urlsplit(base_url)
-    proxy = getproxies().get(parts.scheme)
+    proxies = getproxies()
+    everywhere = proxies.get("all", "")
+    proxy = proxies.get(parts.scheme) or (everywhere if everywhere.startswith("http") else None)
     return None if proxy is None or proxy_bypass(parts.netloc) else proxy

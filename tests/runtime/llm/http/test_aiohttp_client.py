@@ -162,9 +162,10 @@ async def test_limits_in_the_headers_are_passed_on_with_the_model():
     assert told == [("small", RateSheet(requests=Quota(60, 59, 1)))]
 
 
-async def test_the_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("variable", ["http_proxy", "all_proxy"])
+async def test_the_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch, variable: str):
     async with chat_server() as server:
-        monkeypatch.setenv("http_proxy", server.base_url.removesuffix("/v1"))
+        monkeypatch.setenv(variable, server.base_url.removesuffix("/v1"))
         monkeypatch.delenv("no_proxy", raising=False)
         monkeypatch.delenv("NO_PROXY", raising=False)
         async with AiohttpClient("http://models.example/v1") as client:
