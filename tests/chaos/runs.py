@@ -19,11 +19,11 @@ import anyio
 import anyio.lowlevel
 
 import transfer_prompting as tp
-from chaos.script import Script
 from transfer_prompting.agents.team import Team
 from transfer_prompting.runtime.errors import TransferPromptingError
 from transfer_prompting.runtime.llm.chat import SystemClock
 
+from chaos.script import Script
 from support.brief import brief_scenario
 from support.chat_server import Body, ChatServer, Reply, chat_server
 from support.runs import helpful_world, lasting
@@ -253,7 +253,7 @@ def every_row_once(folder: Path, results: tp.Results) -> None:
     hold(set(given.values()) <= {1}, "a row was graded twice under one prompt")
     for result in results.targets:
         for prompt in {result.baseline.prompt.id, result.best.prompt.id}:
-            answered = {row for task, model, own, row in given if own == prompt and task == result.task}
+            answered = {row for task, _, own, row in given if own == prompt and task == result.task}
             hold(answered == rows[result.task], f"rows of {prompt} are missing")
 
 

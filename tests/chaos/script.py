@@ -50,7 +50,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
 
     `rate` is the share of requests that meet a fault of `kinds`, in bursts of `burst` requests. From request
     `stop` on the run is asked to end (`stop_kind`: drained, cancelled, or nothing). The monotonic clock
-    `jump`s forward by that many seconds at request `jump_at`, and the wall clock back by as much.
+    jumps forward by `jump` seconds at request `jump_at`. `calls` is a cap on HTTP calls.
     """
 
     seed: int
