@@ -112,8 +112,8 @@ class Allotment:
         self._planned_calls += planned.calls
 
     def part(self, share: float, *, usual: int) -> "Allotment":
-        """An allotment of this share of what is left; `absorb` it when it is done with. Where no cap bounds the
-        search (a cap on minutes says nothing of rows), the share is of the `usual` number of rows."""
+        """An allotment of this share of what is left; `absorb` it when it is done with. Where no cap bounds
+        the search (a cap on minutes says nothing of rows), the share is of the `usual` number of rows."""
         left = {unit: self._left(unit) for unit in UNITS if math.isfinite(self._caps[unit])}
         left = left or {"evaluations": usual}
         caps = {unit: getattr(self._spent, unit) + share * amount for unit, amount in left.items()}
