@@ -15,7 +15,7 @@ from jinja2 import Environment
 from transfer_prompting.agents.loading import load_tasks
 from transfer_prompting.agents.team import Team
 from transfer_prompting.runtime.prompt import Position, Prompt
-from transfer_prompting.runtime.record.results import PromptEntry, Results, TargetResult, in_folder
+from transfer_prompting.runtime.record.results import PromptEntry, Results, TargetResult, Targets, in_folder
 from transfer_prompting.runtime.record.results import PromptResult as Part
 from transfer_prompting.runtime.report.export import (
     ROWS,
@@ -125,7 +125,7 @@ def test_what_holds_one_prompt_only_says_what_to_choose_from(target: TargetResul
 
 
 def test_a_task_and_model_choose_among_the_targets(target: TargetResult):
-    results = Results(name="r", status="complete", seed=0, targets=tuple(several(target)))
+    results = Results(name="r", status="complete", seed=0, targets=Targets(several(target)))
     assert [one.model for one in chosen(results, model="large")] == ["large"]
     assert len(chosen(results, task="tickets")) == 2
     assert len(json.loads(as_json(chosen(results)))) == 2

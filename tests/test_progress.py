@@ -240,6 +240,7 @@ def test_the_final_test_shows_its_rows_and_the_time_they_take():
     note(started(SMALL))
     note(BatchAnswered("small", "tickets", 60, 0))
     note(ended(SMALL))
+    shown = ""
     for second in range(4):
         moment.seconds = float(second)
         moment.models["small"] = ModelNow(Used(calls=60 + 10 * second), limits())

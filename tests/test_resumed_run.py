@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from transfer_prompting.runtime.record.results import read
+from transfer_prompting.runtime.record.results import load_results
 
 from support.chat_server import Body, ChatServer, Fault, Reply, Reset, Truncated
 from support.commands import started, tprompt
@@ -81,7 +81,7 @@ async def test_a_deterministic_run_killed_at_any_moment_ends_as_one_never_killed
         assert done.returncode == 0, done.stderr
         assert server.count == total + lost
         assert (bodies(server) - once).total() == lost
-    assert lasting(read(out / "results.json")) == lasting(read(whole / "results.json"))
+    assert lasting(load_results(out / "results.json")) == lasting(load_results(whole / "results.json"))
 
 
 def jobs(out: Path) -> list[int]:
@@ -128,7 +128,7 @@ async def test_a_run_killed_live_and_while_it_replays_takes_the_recorded_order_a
     final = jobs(out)
     assert 0 < len(orders[0]) < len(orders[1]) <= len(orders[2]) < len(final)
     assert all(final[: len(order)] == order for order in orders)
-    usage = read(out / "results.json").usage
+    usage = load_results(out / "results.json").usage
     assert usage.replayed > 0
     assert usage.calls + usage.replayed <= server.count
 

@@ -7,7 +7,7 @@ import anyio
 import pytest
 from anyio import to_thread
 
-from transfer_prompting.runtime.record.results import read
+from transfer_prompting.runtime.record.results import load_results
 
 from support.chat_server import Body
 from support.commands import started, told, tprompt
@@ -88,7 +88,7 @@ async def test_runs_at_the_same_time_share_a_cache_and_the_next_one_pays_nothing
         await one("c")
         assert server.count == before
     assert ends == [0, 0, 0]
-    first, second, third = (read(tmp_path / out / "results.json") for out in "abc")
+    first, second, third = (load_results(tmp_path / out / "results.json") for out in "abc")
     assert lasting(first) == lasting(second) == lasting(third)
     assert third.usage.calls == 0
     assert first.usage.calls + second.usage.calls == before

@@ -21,7 +21,7 @@ from transfer_prompting.runtime.messages import (
     SearchStarted,
     TargetTested,
 )
-from transfer_prompting.runtime.record.results import Results, read
+from transfer_prompting.runtime.record.results import Results, load_results
 from transfer_prompting.scenarios import load
 
 from support.replies import Fault
@@ -218,7 +218,7 @@ async def test_a_run_writes_the_files_it_promises(tmp_path: Path):
     out = tmp_path / "out"
     async with simulated(tmp_path) as (scenario, _, _):
         results = await finished(scenario, out)
-    assert read(out / "results.json") == results
+    assert load_results(out / "results.json") == results
     history = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
     assert [line["seq"] for line in history] == list(range(1, len(history) + 1))
     assert history[0]["event"]["type"] == "RunStarted"
@@ -366,7 +366,7 @@ async def test_a_cancelled_run_keeps_what_it_has(tmp_path: Path):
             async with Team(scenario, out=out) as team:
                 team.bus.subscribe(SearchStarted, lambda e: scope.cancel() if e.stage == "target" else None)
                 await team.run()
-    results = read(out / "results.json")
+    results = load_results(out / "results.json")
     assert results.status == "interrupted"
     assert len(results.source_prompts) == 2
     assert results.targets == ()

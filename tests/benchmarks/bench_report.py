@@ -36,6 +36,7 @@ from transfer_prompting.runtime.record.results import (
     PromptResult,
     Results,
     TargetResult,
+    Targets,
     Transfer,
     write,
 )
@@ -124,7 +125,7 @@ def write_run(folder: Path) -> None:
             )
     transfer = [Transfer(made[n].id, task, model, card, None) for (n, task, model), card in cards.items()]
     results = Results(
-        name="large", status="complete", seed=1, targets=tuple(targets), transfer=tuple(transfer)
+        name="large", status="complete", seed=1, targets=Targets(targets), transfer=tuple(transfer)
     )
     write(results, folder / "results.json")
 

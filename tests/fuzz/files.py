@@ -354,7 +354,7 @@ def left_behind(lines: list[str]) -> None:
     except InputError as error:
         refused(error)
     with open_history(folder() / "history.jsonl") as history:
-        assert all(job >= 0 for job in history.order)
+        assert all(recorded.job >= 0 for recorded in history.order)
 
 
 TARGETS = (

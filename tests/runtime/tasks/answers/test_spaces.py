@@ -228,8 +228,8 @@ def test_own_synonyms_of_yes_and_no_join_the_known_ones():
     [
         ("choice", (), {}, "use one of"),
         ("classification", ("one",), {}, "at least two"),
-        ("classification", ("Spam", "spam"), {}, "told apart"),
-        ("classification", ("not_spam", "not spam"), {}, "told apart"),
+        ("classification", ("Spam", "spam"), {}, "cannot be distinguished"),
+        ("classification", ("not_spam", "not spam"), {}, "cannot be distinguished"),
         ("classification", ("a", " b"), {}, "space around"),
         ("classification", ("a", "b\nc"), {}, "one line"),
         ("classification", ("a", ""), {}, "one line"),
