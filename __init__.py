@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         TokenLogprob,
         Usage,
     )
+    from .runtime.llm.limits.shared import Endpoints
     from .runtime.messages import (
         Answer,
         Answered,
@@ -130,6 +131,7 @@ _MODULES = {
         "BusError",
         "CallFailed",
         "EndpointError",
+        "Endpoints",
         "InputError",
         "TransferPromptingError",
     ),
@@ -154,6 +156,7 @@ _MODULES = {
         "TokenLogprob",
         "Usage",
     ),
+    "runtime.llm.limits.shared": ("Endpoints",),
     "runtime.messages": (
         "Answer",
         "Answered",
@@ -213,6 +216,7 @@ __all__ = [
     "CompareResponses",
     "EncodingBus",
     "EndpointError",
+    "Endpoints",
     "EvaluationResult",
     "Event",
     "Example",
