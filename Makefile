@@ -56,7 +56,7 @@ fuzz: $(VENV)/dev  ## fuzzing of everything that others wrote; CASES=1000000, ab
 
 ONLY ?=
 
-mutants: $(VENV)/dev  ## mutation testing; ONLY='*.runtime.search.*' for some, `mutmut results` in build/mutants
+mutants: $(VENV)/dev  ## mutation testing of runtime/search; ONLY='*.race.*' for some, `mutmut results` in build/mutants
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[mutants]'
 	rm -rf build/mutants && mkdir -p build/mutants/transfer_prompting && cp pyproject.toml build/mutants/
 	git ls-files -z | xargs -0 cp --parents -t build/mutants/transfer_prompting
