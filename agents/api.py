@@ -96,6 +96,7 @@ async def evaluate(
         following=Following(),
         out=None,
         telemetry=None,
+        endpoints=None,
         loaded={TASK: loaded},
     )
     asked = original(scenario, loaded.task.original)

@@ -173,7 +173,11 @@ class Coordinator:
             return None
         search = self._search(plan)
         targets = sum(len(plan.models) for plan in target_plans(self._scenario, self._strategy))
-        part = allotment.part(self._scenario.stages.source.share, usual=targets * EVALUATIONS["heavy"])
+        part = allotment.part(
+            self._scenario.stages.source.share,
+            usual=targets * EVALUATIONS["heavy"],
+            before=self._record.allotted.get(plan.scope),
+        )
         await self._run([search], part)
         allotment.absorb(part)
         return search

@@ -111,9 +111,13 @@ class Allotment:
         self._answered += actual
         self._planned_calls += planned.calls
 
-    def part(self, share: float, *, usual: int) -> "Allotment":
+    def part(self, share: float, *, usual: int, before: int | None = None) -> "Allotment":
         """An allotment of this share of what is left; `absorb` it when it is done with. Where no cap bounds
-        the search (a cap on minutes says nothing of rows), the share is of the `usual` number of rows."""
+        the search (a cap on minutes says nothing of rows), the share is of the `usual` number of rows. What
+        was allotted `before` is allotted again, however the caps were raised."""
+        if before is not None:
+            unit = self.unit
+            return Allotment({unit: getattr(self._spent, unit) + before}, spent=self._spent, reserve=0)
         left = {unit: self._left(unit) for unit in UNITS if math.isfinite(self._caps[unit])}
         left = left or {"evaluations": usual}
         caps = {unit: getattr(self._spent, unit) + share * amount for unit, amount in left.items()}

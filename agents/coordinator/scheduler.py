@@ -137,6 +137,9 @@ class Scheduler:
         slots = math.ceil(SURPLUS * sum(places.values()))
         least = sum(2 * search.plan.block for search in searches)
         rows = sum(allotment.times(self._row(search)) for search in searches) / len(searches)
+        before = [self._record.allotted.get(search.plan.scope) for search in searches]
+        if all(before):
+            rows = float(sum(one or 0 for one in before))
         return slots if math.isinf(rows) else min(slots, max(least, int(rows / DECISIONS)))
 
     def _place(self, model: str) -> tuple[str, str]:
@@ -146,13 +149,14 @@ class Scheduler:
     # -- issuing
 
     def _issue(self, tasks: TaskGroup, searches: Sequence[Search], allotment: Allotment, window: int) -> None:
-        """Fill the window, the search that has spent least first."""
+        """Fill the window, the search that has spent least of what is capped first."""
+        unit = allotment.unit
         idle: set[str] = set()
         while True:
             ready = [search for search in searches if not search.reason and search.plan.scope not in idle]
             if not ready or self._evaluations_in_flight() >= window:
                 return
-            search = min(ready, key=lambda one: (one.cost.calls, one.plan.scope))
+            search = min(ready, key=lambda one: (getattr(one.cost, unit), one.plan.scope))
             row = self._row(search)
             running = sum(1 for one in searches if not one.reason)
             left = allotment.times(row) / running

@@ -38,10 +38,15 @@ def begun(path: Path) -> datetime | None:
 
 
 class RecordedJob(msgspec.Struct, frozen=True):
-    """A job of an earlier invocation; `dropped` where its result was not waited for."""
+    """A job of an earlier invocation; `dropped` where its result was not waited for.
+
+    The beginning of a search is an entry without a number: how much was `allotted` to it.
+    """
 
     job: int = -1
     dropped: bool = False
+    scope: str = ""
+    allotted: int | None = None
 
 
 class _Recorded(msgspec.Struct):
@@ -63,7 +68,8 @@ class History:
         publish: Callable[[], None] = lambda: None,
         path: Path = Path("history.jsonl"),
     ) -> None:
-        self.order = tuple(order)
+        self.order = tuple(recorded for recorded in order if recorded.job >= 0)
+        self.allotted = {one.scope: one.allotted for one in order if one.allotted is not None}
         self._file = file
         self._seq = 0
         self._left = len(self.order)
@@ -122,7 +128,7 @@ def _job_order(path: Path) -> list[RecordedJob]:
             event = decode(line).event
         except UNREADABLE:
             continue
-        if event.job >= 0:
+        if event.job >= 0 or event.allotted is not None:
             order.append(event)
     return order
 
@@ -132,6 +138,7 @@ class Record:
 
     def __init__(self, history: History, bus: Bus) -> None:
         self.order = history.order
+        self.allotted = history.allotted
         self._history = history
         self._bus = bus
 
