@@ -61,7 +61,6 @@ if TYPE_CHECKING:
         TokenLogprob,
         Usage,
     )
-    from .runtime.llm.limits.shared import Endpoints
     from .runtime.messages import (
         Answer,
         Answered,
@@ -131,7 +130,6 @@ _MODULES = {
         "BusError",
         "CallFailed",
         "EndpointError",
-        "Endpoints",
         "InputError",
         "TransferPromptingError",
     ),
@@ -156,7 +154,6 @@ _MODULES = {
         "TokenLogprob",
         "Usage",
     ),
-    "runtime.llm.limits.shared": ("Endpoints",),
     "runtime.messages": (
         "Answer",
         "Answered",
@@ -216,7 +213,6 @@ __all__ = [
     "CompareResponses",
     "EncodingBus",
     "EndpointError",
-    "Endpoints",
     "EvaluationResult",
     "Event",
     "Example",

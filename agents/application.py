@@ -1,13 +1,10 @@
 """The application as the target: its own function in the place of a model."""
 
 from collections.abc import Awaitable, Mapping
-from inspect import isawaitable, iscoroutinefunction
-from math import inf
 from time import perf_counter
 from typing import Protocol
 
 import anyio
-import anyio.to_thread
 import msgspec
 
 from ..runtime.errors import CallFailed, EndpointError, Unreachable
@@ -31,12 +28,10 @@ class TargetFunction(Protocol):
     """A function of the application that answers one question under a prompt, with a text or a `Response`.
 
     `prompt.text` is what is optimised (of an application with several prompts `prompt.texts` holds them all,
-    by name); the question has no gold answer. A plain function is called in a thread.
+    by name); the question has no gold answer.
     """
 
-    def __call__(
-        self, prompt: Prompt, question: Question, /
-    ) -> Awaitable[str | Response] | str | Response: ...
+    def __call__(self, prompt: Prompt, question: Question, /) -> Awaitable[str | Response]: ...
 
 
 class _Asked(msgspec.Struct, frozen=True):
@@ -74,15 +69,15 @@ class ApplicationClient:
         self._name = name
         self._functions = dict(functions)
         self._timeout = timeout
-        self._threads: anyio.CapacityLimiter | None = None
 
     async def chat(self, request: ChatRequest) -> ChatResponse:
         asked = msgspec.json.decode(request.messages[0].content, type=_Asked)
         start = perf_counter()
         try:
             with anyio.fail_after(self._timeout):
-                prompt = Prompt(text=asked.text, position=asked.position)
-                answered = await self._called(self._functions[request.model], prompt, asked.question)
+                answered = await self._functions[request.model](
+                    Prompt(text=asked.text, position=asked.position), asked.question
+                )
         except Exception as error:
             failed = self._failed(error)
             if failed is None or failed is error:
@@ -95,19 +90,6 @@ class ApplicationClient:
             usage=Usage(response.prompt_tokens, response.completion_tokens),
             seconds=perf_counter() - start,
         )
-
-    async def _called(self, function: TargetFunction, prompt: Prompt, question: Question) -> object:
-        """The answer of a function, in a thread where it is a plain one; one that takes too long is abandoned
-        there."""
-        if iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004
-            answered: object = function(prompt, question)
-        else:
-            if self._threads is None:
-                self._threads = anyio.CapacityLimiter(inf)  # the limits of the endpoint bound their number
-            answered = await anyio.to_thread.run_sync(
-                function, prompt, question, abandon_on_cancel=True, limiter=self._threads
-            )
-        return await answered if isawaitable(answered) else answered
 
     def _failed(self, error: BaseException | None) -> CallFailed | EndpointError | None:
         """The external failure that an error reports; None where it is the application's own."""

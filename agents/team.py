@@ -1,6 +1,5 @@
 """A team: the bus, the agents and all they stand on, for one scenario."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
@@ -16,7 +15,6 @@ from structlog.typing import FilteringBoundLogger
 from ..runtime.bus import Bus, Event, Header, InProcessBus, Request, headed
 from ..runtime.evaluation.own_metrics import OwnMetric
 from ..runtime.llm.connection import Client
-from ..runtime.llm.limits.shared import Endpoints
 from ..runtime.llm.stack import SpendingNow
 from ..runtime.record.results import Results, Status, write
 from ..runtime.report.page import write_page
@@ -55,14 +53,11 @@ class Team:
     `JudgePrompt`, `CompareResponses`); `metrics`, functions under the names that the
     scenario uses for them (`module:function`), which then are not imported; `strategy`, in place of the
     scenario's; `bus`, which the host enters and leaves itself; `log`, a structlog logger that receives every
-    event; `telemetry`, for spans and metrics in the host's OpenTelemetry providers; `endpoints`, limits that
-    several teams keep together.
+    event; `telemetry`, for spans and metrics in the host's OpenTelemetry providers.
 
     Calls of `clients` and `targets` are limited, retried, budgeted and recorded like any other: a resumed run
     replays them, as long as their endpoints keep their `base_url` or `host` name. What is `served` is neither
     counted nor replayed.
-
-    It runs on asyncio (uvloop too), and is left in the task that entered it; RuntimeError otherwise.
 
     Raises InputError on entering when the scenario's data or settings are wrong, EndpointError when a model
     cannot be started or reached.
@@ -81,7 +76,6 @@ class Team:
         strategy: Strategy | None = None,
         log: FilteringBoundLogger | None = None,
         telemetry: Telemetry | None = None,
-        endpoints: Endpoints | None = None,
     ) -> None:
         self.scenario = scenario
         self.run_id = uuid4().hex[:12]
@@ -92,7 +86,6 @@ class Team:
         if log is not None:
             self._following.call(log_events(log))
         self._telemetry = telemetry
-        self._endpoints = endpoints
         if telemetry is not None:
             self.bus.intercept(telemetry.asks(self.run_id))
         self._out = None if out is None else Path(out)
@@ -104,7 +97,6 @@ class Team:
         self._metrics = dict(metrics or {})
         self._strategy = strategy or STRATEGIES[scenario.strategy]
         self._context: AbstractAsyncContextManager[None] | None = None
-        self._task: asyncio.Task[object] | None = None
         self._assembly: Assembly | None = None
         self._running: anyio.CancelScope | None = None
         self._begun = False
@@ -211,7 +203,6 @@ class Team:
         return results
 
     async def __aenter__(self) -> Self:
-        self._task = _current_task()
         self._context = self._assembled()
         await self._context.__aenter__()
         return self
@@ -220,11 +211,6 @@ class Team:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         assert self._context is not None
-        if self._task is not _current_task():
-            raise RuntimeError(
-                "a team is left in the task that entered it: keep `async with Team(...)` in one task, and "
-                "end its run from elsewhere by team.stop()"
-            )
         return await self._context.__aexit__(kind, error, trace)
 
     @asynccontextmanager
@@ -241,21 +227,9 @@ class Team:
             following=self._following,
             out=self._out,
             telemetry=self._telemetry,
-            endpoints=self._endpoints,
         )
         async with assembler.open() as self._assembly:
             yield
             if self._running is not None:  # a run that goes on in a task outside this scope ends first
                 self._running.cancel()
                 await self._ended.wait()
-
-
-def _current_task() -> "asyncio.Task[object] | None":
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        raise RuntimeError(
-            "a team runs on asyncio (or uvloop), and none runs here: use asyncio.run, or anyio.run with its "
-            "default backend. Under trio, run the team in a thread of its own: "
-            "await trio.to_thread.run_sync(asyncio.run, main())"
-        ) from None

@@ -1,8 +1,8 @@
 """Doing many things at once without losing an error."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -12,23 +12,15 @@ R = TypeVar("R")
 
 
 def unwrapped(error: BaseException) -> BaseException:
-    """The first exception inside (nested) groups whose exceptions are all of one type, as where several
-    calls of a function fail at the same moment; any other error, or group, as it is."""
-    leaves = list(_leaves(error))
-    return leaves[0] if len({type(leaf) for leaf in leaves}) == 1 else error
-
-
-def _leaves(error: BaseException) -> Generator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for inner in cast("BaseExceptionGroup[BaseException]", error).exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error
+    """The one exception inside (nested) groups of one; any other error, or a group of several, as it is."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 @asynccontextmanager
 async def ungrouped() -> AsyncGenerator[None]:
-    """Raise the exception of a group (see `unwrapped`) instead of the group; its cause and traceback stay."""
+    """Raise the single exception of a group instead of the group; its cause and traceback stay."""
     try:
         yield
     except BaseExceptionGroup as group:

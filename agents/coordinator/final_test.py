@@ -1,11 +1,9 @@
 """The final test: the chosen and the original prompts answer the test rows, once."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Literal
 
 import msgspec
-from anyio import to_thread
 
 from ...runtime.concurrency import run_all
 from ...runtime.errors import BudgetReached
@@ -70,11 +68,7 @@ class FinalTest:
         Raises BudgetReached when the budget ends first; then there is no result for this plan.
         """
         tested = await self._tested(plan)
-        # In a thread: resampling tens of thousands of rows takes seconds, and the host's loop goes on
-        cards = {
-            id: await to_thread.run_sync(partial(self._evaluator.cards, evaluation, intervals=True))
-            for id, evaluation in tested.items()
-        }
+        cards = {id: self._evaluator.cards(evaluation, intervals=True) for id, evaluation in tested.items()}
         self._keep(plan, tested)
         results: list[TargetResult] = []
         transfers: list[Transfer] = []
@@ -115,22 +109,19 @@ class FinalTest:
         chosen, original = plan.best.prompt, plan.original
         best, baseline = tested[chosen.id], tested[original.id]
         card, base = cards[chosen.id][task][model], cards[original.id][task][model]
-        compared = partial(
-            gains,
-            best.outcomes[pair],
-            baseline.outcomes[pair],
-            self._objective,
-            seed=self._seed,
-            judged=(card.judged, base.judged),
-        )
-        gain = await to_thread.run_sync(compared)
         search = plan.best.scores.get(task, {}).get(model)
         return TargetResult(
             task=task,
             model=model,
             baseline=self._part(original, pair, baseline, cards, plan.searched),
             best=self._part(chosen, pair, best, cards, plan.best),
-            gain=gain,
+            gain=gains(
+                best.outcomes[pair],
+                baseline.outcomes[pair],
+                self._objective,
+                seed=self._seed,
+                judged=(card.judged, base.judged),
+            ),
             preference=None if chosen.id == original.id else await self._preference(best, baseline, pair),
             search=search,
             selection_bias=_minus(plan.best.objective, card.objective),

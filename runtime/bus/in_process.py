@@ -1,6 +1,5 @@
 """A bounded buffer between the publisher and one observer."""
 
-import logging
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -75,8 +74,6 @@ class BufferedObserver:
             self._news = anyio.Event()
             await self._news.wait()
 
-
-_log = logging.getLogger("transfer_prompting")
 
 R = TypeVar("R")
 Q = TypeVar("Q", bound=Request[Any])
@@ -226,8 +223,6 @@ class InProcessBus:
     async def _pump(self, observer: BufferedObserver, callback: Callable[[Event], object]) -> None:
         try:
             await observer.each(callback)
-        except Exception:  # noqa: BLE001 - whatever it is, it is not the run's
-            _log.exception("a subscriber raised and is not called any more: %r", callback)
         finally:
             self._observers.discard(observer)
 

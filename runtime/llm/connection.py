@@ -17,9 +17,7 @@ from .chat import ChatClient
 from .embedded import find_model, serve_embedded
 from .http._dialect import Dialect, OnNotice
 from .http._refusals import OnLimits
-from .ledger._rows import endpoint_identity
 from .limits.limiter import Limiters
-from .limits.shared import Endpoints
 from .retries import Breaker
 
 if TYPE_CHECKING:
@@ -53,18 +51,16 @@ async def connected(
     client: Client | None = None,
     on_limits: OnLimits | None = None,
     on_notice: OnNotice | None = None,
-    shared: Endpoints | None = None,
 ) -> AsyncGenerator[Connection]:
     """The endpoint `name` of a scenario in `folder`, with one HTTP session, or with the host's `client`.
 
     An `AsyncOpenAI` of the host is used without its own retries and left open. `on_limits` gets the limits
     in answers' headers in place of the connection's own limiters, `on_notice` what is learned about the form
     of requests; the settings of `models` are known from the start. A `local` endpoint runs its
-    model in a child process until the scope ends. `shared` holds the limits that other teams keep to as well.
-    Raises InputError when its key or its model file is
+    model in a child process until the scope ends. Raises InputError when its key or its model file is
     missing, EndpointError when its model does not start.
     """
-    limiters = (shared or Endpoints()).limiters(name, endpoint_identity(endpoint), endpoint)
+    limiters = Limiters(endpoint.limits)
     breaker = Breaker(name)
     if client is not None:
         adopted = _adopted(name, client, dialects(name, models), limiters.stated, on_notice)
