@@ -96,7 +96,6 @@ async def evaluate(
         following=Following(),
         out=None,
         telemetry=None,
-        endpoints=None,
         loaded={TASK: loaded},
     )
     asked = original(scenario, loaded.task.original)
