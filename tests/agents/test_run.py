@@ -281,10 +281,10 @@ async def test_a_run_whose_planned_steps_are_cut_short_says_so(tmp_path: Path):
 
 async def test_a_spent_run_goes_on_when_the_budget_is_raised(tmp_path: Path):
     out = tmp_path / "out"
-    async with simulated(tmp_path, budget={"calls": 600}) as (spent, _, server):
+    async with simulated(tmp_path, budget={"calls": 600}, deterministic=True) as (spent, _, server):
         first = await finished(spent, out)
         paid = server.count
-        data = scenario_data(server.base_url, budget={"calls": 1000})
+        data = scenario_data(server.base_url, budget={"calls": 1000}, deterministic=True)
         results = await finished(load(write_scenario(tmp_path, data)), out)
     assert first.status == results.status == "complete"
     assert results.usage.calls == server.count - paid > 300
