@@ -7,13 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import anyio
 import msgspec
 import pytest
 from openai import AsyncOpenAI
 
 from transfer_prompting.agents.loading import load_tasks
-from transfer_prompting.agents.team import Team
 from transfer_prompting.runtime.prompt import Position, Prompt
 from transfer_prompting.runtime.record.results import PromptEntry, TargetResult, in_folder
 from transfer_prompting.runtime.report.chat_export import as_langchain, as_openai
@@ -24,7 +22,7 @@ from transfer_prompting.scenarios.errors import InputError
 
 from support.chat_server import chat_server
 from support.commands import tprompt
-from support.runs import simulated
+from support.runs import finished_folder
 
 NASTY = 'Say "it".\n\nUse {row} {{row}} {0} {x!r} {% raw %} \\n ${a} 漢 <b>\nEnd }} { }'
 READING = Reading(read="generate", confidence="verbalised", max_tokens=64)
@@ -40,14 +38,7 @@ print(json.dumps([[turn.type, turn.content] for turn in filled]))
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output folder of a finished run."""
-    folder = tmp_path_factory.mktemp("run")
-
-    async def finish() -> None:
-        async with simulated(folder) as (scenario, _, _), Team(scenario, out=folder / "out") as team:
-            await team.run()
-
-    anyio.run(finish)
-    return folder / "out"
+    return finished_folder(tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture

@@ -6,14 +6,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-import anyio
 import msgspec
 import pytest
 import yaml
 from jinja2 import Environment
 
 from transfer_prompting.agents.loading import load_tasks
-from transfer_prompting.agents.team import Team
 from transfer_prompting.runtime.prompt import Position, Prompt
 from transfer_prompting.runtime.record.results import PromptEntry, Results, TargetResult, Targets, in_folder
 from transfer_prompting.runtime.record.results import PromptResult as Part
@@ -32,7 +30,7 @@ from transfer_prompting.scenarios import Scenario, load
 from transfer_prompting.scenarios.errors import InputError
 
 from support.commands import told, tprompt
-from support.runs import simulated
+from support.runs import finished_folder
 
 NASTY = """Say "it".\n\nUse {{row}} {% raw %} {# no #} {{{ ''' \\n ${a} 漢 \u2028 <b>\nEnd }} %} #}"""
 
@@ -40,14 +38,7 @@ NASTY = """Say "it".\n\nUse {{row}} {% raw %} {# no #} {{{ ''' \\n ${a} 漢 \u20
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output folder of a finished run."""
-    folder = tmp_path_factory.mktemp("run")
-
-    async def finish() -> None:
-        async with simulated(folder) as (scenario, _, _), Team(scenario, out=folder / "out") as team:
-            await team.run()
-
-    anyio.run(finish)
-    return folder / "out"
+    return finished_folder(tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture

@@ -136,10 +136,12 @@ class Scheduler:
         }
         slots = math.ceil(SURPLUS * sum(places.values()))
         least = sum(2 * search.plan.block for search in searches)
-        rows = sum(allotment.times(self._row(search)) for search in searches) / len(searches)
-        before = [self._record.allotted.get(search.plan.scope) for search in searches]
+        # A resumed run whose caps were raised keeps its window, and so its path.
+        before = [self._record.allotted.get(search.plan.scope) or 0 for search in searches]
         if all(before):
-            rows = float(sum(one or 0 for one in before))
+            rows = float(sum(before))
+        else:
+            rows = sum(allotment.times(self._row(search)) for search in searches) / len(searches)
         return slots if math.isinf(rows) else min(slots, max(least, int(rows / DECISIONS)))
 
     def _place(self, model: str) -> tuple[str, str]:

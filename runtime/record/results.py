@@ -114,9 +114,13 @@ class Targets(tuple[TargetResult, ...]):
             return super().__getitem__(key)
         found = next((target for target in self if (target.task, target.model) == key), None)
         if found is None:
-            there = ", ".join(f"{target.task} with {target.model}" for target in self) or "none"
-            raise KeyError(f"no result for {key[0]} with {key[1]}; there is {there}")
+            raise KeyError(f"no result for {key[0]} with {key[1]}; there is {self.names}")
         return found
+
+    @property
+    def names(self) -> str:
+        """Task and model of each, for messages."""
+        return ", ".join(f"{target.task} with {target.model}" for target in self) or "none"
 
 
 if TYPE_CHECKING:
@@ -226,7 +230,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
         ]
         if len(fitting) == 1:
             return fitting[0].best.prompt.prompt()
-        there = ", ".join(f"{target.task} with {target.model}" for target in self.targets) or "none"
+        there = self.targets.names
         if fitting:
             raise InputError(f"several targets; name task and model: {there}")
         raise InputError(f"no prompt for {task or 'any task'} with {model or 'any model'}; there is {there}")

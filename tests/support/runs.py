@@ -115,3 +115,14 @@ def _lasting(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_lasting(inner) for inner in value]
     return value
+
+
+def finished_folder(folder: Path) -> Path:
+    """The output folder, below this one, of a finished run of the simulated scenario."""
+
+    async def finish() -> None:
+        async with simulated(folder) as (scenario, _, _), Team(scenario, out=folder / "out") as team:
+            await team.run()
+
+    anyio.run(finish)
+    return folder / "out"
