@@ -96,7 +96,7 @@ class RequestBuilder:
             tasks=self._summaries(number),
             history=tuple(history),
             notes=self.notes,
-            operators=self._records(ranking, values),
+            operators=self._records(values),
         )
 
     def reflect(self, number: int) -> Reflect | None:
@@ -157,9 +157,9 @@ class RequestBuilder:
         shares = (best / best.sum(axis=0)).sum(axis=1) / rows.sum()
         return dict(zip(shown, shares.tolist(), strict=True))
 
-    def _records(self, ranking: Sequence[int], values: np.ndarray) -> tuple[tuple[str, OperatorRecord], ...]:
+    def _records(self, values: np.ndarray) -> tuple[tuple[str, OperatorRecord], ...]:
         tries, wins = Counter[str](), Counter[str]()
-        for number in ranking:
+        for number in np.flatnonzero(self._race.answered.any(axis=1)).tolist():
             prompt = self._prompt(number)
             parent = self._parent(prompt)
             if parent is not None:

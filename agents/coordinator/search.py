@@ -114,7 +114,7 @@ class Search:
         self._requests = RequestBuilder(plan, evaluator, tasks, self.race, self._by_id, seen)
         self._requests.notes = tuple(notes)
         self._admission = Admission(_leakage(plan.tasks, evaluator), seeds[0].text if seeds else "")
-        self.selection = Selection(evaluator, self.race, self.prompts, self._numbers)
+        self.selection = Selection(evaluator, self.race)
         self._proposals = self._proposed = self._writing = self._barren = self._failures = 0
         self._noting = False
         self._leader: int | None = None
@@ -304,8 +304,9 @@ class Search:
         self._proposed += len(fresh)
         self._barren = 0 if fresh else self._barren + 1
         for prompt in fresh:
+            base = self._numbers.get(prompt.parents[0]) if prompt.origin == "exemplify" else None
             self._add(prompt)
-            self.race.add()
+            self.race.add(variant_of=base)
         return fresh, dict(sorted(refused.items()))
 
     def take_notes(self, notes: tuple[str, ...]) -> None:

@@ -1,6 +1,6 @@
 """Selection of one search: estimates of prompts from few rows, and the order in which they may be chosen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 import numpy as np
@@ -32,18 +32,11 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 class Selection:
-    """The prompts of a search that have answers, by number, and which of them to choose.
+    """The prompts of a search that have answers, by number, and which of them to choose."""
 
-    `prompts` are all prompts of the search and `numbers` their numbers by id; both grow with it.
-    """
-
-    def __init__(
-        self, evaluator: Evaluator, race: Race, prompts: Sequence[Prompt], numbers: Mapping[str, int]
-    ) -> None:
+    def __init__(self, evaluator: Evaluator, race: Race) -> None:
         self._evaluator = evaluator
         self._race = race
-        self._prompts = prompts
-        self._numbers = numbers
         self._evaluations: dict[int, Evaluation] = {}
         self._beyond: dict[int, tuple[int, float]] = {}
         self._choices: list[Choice] | None = None
@@ -119,13 +112,10 @@ class Selection:
     def _plainer(self, number: int) -> int | None:
         """The same words without examples, unless the examples make a prompt clearly better: they cost tokens
         in every call. Compared on the rows that both have answered, which distinguishes them best."""
-        prompt = self._prompts[number]
-        if prompt.origin != "exemplify":
+        plain = self._race.plain(number)
+        if plain is None or plain not in self._evaluations:
             return None
-        parent = self._numbers.get(prompt.parents[0])
-        if parent is None or parent not in self._evaluations:
-            return None
-        return None if self._race.clearly_better(number, parent) else parent
+        return None if self._race.clearly_better(number, plain) else plain
 
     def _estimated(self, number: int, value: float) -> float:
         """The expected row score on all rows, and what the objective adds to it, for few rows drawn towards

@@ -38,6 +38,9 @@ PRIOR_WEIGHT = 4.0
 
 PAIRED_ROWS, CLEAR = 8, 2.0
 
+OUT = 1000.0
+"""Logits below every prompt that may still win."""
+
 REFIT_SHARE = 0.01
 """The model is fitted again when so large a share of the answers is new."""
 
@@ -56,6 +59,7 @@ class Race:
         self.handicap: Vector = np.zeros(0)
         self._lean: Vector = np.zeros(0)
         self._offered: NDArray[np.bool_] = np.zeros(0, dtype=bool)
+        self._plain: dict[int, int] = {}
         self._ability: Vector = np.zeros(0)
         self._variance: Vector = np.zeros(0)
         self._difficulty: Vector = np.zeros(rows)
@@ -71,10 +75,13 @@ class Race:
     def __len__(self) -> int:
         return len(self._ability)
 
-    def add(self, *, lean: float = 0.0, offered: bool = False) -> int:
+    def add(self, *, lean: float = 0.0, offered: bool = False, variant_of: int | None = None) -> int:
         """A new prompt; its number. `lean` is by how many standard deviations other races expect it above the
         mean of all. One that is `offered` is asked only while it is worth no less than one yet to be written.
+        A variant has the words of another prompt and more, so it has to be better than that (see `settled`).
         """
+        if variant_of is not None:
+            self._plain[len(self)] = self._plain.get(variant_of, variant_of)
         for name, empty in (("scores", 0.0), ("answered", False), ("asked", False)):
             held = getattr(self, name)
             setattr(self, name, np.vstack([held, np.full((1, self.rows), empty, dtype=held.dtype)]))
@@ -101,6 +108,20 @@ class Race:
         """Prompts of the race's own that were asked nothing yet."""
         return np.flatnonzero(~self.asked.any(axis=1) & ~self._offered).tolist()
 
+    def plain(self, prompt: int) -> int | None:
+        """The prompt of which this one is a variant, None where it is none."""
+        return self._plain.get(prompt)
+
+    def settled(self) -> list[int]:
+        """Variants that are no better than what they vary, on at least `PAIRED_ROWS` rows that both have
+        answered: asked no more, for they cost more tokens in every call."""
+        return [one for one, plain in self._plain.items() if self._no_better(one, plain)]
+
+    def _no_better(self, prompt: int, other: int) -> bool:
+        both = self.answered[prompt] & self.answered[other]
+        lead = (self.scores[prompt, both] - self.scores[other, both]).sum()
+        return bool(both.sum() >= PAIRED_ROWS and lead <= 0)
+
     def next(
         self, left: int, *, block: int = BLOCK, without: frozenset[int] = frozenset()
     ) -> tuple[int, list[int]] | None:
@@ -111,9 +132,9 @@ class Race:
         if left <= 0 or not len(self):
             return None
         self._refit()
-        worth = self._worth(left)
-        if without:
-            worth[list(without)] = -1.0
+        out = sorted(without.union(self.settled()))
+        worth = self._worth(left, out)
+        worth[out] = -1.0
         waiting = self._offered & ~self.asked.any(axis=1)
         worth[:-1][waiting & (worth[:-1] < worth[-1])] = -1.0
         prompt = int(np.argmax(worth[:-1]))
@@ -121,6 +142,9 @@ class Race:
             return None
         free = np.flatnonzero(~self.asked[prompt])
         order = np.argsort(-self._information[prompt, free], kind="stable")
+        plain = self._plain.get(prompt)
+        if plain is not None:
+            order = order[np.argsort(~self.answered[plain, free[order]], kind="stable")]
         return prompt, free[order[: min(left, block)]].tolist()
 
     def expected(self, *, fit: bool = True) -> Vector:
@@ -130,10 +154,10 @@ class Race:
         return expit((self._ability[:, None] - self._difficulty) * spread).mean(axis=1)
 
     def ranking(self, *, fit: bool = True) -> list[int]:
-        """Prompts with at least one answer, best first, handicaps taken off; ties by number. Without `fit` as
-        of the latest fit."""
+        """Prompts with at least one answer that are not settled, best first, handicaps taken off; ties by
+        number. Without `fit` as of the latest fit."""
         self._refit(now=fit)
-        known = np.flatnonzero(self.answered.any(axis=1))
+        known = np.setdiff1d(np.flatnonzero(self.answered.any(axis=1)), self.settled())
         values = self._ability[known] - self.handicap[known]
         return known[np.lexsort((known, -values))].tolist()
 
@@ -211,10 +235,12 @@ class Race:
         chance = expit((ability - self._difficulty) * scale)
         return scale * chance * (1 - chance)
 
-    def _worth(self, left: int) -> Vector:
+    def _worth(self, left: int, out: Sequence[int]) -> Vector:
         """Expected rise of the best ability per row, for each prompt and, last, for one yet to be written; -1
-        where there are no rows left."""
+        where there are no rows left. Prompts that are `out` are no rivals."""
         value = np.append(self._ability - self.handicap, self._level)
+        if len(out) < len(self):
+            value[list(out)] = -OUT
         free = np.append((~self.asked).sum(axis=1), self.rows)
         rows = np.vstack([np.where(self.asked, 0.0, self._information), self._inform(self._level)])
         count = min(_INFORMATIVE, self.rows)

@@ -203,3 +203,44 @@ def test_a_prompt_is_clearly_better_by_enough_rows_that_both_answered(leads: int
     race = pair(leads, rows)
     assert race.clearly_better(0, 1) == clear
     assert not race.clearly_better(1, 0)
+
+
+def with_variant(scores: list[float], variant: list[float]) -> Race:
+    """A prompt that has answered every row, and a variant of it that has answered the first few."""
+    race = Race(len(scores))
+    race.add()
+    race.add(variant_of=0)
+    race.add(variant_of=1)
+    for prompt, values in enumerate((scores, variant)):
+        race.ask(prompt, range(len(values)))
+        race.answer(prompt, range(len(values)), values)
+    return race
+
+
+def test_a_variant_that_is_no_better_is_asked_no_more_and_never_leads():
+    race = with_variant([1.0, 0.0] * 20, [1.0, 0.0] * 4)
+    assert race.settled() == [1]
+    assert race.ranking() == [0]
+    found = race.next(100)
+    assert found is not None
+    assert found[0] == 2
+
+
+def test_a_variant_that_leads_or_has_answered_few_rows_is_asked_on():
+    assert with_variant([1.0, 0.0] * 20, [1.0] * 8).settled() == []
+    assert with_variant([1.0, 0.0] * 20, [1.0, 0.0] * 3).settled() == []
+    assert with_variant([1.0, 0.0] * 20, [1.0] * 8).ranking() == [1, 0]
+
+
+def test_a_variant_answers_the_rows_of_what_it_varies_first():
+    race = Race(30)
+    race.add()
+    race.ask(0, range(10, 18))
+    race.answer(0, range(10, 18), [0.0, 1.0] * 4)
+    variant = race.add(variant_of=0)
+    assert race.plain(variant) == 0
+    for _ in range(2):
+        found = race.next(8, without=frozenset({0}))
+        assert found is not None
+        race.ask(variant, found[1])
+    assert np.flatnonzero(race.asked[variant]).tolist() == list(range(10, 18))
