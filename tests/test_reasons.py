@@ -78,3 +78,8 @@ async def test_replies_that_are_cut_off_are_reported_where_the_numbers_stand(tmp
     assert code in (0, 3)
     assert "replies of small were cut off by the limit on tokens before an answer" in said
     assert "cut off" in problems(tmp_path)
+    (target,) = json.loads((tmp_path / "out" / "results.json").read_text())["targets"]
+    card = target["best"]["scorecard"]
+    assert {card[name] for name in ("ece", "brier", "auroc", "auprc_n", "auprc_n_lift", "aurc")} == {None}
+    assert target["best"]["flaws"] == {"cut off": card["n"]}
+    assert f"{card['n']} of {card['n']} replies to the original were cut off" in said

@@ -11,7 +11,7 @@ from ...runtime.concurrency import settle
 from ...runtime.errors import UNUSABLE, BudgetReached, QuotaExhausted
 from ...runtime.evaluation.evaluate import evaluate
 from ...runtime.evaluation.objective import Objective
-from ...runtime.evaluation.outcomes import Failed, Flaw, Graded, Outcomes
+from ...runtime.evaluation.outcomes import FLAWED, FLAWS, Failed, Flaw, Graded, Outcomes
 from ...runtime.evaluation.ratings import Preference, Rated, Reliability, preference
 from ...runtime.evaluation.scorecard import Scorecard
 from ...runtime.messages import CompareResponses, JudgePrompt, ProblemMet, Score, Scored
@@ -26,17 +26,6 @@ REASON_CHARACTERS = 200
 
 ALIKE = 4
 """First calls of a model that fail for one reason, after which it is lost."""
-
-FLAWED = 0.02
-"""Share of a model's replies with one flaw above which it is reported."""
-FLAWS: dict[Flaw, str] = {
-    "filtered": "were blocked by the endpoint's content filter and count as wrong",
-    "cut off": "were cut off by the limit on tokens before an answer and count as wrong; raise max_tokens (a "
-    "model that reasons needs far more than its answer takes)",
-    "empty": "were empty and count as wrong",
-    "no log-probabilities": "came without the log-probabilities that were asked for; confidence metrics rest "
-    "on the others, or on none",
-}
 
 Split = Literal["train", "validation", "test"]
 

@@ -9,6 +9,7 @@ from ...runtime.concurrency import run_all
 from ...runtime.errors import BudgetReached
 from ...runtime.evaluation.calibration import calibration
 from ...runtime.evaluation.objective import Objective
+from ...runtime.evaluation.outcomes import flaws
 from ...runtime.evaluation.ratings import Preference
 from ...runtime.evaluation.scorecard import chance
 from ...runtime.evaluation.statistics import gains
@@ -142,6 +143,7 @@ class FinalTest:
             prompt=PromptEntry.of(prompt),
             scorecard=cards[prompt.id][pair[0]][pair[1]],
             calibration=calibration(before, test, self._objective.binning) if before else None,
+            flaws=flaws(evaluation.scored[pair].responses),
         )
 
     async def _preference(self, best: Evaluation, baseline: Evaluation, pair: Pair) -> Preference | None:

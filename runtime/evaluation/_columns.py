@@ -15,9 +15,10 @@ ROW = np.dtype(
         ("answer", "<i4"),  # UNREAD where no answer could be read
         ("correct", "?"),
         ("followed", "?"),
+        ("bare", "?"),  # log-probabilities were asked for, and none came
     ]
 )
-"""One graded row, packed in 38 bytes; `gold` and `answer` index the labels of the outcomes."""
+"""One graded row, packed in 39 bytes; `gold` and `answer` index the labels of the outcomes."""
 
 UNREAD = -1
 """The code of an answer that could not be read, and of every label of an open answer space."""

@@ -5,9 +5,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ._columns import Table
+from ._columns import UNREAD, Table
 from .metrics import SAFE, Binning, Values
-from .outcomes import Outcomes
+from .outcomes import FLAWED, Outcomes
 
 BINS = 10
 
@@ -24,15 +24,19 @@ PLAIN = ("accuracy", "ifr", "output_tokens", "seconds")
 GUARDED = ("ece", "brier", "auroc", "auprc_p", "auprc_n", "aurc")
 """The metrics that a reply without an answer would improve: it counts as wrong with confidence 0."""
 
+LIFTS = ("auprc_p_lift", "auprc_n_lift")
+"""Ranking metrics less their floor."""
+
 
 def points(outcomes: Outcomes, *, binning: Binning = "width") -> Values:
     """Every metric on the graded rows, in well under a millisecond for 100 rows.
 
     accuracy is the mean credit, which for a closed answer space is the share answered correctly. Undefined,
-    and so None: everything where there are no rows; confidence metrics where any row has no confidence; AUROC
-    where every answer is right or every answer is wrong; AUPRC-P where none is right and AUPRC-N where none
-    is wrong; balanced accuracy and macro-F1 where the answer space is open. With replies that could not be
-    read there are `SAFE` values too (`Meter`).
+    and so None: everything where there are no rows; confidence metrics where any row has no confidence, where
+    no reply holds an answer, and where more than 2 % came without the log-probabilities that were asked for;
+    AUROC where every answer is right or every answer is wrong; AUPRC-P where none is right and AUPRC-N where
+    none is wrong; balanced accuracy and macro-F1 where the answer space is open. With replies that could not
+    be read there are `SAFE` values too (`Meter`).
     """
     meter = Meter(outcomes.table(), classes=len(outcomes.labels), binning=binning)
     ones = np.ones((1, len(outcomes.ids)), dtype=np.int32)
@@ -203,6 +207,22 @@ def _dot(a: Counts | Matrix, b: Counts | Matrix) -> Vector:
     return np.einsum("ij,ij->i", a, b, dtype=np.float64)
 
 
+def unreadable(table: Table) -> NDArray[np.bool_]:
+    """The rows graded as replies that could not be read."""
+    return ~table["followed"] & ~table["correct"] & (table["confidence"] == 0)
+
+
+def unanswered(table: Table) -> bool:
+    """True where no reply holds an answer, so that no confidence was measured."""
+    return bool((unreadable(table) & (table["answer"] == UNREAD)).all())
+
+
+def unmeasured(table: Table) -> bool:
+    """True where metrics of confidence are undefined although every row has one: no reply holds an answer, or
+    too many came without log-probabilities."""
+    return bool(table["bare"].sum() > FLAWED * len(table)) or unanswered(table)
+
+
 class Meter:
     """Prepared once for some rows; called with integer row weights, one line per re-weighting.
 
@@ -212,23 +232,26 @@ class Meter:
 
     Where replies could not be read, the metrics of `GUARDED` also come under `SAFE` names, each such reply
     taken as sure and wrong (in a bin of its own for ECE). By these, making a wrong answer unreadable never
-    pays; the objective weighs them.
+    pays; the objective weighs them. Where they are `unmeasured` the plain ones are undefined.
     """
 
     def __init__(self, table: Table, *, classes: int, binning: Binning = "width") -> None:
         confidence = table["confidence"]
         rated = len(table) > 0 and not np.isnan(confidence).any()
-        unread = ~table["followed"] & ~table["correct"] & (confidence == 0)
+        unread = unreadable(table)
+        self._unmeasured = unmeasured(table)
         self._plain = _Measures(table, classes=classes, rated=rated, binning=binning)
         self._safe = (
             _Measures(table, classes=0, rated=True, binning=binning, unread=unread)
-            if rated and unread.any()
+            if rated and (self._unmeasured or unread.any())
             else None
         )
 
     def __call__(self, weights: Counts) -> dict[str, Vector]:
         """Each metric for each line of `weights` (lines x rows), NaN where it is undefined."""
         values = self._plain(weights)
+        if self._unmeasured:
+            values |= dict.fromkeys((*GUARDED, *LIFTS), np.full(len(weights), np.nan))
         if self._safe is not None:
             safe = self._safe(weights)
             values |= {SAFE + name: safe[name] for name in GUARDED}

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from ._measures import bin_of, edges
+from ._measures import bin_of, edges, unmeasured
 from .metrics import Binning
 from .outcomes import Outcomes
 from .scorecard import Bin, Calibration
@@ -19,7 +19,7 @@ SUREST = 1 - 1e-4
 def calibration(validation: Outcomes, test: Outcomes, binning: Binning = "width") -> Calibration | None:
     """ECE on test before and after temperature scaling fitted on validation; None where one is undefined."""
     temperature = fit_temperature(validation)
-    if temperature is None or not _rated(test):
+    if temperature is None or not _rated(test) or unmeasured(test.table()):
         return None
     table = test.table()
     correct, confidence = table["correct"], table["confidence"]

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 
-from ._measures import BINS, points
+import numpy as np
+
+from ._columns import Table
+from ._measures import BINS, points, unanswered, unmeasured
 from .metrics import Binning, Values, shown
 from .objective import Objective, named
 from .outcomes import Outcomes
 from .ratings import Reliability
-from .scorecard import Scorecard
+from .scorecard import UNANSWERED, Scorecard
 from .statistics import bootstrap
 
 __all__ = ["evaluate", "points", "reasons"]
@@ -36,12 +39,17 @@ def reasons(outcomes: Outcomes, values: Values, binning: Binning = "width") -> d
     said |= dict.fromkeys(CALIBRATED, f"{rows} confidences")
     said["ece"] = f"{BINS} bins of equal {binning} over {rows} rows"
     said |= dict.fromkeys(RANKED, f"{right} right against {rows - right} wrong")
-    return said | {name: _missing(values, right) for name in (*RANKED, *CALIBRATED) if values[name] is None}
+    missing = _missing(table, right)
+    return said | {name: missing for name in (*RANKED, *CALIBRATED) if values[name] is None}
 
 
-def _missing(values: Values, right: int) -> str:
-    if values["ece"] is None:
+def _missing(table: Table, right: int) -> str:
+    if np.isnan(table["confidence"]).any():
         return "undefined: not every row has a confidence"
+    if unanswered(table):
+        return UNANSWERED
+    if unmeasured(table):
+        return f"undefined: {table['bare'].sum()} of {len(table)} replies came without log-probabilities"
     return f"undefined: every answer is {'right' if right else 'wrong'}"
 
 

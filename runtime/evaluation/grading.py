@@ -1,5 +1,7 @@
 """Grades of replies: the answer and the confidence that a reply gives, compared with the gold answer."""
 
+import re
+
 import msgspec
 
 from ..tasks.answers.strict import Guess, asked, lenient_guesses, strict_guesses
@@ -10,6 +12,14 @@ from .outcomes import Flaw, Graded, Reply
 
 TEXT_KEPT = 2_000
 """Characters of a reply that are kept beside its grade."""
+
+
+_REFUSAL = re.compile(
+    r"\W*(?:(?:i'm|i am|we're|we are) (?:really |very |so )?sorry\b|sorry,|(?:i apologi[sz]e|my apologies)\b"
+    r"|(?:unfortunately, )?(?:i|we) (?:can't|cannot|can not|won't|will not|must decline|decline)\b"
+    r"|(?:unfortunately, )?(?:i'm|i am|we're|we are) (?:unable|not able) to\b|as an ai\b)",
+    re.IGNORECASE,
+)
 
 
 class Read(msgspec.Struct, frozen=True):
@@ -61,6 +71,8 @@ def _flaw(said: Read, reply: Reply, reading: Reading) -> Flaw | None:
     if reply.finish_reason == "content_filter":
         return "filtered"
     likelihood = reading.read == "likelihood"
+    if said.answer is None and not likelihood and _REFUSAL.match(reply.text.replace("’", "'")):
+        return "refused"
     if reply.finish_reason == "length" and said.answer is None and not likelihood:
         return "cut off"
     if not reply.text.strip() and not likelihood:

@@ -34,7 +34,8 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     undefined: str = ""
 
 
-_NO_CONFIDENCE = "a row has no confidence"
+_NO_ANSWER = "no reply holds an answer"
+_NO_CONFIDENCE = f"a row has no confidence, or {_NO_ANSWER}"
 _NO_ROWS = "there are no rows"
 _OPEN = "the answers are open"
 
@@ -82,7 +83,7 @@ METRICS: dict[str, Metric] = {
             label="AUPRC-N",
             family="ranking",
             formula="average precision of $1 - c$ for $y = 0$",
-            undefined="none is wrong",
+            undefined=f"none is wrong, or {_NO_ANSWER}",
         ),
         Metric(
             name="balanced_accuracy",
@@ -128,7 +129,7 @@ METRICS: dict[str, Metric] = {
             family="ranking",
             unit=False,
             formula="`auprc_n` − (1 − accuracy), in $[-1, 1]$",
-            undefined="none is wrong",
+            undefined=f"none is wrong, or {_NO_ANSWER}",
         ),
         Metric(
             name="output_tokens",

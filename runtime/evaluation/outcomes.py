@@ -37,9 +37,24 @@ class Reply(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="reply"):
     seconds: float = 0.0
 
 
-Flaw = Literal["filtered", "cut off", "empty", "no log-probabilities"]
-"""Lack of a reply: a content filter held it back, the limit on tokens ended it before an answer, there is no
-text, or there are no log-probabilities though they were asked for."""
+Flaw = Literal["filtered", "refused", "cut off", "empty", "no log-probabilities"]
+"""Lack of a reply: a content filter held it back, the model declined to answer, the limit on tokens ended it
+before an answer, there is no text, or there are no log-probabilities though they were asked for."""
+
+FLAWS: dict[Flaw, str] = {
+    "filtered": "were blocked by the endpoint's content filter and count as wrong",
+    "refused": "were refusals of the model without an answer and count as wrong",
+    "cut off": "were cut off by the limit on tokens before an answer and count as wrong; raise max_tokens (a "
+    "model that reasons needs far more than its answer takes)",
+    "empty": "were empty and count as wrong",
+    "no log-probabilities": "came without the log-probabilities that were asked for; metrics of confidence "
+    "are undefined",
+}
+"""Flaws as the end of a sentence about replies."""
+
+FLAWED = 0.02
+"""Share of replies with one flaw above which it is reported, and metrics that need what is lacking are
+undefined."""
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False, tag="failed"):
@@ -78,6 +93,13 @@ class Graded(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="graded"):
 
 
 Response = Graded | Failed
+
+
+def flaws(responses: Iterable[Response]) -> dict[Flaw, int]:
+    """The number of graded replies with each flaw, the most frequent first."""
+    found: Counter[Flaw] = Counter()
+    found.update(one.flaw for one in responses if isinstance(one, Graded) and one.flaw is not None)
+    return dict(found.most_common())
 
 
 def worst(responses: Iterable[Response], count: int) -> tuple[Response, ...]:
@@ -201,6 +223,7 @@ def _record(response: Graded, codes: dict[str, int]) -> tuple[float | int | bool
         _UNREAD if answer is None else codes.get(answer, _UNREAD),
         response.correct,
         response.followed,
+        response.flaw == "no log-probabilities",
     )
 
 

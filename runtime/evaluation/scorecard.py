@@ -17,6 +17,10 @@ from .ratings import Reliability
 Interval = Annotated[tuple[float, float], "low and high ends of a 95 % interval"]
 
 
+UNANSWERED = "undefined: no reply holds an answer"
+"""Explanation of metrics of confidence where no reply could be read."""
+
+
 class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
     """The multi-dimensional score of a prompt over the rows of one split.
 

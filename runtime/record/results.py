@@ -9,6 +9,7 @@ import msgspec
 
 from ...scenarios.errors import InputError, nearest
 from ..errors import UNREADABLE
+from ..evaluation.outcomes import Flaw
 from ..evaluation.ratings import Preference
 from ..evaluation.scorecard import Calibration, Chance, Gain, Scorecard
 from ..llm.budget.usage import Meter, UsageReport
@@ -65,11 +66,15 @@ class SourcePrompt(PromptEntry, frozen=True, kw_only=True):
 
 
 class PromptResult(msgspec.Struct, frozen=True):
-    """A prompt and its scorecard on test; effect on its ECE of one temperature fitted on the search rows."""
+    """A prompt and its scorecard on test; effect on its ECE of one temperature fitted on the search rows.
+
+    `flaws` counts replies that lack something through no fault of the prompt.
+    """
 
     prompt: PromptEntry
     scorecard: Scorecard
     calibration: Calibration | None = None
+    flaws: dict[Flaw, int] = {}
 
 
 class TargetResult(msgspec.Struct, frozen=True, kw_only=True):

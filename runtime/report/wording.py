@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from ..evaluation.metrics import METRICS
+from ..evaluation.outcomes import FLAWED, FLAWS
 from ..evaluation.ratings import Preference, Reliability
-from ..evaluation.scorecard import Gain, Scorecard
+from ..evaluation.scorecard import UNANSWERED, Gain, Scorecard
 from ..formatting import format_number, plural
-from ..record.results import Results, TargetResult
+from ..record.results import PromptResult, Results, TargetResult
 
 OBJECTIVE = "weighted mean of the metrics that the scenario names; the search maximises it"
 
@@ -113,8 +114,9 @@ def warnings(target: TargetResult) -> tuple[str, ...]:
 
 def _warnings(target: TargetResult) -> Iterator[str]:
     best, base, chance = target.best.scorecard, target.baseline.scorecard, target.chance
-    for name, card in (("original", base), ("best prompt", best)):
-        yield from _format_warning(name, card)
+    for name, part in (("original", target.baseline), ("best prompt", target.best)):
+        yield from _flaw_warnings(name, part)
+        yield from _format_warning(name, part.scorecard)
     floor = max((value for value in (chance.majority, chance.random) if value is not None), default=None)
     if floor is not None and best.accuracy is not None and best.accuracy <= floor:
         yield (
@@ -146,13 +148,25 @@ def _warnings(target: TargetResult) -> Iterator[str]:
         yield f"{plural(failed, 'call')} failed and {'is' if failed == 1 else 'are'} excluded."
 
 
+def _flaw_warnings(name: str, part: PromptResult) -> Iterator[str]:
+    """Replies that lack something, where they are more than a few."""
+    for flaw, count in part.flaws.items():
+        if count > FLAWED * part.scorecard.n:
+            yield f"{count} of {part.scorecard.n} replies to the {name} {FLAWS[flaw]}."
+
+
 def _format_warning(name: str, card: Scorecard) -> Iterator[str]:
     """Confidence metrics of replies that are nearly all out of format say nothing."""
     if card.ifr is None or not card.n:
         return
     followed = round(card.ifr * card.n)
-    undefined = [name for name in RANKED if getattr(card, name) is not None]
-    if followed < min(FEW, card.n) and undefined:
+    if card.explained.get("ece", "").startswith(UNANSWERED):
+        yield (
+            f"None of the {plural(card.n, 'reply', 'replies')} to the {name} holds an answer: each counts as "
+            "wrong, and its AUROC and calibration error are undefined."
+        )
+    defined = [name for name in RANKED if getattr(card, name) is not None]
+    if followed < min(FEW, card.n) and defined:
         yield (
             f"{followed} of {card.n} replies to the {name} are in the required format: its AUROC and "
             "calibration error are not meaningful."

@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from transfer_prompting.runtime.evaluation.outcomes import Graded
+from transfer_prompting.runtime.evaluation.outcomes import Flaw, Graded
 
 LABELS = ("A", "B", "C")
 
@@ -20,6 +20,7 @@ def graded(
     read: bool = True,
     tokens: int = 5,
     seconds: float = 0.5,
+    flaw: Flaw | None = None,
 ) -> Graded:
     """A response; one that is not `read` is graded as the product grades what it cannot parse."""
     if not read:
@@ -37,6 +38,7 @@ def graded(
         text="",
         completion_tokens=tokens,
         seconds=seconds,
+        flaw=flaw,
     )
 
 
@@ -87,3 +89,8 @@ def responses(draw: st.DrawFn, *, least: int = 1, most: int = 40) -> list[Graded
             )
         )
     return found
+
+
+def unanswered(rows: list[Graded]) -> bool:
+    """True where no response holds an answer, and so the metrics of confidence are undefined."""
+    return all(row.answer is None for row in rows)

@@ -79,6 +79,7 @@ class _Logprobs(msgspec.Struct, gc=False):
 
 class _Reply(msgspec.Struct, gc=False):
     content: str | None = None
+    refusal: str | None = None
 
 
 class _Choice(msgspec.Struct, gc=False):
@@ -179,7 +180,7 @@ def decode(body: bytes, *, seconds: float = 0.0, key: str | None = None) -> Chat
             raise ServerFault(f"the answer holds no choice: {_quoted(body, key)}")
         choice = completion.choices[0]
         response = ChatResponse(
-            text=(choice.message.content if choice.message else None) or "",
+            text=(choice.message.content or choice.message.refusal or "") if choice.message else "",
             finish_reason=choice.finish_reason,
             tokens=_tokens(choice.logprobs.content) if choice.logprobs and choice.logprobs.content else (),
             usage=_counted(completion.usage),
@@ -263,7 +264,7 @@ def _lenient(body: bytes, seconds: float, key: str | None) -> ChatResponse:
         raise ServerFault(f"the answer holds no choice: {_quoted(body, key)}")
     message = _mapping(choice.get("message"))
     return ChatResponse(
-        text=_text(message.get("content")),
+        text=_text(message.get("content")) or _text(message.get("refusal")),
         finish_reason=_word(choice.get("finish_reason")),
         tokens=_tokens(_entries(choice.get("logprobs"))),
         usage=_odd_usage(completion.get("usage")),
@@ -283,7 +284,7 @@ def _from_stream(body: bytes, seconds: float, key: str | None) -> ChatResponse:
         if (choice := _first(chunk.get("choices"))) is None:
             continue
         delta = _mapping(choice.get("delta")) or _mapping(choice.get("message"))
-        texts.append(_text(delta.get("content")))
+        texts.append(_text(delta.get("content")) or _text(delta.get("refusal")))
         entries += _entries(choice.get("logprobs"))
         finish = _word(choice.get("finish_reason")) or finish
     if not chunks or (finish is None and b"[DONE]" not in body):

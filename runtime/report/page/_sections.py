@@ -52,7 +52,7 @@ class Confidences:
         graded = self._graded[target.task, target.model, part.prompt.id]
         outcomes = Outcomes.of(graded, closed=False)
         bins = reliability(outcomes)
-        if not bins:
+        if not bins or part.scorecard.ece is None:
             return None
         rows = len(outcomes.ids)
         ece = sum(one.rows * abs(one.accuracy - one.confidence) for one in bins) / rows

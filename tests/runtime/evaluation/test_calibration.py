@@ -15,7 +15,7 @@ from transfer_prompting.runtime.evaluation.calibration import (
 from transfer_prompting.runtime.evaluation.evaluate import points
 from transfer_prompting.runtime.evaluation.outcomes import Graded, Outcomes
 
-from support.graded import graded, responses
+from support.graded import graded, responses, unanswered
 
 
 def overconfident(rows: int, seed: int, temperature: float) -> Outcomes:
@@ -68,6 +68,11 @@ def test_without_confidences_there_is_no_calibration():
     assert fit_temperature(Outcomes()) is None
 
 
+def test_replies_without_an_answer_have_no_calibration():
+    unread = Outcomes.of(graded(str(i), read=False) for i in range(5))
+    assert calibration(overconfident(50, 1, 2.0), unread) is None
+
+
 @given(responses())
 def test_the_bars_of_the_diagram_add_up_to_the_ece(rows: list[Graded]):
     outcomes = Outcomes.of(rows)
@@ -75,7 +80,7 @@ def test_the_bars_of_the_diagram_add_up_to_the_ece(rows: list[Graded]):
     assert sum(bar.rows for bar in bars) == len(rows)
     assert all(bar.low - 1e-12 <= bar.confidence <= bar.high + 1e-12 for bar in bars)
     ece = sum(bar.rows * abs(bar.accuracy - bar.confidence) for bar in bars) / len(rows)
-    assert ece == pytest.approx(points(outcomes)["ece"])
+    assert points(outcomes)["ece"] == (None if unanswered(rows) else pytest.approx(ece))
 
 
 @given(responses())

@@ -26,6 +26,25 @@ def card_of(rows: list[Graded], *, intervals: bool = False) -> Scorecard:
     return evaluate(Outcomes.of(rows), OBJECTIVE, seed=7, intervals=intervals)
 
 
+@pytest.mark.parametrize(("bare", "total", "defined"), [(10, 10, False), (3, 100, False), (2, 100, True)])
+def test_confidence_metrics_are_undefined_where_promised_log_probabilities_lack(
+    bare: int, total: int, defined: bool
+):
+    outcomes = Outcomes.of(
+        graded(f"{i:03d}", right=i % 2 == 0, flaw="no log-probabilities" if i < bare else None)
+        for i in range(total)
+    )
+    card = evaluate(outcomes, Objective({"accuracy": 1, "ece": 1}), seed=1, intervals=False)
+    assert {getattr(card, name) is not None for name in ("ece", "brier", "auroc", "auprc_p", "aurc")} == {
+        defined
+    }
+    assert (card.accuracy, card.ifr) == (0.5, 1.0)
+    said = f"undefined: {bare} of {total} replies came without log-probabilities"
+    assert card.explained["ece"].startswith(said) != defined
+    # Comparisons of prompts weigh the same numbers, however many replies lack them.
+    assert card.objective is not None
+
+
 def test_a_scorecard_counts_failures_apart():
     card = evaluate(Outcomes.of([graded("1"), Failed("2", "503")]), OBJECTIVE, seed=7, intervals=False)
     assert (card.n, card.failed, card.failed_share, card.accuracy) == (1, 1, 0.5, 1.0)

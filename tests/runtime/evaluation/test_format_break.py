@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transfer_prompting.runtime.evaluation.evaluate import evaluate
+from transfer_prompting.runtime.evaluation.evaluate import evaluate, points, reasons
 from transfer_prompting.runtime.evaluation.objective import Objective
 from transfer_prompting.runtime.evaluation.outcomes import Graded, Outcomes
 
@@ -55,3 +55,11 @@ def test_the_scorecard_still_shows_the_metrics_as_defined_and_says_what_was_weig
     assert card.ece is not None
     assert abs(card.ece - 0.05) < 1e-9
     assert "unreadable replies taken as sure and wrong" in card.explained["ece"]
+
+
+def test_confidence_metrics_rest_on_no_replies_where_none_could_be_read():
+    outcomes = Outcomes.of(graded(f"{i}", read=False) for i in range(8))
+    values = points(outcomes)
+    assert {values[name] for name in ("ece", "brier", "auroc", "auprc_p", "auprc_n", "aurc")} == {None}
+    assert reasons(outcomes, values)["ece"] == "undefined: no reply holds an answer"
+    assert Objective({"accuracy": 1, "ece": 1}).value(values) == 0

@@ -14,6 +14,7 @@ from transfer_prompting.runtime.tasks.example import Example
 from transfer_prompting.runtime.tasks.task import ConfidenceSource, Reading, Task
 
 SPAM = answer_space("classification", ("spam", "fine"))
+TOKENS = Reading("generate", "token_probability")
 ROW = Example("r1", "Win a car now!", "spam")
 
 
@@ -141,6 +142,34 @@ def test_the_tokens_of_a_generated_answer_give_its_confidence():
     grades = generated("Answer: spam", "token_probability", tokens=tokens)
     assert grades.confidence == pytest.approx(0.6)
     assert grades.followed
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "flaw"),
+    [
+        ("", "length", "cut off"),
+        ("Well, one might", "length", "cut off"),
+        ("", "stop", "empty"),
+        ("", "content_filter", "filtered"),
+        ("I'm sorry, but I can't help with that.", "stop", "refused"),
+        ("I’m sorry, but I can’t assist with that request.", "stop", "refused"),
+        ("I cannot answer that.", "length", "refused"),
+        ("As an AI, I have no view on mails.", "stop", "refused"),
+        ("I can't say for sure, but it is spam.", "stop", None),
+        ("Answer: spam\nConfidence: 80%", "length", None),
+        ("No idea.", "stop", None),
+    ],
+)
+def test_a_lack_of_a_reply_is_named(text: str, finish: str, flaw: str | None):
+    reply = Reply(example="r1", text=text, finish_reason=finish)
+    assert grade(task(), ROW, reply, Reading(read="generate", confidence="verbalised")).flaw == flaw
+
+
+@pytest.mark.parametrize("reading", [Reading("likelihood", "token_probability"), TOKENS])
+def test_a_reply_without_the_promised_log_probabilities_is_named(reading: Reading):
+    bare = grade(task(), ROW, Reply(example="r1", text="Answer: spam"), reading)
+    given = grade(task(), ROW, Reply(example="r1", text="Answer: spam", tokens=(certain("spam"),)), reading)
+    assert (bare.flaw, given.flaw) == ("no log-probabilities", None)
 
 
 def test_a_likelihood_reads_the_first_token_and_not_the_text():

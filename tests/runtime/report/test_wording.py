@@ -3,6 +3,9 @@
 import msgspec
 import pytest
 
+from transfer_prompting.runtime.evaluation.evaluate import evaluate
+from transfer_prompting.runtime.evaluation.objective import Objective
+from transfer_prompting.runtime.evaluation.outcomes import Outcomes
 from transfer_prompting.runtime.evaluation.ratings import Preference, Reliability
 from transfer_prompting.runtime.evaluation.scorecard import Chance, Gain, Scorecard
 from transfer_prompting.runtime.prompt import Prompt
@@ -26,6 +29,8 @@ from transfer_prompting.runtime.report.wording import (
     significance,
     unproductive,
 )
+
+from support.graded import graded
 
 BETTER, WORSE, UNCLEAR = (
     Gain(0.1, 0.02, 0.2, 0.01),
@@ -159,6 +164,23 @@ def test_a_number_that_misleads_is_warned_of():
     said = notes(target(BETTER, baseline=base))
     assert any("0 of 90 replies to the original are in the required format" in note for note in said)
     assert not any("best prompt are in the required format" in note for note in said)
+
+
+def test_flaws_of_replies_stand_beside_the_numbers_of_the_prompt():
+    entry = PromptEntry.of(Prompt(text="Decide."))
+    few = Part(entry, Scorecard(n=200, objective=0.6, accuracy=0.6), flaws={"empty": 4})
+    many = Part(entry, Scorecard(n=200, objective=0.6, accuracy=0.6), flaws={"cut off": 60, "empty": 5})
+    assert not any("empty" in note for note in notes(target(BETTER, baseline=few)))
+    said = [note for note in notes(target(BETTER, baseline=many)) if "to the original" in note]
+    assert said[0].startswith("60 of 200 replies to the original were cut off by the limit on tokens")
+    assert said[1] == "5 of 200 replies to the original were empty and count as wrong."
+
+
+def test_replies_without_any_answer_are_said_to_be_no_measurement():
+    unread = Outcomes.of(graded(f"{i}", read=False) for i in range(16))
+    card = evaluate(unread, Objective(), seed=1, intervals=False)
+    said = notes(target(BETTER, best=Part(PromptEntry.of(Prompt(text="Decide calmly.")), card)))
+    assert any("None of the 16 replies to the best prompt holds an answer" in note for note in said)
 
 
 def test_a_gain_that_accuracy_does_not_share_is_warned_of():

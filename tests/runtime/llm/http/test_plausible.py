@@ -85,6 +85,13 @@ def test_content_is_text_whatever_its_form(content: object, text: str):
     assert decode(completion(content)).text == text
 
 
+def test_the_words_of_a_refusal_are_its_text():
+    for content in (None, "", []):
+        message = {"content": content, "refusal": "I cannot help with that."}
+        body = json.dumps({"choices": [{"message": message}]}).encode()
+        assert decode(body).text == "I cannot help with that."
+
+
 @pytest.mark.parametrize("value", [0.5, "NaN", "inf", "soon", [], 1e400])
 def test_a_log_probability_that_cannot_be_is_missing(value: object):
     chosen = {"content": [{"token": "a", "logprob": value, "top_logprobs": []}]}
