@@ -9,9 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import msgspec
-import numpy as np
 
-from ...runtime.evaluation.objective import named
 from ...runtime.evaluation.outcomes import Failed, Graded
 from ...runtime.messages import (
     Cost,
@@ -25,15 +23,16 @@ from ...runtime.messages import (
 from ...runtime.prompt import Prompt
 from ...runtime.search.admission import Admission, Leakage
 from ...runtime.search.race import Race
-from ...runtime.search.rows import Place, arrange, row_score
+from ...runtime.search.rows import Place, arrange
 from ...runtime.search.siblings import Evidence
 from ...runtime.tasks.example import Example
 from ...runtime.tasks.task import Task
+from ._row_scores import Handicaps, row_scores
 from .allotment import Amount
 from .evaluator import Evaluation, Evaluator
 from .plan import Plan
 from .requests import RequestBuilder
-from .selection import FAIR_ROWS, Choice, Selection
+from .selection import Choice, Selection
 
 AHEAD = 4
 """Candidates that are untried or being written at least, so that nobody waits for the reference LLM."""
@@ -57,10 +56,6 @@ FAILED_REPLIES = 4
 
 PROGRESS = 0.005
 """Rise of the best estimate that restarts the patience count: leaders also change by chance."""
-
-
-STEEPNESS = 20.0
-"""Logits taken off a prompt for missing a required bound by 1 (by 0.1: 2 logits)."""
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -123,7 +118,7 @@ class Search:
         self._asked_at: dict[int, int] = {}
         self._lag = 0.0
         self._rows_answered = 0
-        self._missed: dict[int, tuple[int, float]] = {}
+        self._handicaps = Handicaps(evaluator, self.race)
         for prompt in self._admission.unseen(seeds):
             self._add(prompt)
             self.race.add()
@@ -270,7 +265,9 @@ class Search:
         for (task, _), scored in evaluation.scored.items():
             responses.setdefault(task, []).extend(scored.responses)
         self._requests.take(block.prompt, responses)
-        self.race.answer(block.number, block.places, self._row_scores(block, evaluation))
+        places = [self._places[i] for i in block.places]
+        scores = row_scores(places, evaluation, self._evaluator.objective)
+        self.race.answer(block.number, block.places, scores)
         self._rows_answered += len(block.places)
         slim = Evaluation(
             evaluation.prompt,
@@ -282,7 +279,7 @@ class Search:
         )
         new = block.number not in self.selection.evaluations
         merged = self.selection.take(block.number, slim)
-        self._handicap(block.number, merged)
+        self._handicaps.update(block.number, merged)
         leader = self._lead()
         if new:
             self._since += 1
@@ -410,42 +407,6 @@ class Search:
         self._by_id[id] = prompt
         self.prompts.append(prompt)
         self.ids.append(id)
-
-    def _row_scores(self, block: Block, evaluation: Evaluation) -> list[float]:
-        objective = self._evaluator.objective
-        found: dict[tuple[str, str], list[float]] = {}
-        for (task, _), scored in evaluation.scored.items():
-            rated = {one.item: one for one in scored.rated}
-            for response in scored.responses:
-                if isinstance(response, Graded):
-                    value = row_score(response, objective, rated.get(response.example))
-                    found.setdefault((task, response.example), []).append(value)
-        scores: list[float] = []
-        for i in block.places:
-            values = [
-                value for task, row in self._places[i].items() for value in found.get((task, row.id), ())
-            ]
-            scores.append(sum(values) / len(values) if values else math.nan)
-        return scores
-
-    def _handicap(self, number: int, evaluation: Evaluation) -> None:
-        """Take off what each prompt misses of the required bounds, few rows drawn towards what all miss, and
-        compared to that: what a new candidate will miss is as unknown as its ability."""
-        if not self._evaluator.objective.require:
-            return
-        self._missed[number] = self._missed_by(evaluation)
-        rows, missed = np.array(list(self._missed.values())).T
-        usual = float(rows @ missed) / max(1.0, float(rows.sum()))
-        self.race.handicap[list(self._missed)] = STEEPNESS * (missed - usual) * rows / (rows + FAIR_ROWS)
-
-    def _missed_by(self, evaluation: Evaluation) -> tuple[int, float]:
-        """Rows, and the largest shortfall in [0, 1] of any task and model on them."""
-        objective = self._evaluator.objective
-        cards = [card for models in self._evaluator.cards(evaluation).values() for card in models.values()]
-        short = (
-            objective.shortfall({**msgspec.structs.asdict(card), **named(card.judged)}) for card in cards
-        )
-        return min((card.n for card in cards), default=0), max(short, default=0.0)
 
     def _lead(self) -> int | None:
         ranking = self.race.ranking(fit=False)
