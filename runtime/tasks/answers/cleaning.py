@@ -23,7 +23,7 @@ _FRACTION = re.compile(
     r"(?P<whole>\d\s?)?\\[dt]?frac\s?(?:\{\s?(-?\d{1,9})\s?\}\s?\{\s?(\d{1,9})\s?\}|(\d)\s?(\d)(?!\d))"
 )
 _TIMES = re.compile(r"\\(?:times|cdot)\b")
-_POWER = re.compile(r"(?<=\d)\*\*(?=\d)")
+_POWER = re.compile(r"(?<=\d)\*\*(?=[-\d])")
 _PRODUCT = re.compile(r"(?<=\d)(?:\*| \* )(?=\d)")
 _VULGAR = re.compile("(\\d?)([\u00bc-\u00be\u2150-\u215e\u2189])")
 _SUPERSCRIPT = re.compile("(?<=\\d)([\u207a\u207b]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]{1,9})")
@@ -69,17 +69,28 @@ def shortened(text: str) -> str:
 
 
 def trimmed(text: str) -> str:
-    """The text without surrounding space, quotes, brackets and punctuation."""
-    return text.strip(_WRAPPING)
+    """The text without surrounding space, quotes, brackets and punctuation.
+
+    A minus sign before a number and one behind a letter (`A-`) stay.
+    """
+    bare = text.strip(_WRAPPING)
+    if not bare:
+        return ""
+    before, _, after = text.partition(bare)
+    minus = "-" if before.endswith("-") and bare[:1].isdigit() else ""
+    return f"{minus}{bare}{'-' if after.startswith('-') and len(bare) == 1 else ''}"
 
 
 def folded(text: str) -> str:
-    """The form in which texts are compared: NFKC, case folded, underscores and hyphens as single spaces."""
+    """The form in which texts are compared: NFKC, case folded, underscores and hyphens as single spaces.
+
+    A minus sign before a number and one behind a letter (`A-`) stay.
+    """
     text = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(text.translate(_JOINTS).split())
+    return " ".join(_JOINT.sub(" ", text).split())
 
 
-_JOINTS = str.maketrans("_-", "  ")
+_JOINT = re.compile(r"_|(?<=\w)-(?=\W*\w)|(?<!\w)-(?!\d)|^-$")
 
 _DIGITS = {
     point: str(digit)

@@ -17,14 +17,15 @@ from .strict import answer_of_lines
 _CLAUSE = re.compile(
     r"[,.:;!?]{1,4}(?:\s|$)|[。、]|\s-{1,4}\s|\s(?:because|since|due to|as it)\b|\n", re.IGNORECASE
 )
+_ALSO = re.compile(r"^\s*(?:or|and)\s(?:(?:maybe|perhaps|possibly|also|even|option)\s){0,2}", re.IGNORECASE)
 _CONCLUSION = re.compile(
     r"(?:^|[.!?。,;]\s?)(?:(?:so|thus|hence|therefore|overall|in conclusion|in summary|finally"
     r"|ultimately|on balance)\b|因此|所以|综上(?:所述)?|总之)[,:]?\s?(?P<said>\S.*)",
     re.IGNORECASE,
 )
 _DENIED_BEFORE = re.compile(
-    r"(?:\b(?:not|non|never|neither|nor|cannot be|rather than|instead of|exclude|reject|eliminate|rule out"
-    r"|hardly|barely|scarcely|far from|anything but|no longer|less|least)"
+    r"(?:\b(?:no|not|non|never|without|free (?:of|from)|neither|nor|cannot be|rather than|instead of|exclude"
+    r"|reject|eliminate|rule out|hardly|barely|scarcely|far from|anything but|no longer|less|least)"
     r"|n't|不是|不选|并非|而非|排除|不)\s*"
     r"(?:(?:an?|the|be|as|option|choice|answer|necessarily|really|clearly|选项)\s+){0,3}[\"'(\[]*$"
     r"|\b(?:do not|don't|does not|doesn't|would not|wouldn't)\s+(?:think|believe|seem|look|appear|say|call)\b"
@@ -89,6 +90,9 @@ def _whole(name: str) -> str:
     body = r"[\s_\-]{1,4}".join(re.escape(part) for part in name.split(" "))
     start = rf"(?<!{_WORD})(?<!{_WORD}[-_])" if re.match(_WORD, name[0]) else ""
     end = rf"(?!{_WORD}|[-_]{_WORD})" if re.match(_WORD, name[-1]) else ""
+    if name.lstrip("-")[:1].isdigit():
+        start += r"(?<![-.,\d])"
+        end += r"(?![.,]\d)"
     # "no" before a noun denies the noun and answers nothing.
     return start + body + end + (r"(?!\s+\w)" if name == "no" else "")
 
@@ -161,7 +165,7 @@ def _said(text: str, names: Names) -> Named | None:
 
 def _leading(line: str, names: Names) -> Named | None:
     """The answer that is the first clause, unless another clause is a different answer."""
-    clauses = [clause for clause in _CLAUSE.split(line) if clause and clause.strip()]
+    clauses = [_ALSO.sub("", clause) for clause in _CLAUSE.split(line) if clause and clause.strip()]
     first = names.exact(clauses[0]) if clauses else None
     if first is None:
         return None
@@ -203,7 +207,10 @@ _LETTER = re.compile(
     r"(?:\s*选项|\s+is\s+(?:correct|right|true|the\s+(?:correct|right|best)\s+\w+))?"
 )
 _LETTER_AND_TEXT = re.compile(r"[(\[]?([A-Za-z])(?:[)\].:、,]+\s*|\s+-+\s+)(\S.*)", re.DOTALL)
-_FURTHER = re.compile(r"(?:^|[\n,;/]\s*|\s(?:and|or)\s+)\(?([A-Z])\)?(?=[).:,;]|\s*$)")
+_FURTHER = re.compile(
+    r"(?:^|[\n,;/]\s*|[.!]\s|\b(?:and|or)\s+(?:(?:maybe|perhaps|possibly|also|even|option)\s+){0,2})"
+    r"\(?([A-Z])\)?(?=[).:,;]|\s*$)"
+)
 _NUMBER = re.compile(
     r"(?:the\s+)?(?:option|choice|answer|solution|ending|选项)\s*#?\(?([1-9]\d?)\)?[.:]?", re.IGNORECASE
 )
@@ -260,7 +267,7 @@ class _Options(msgspec.Struct, frozen=True):
         if by_text is None and (match := _NUMBER.fullmatch(text)):
             return self._at(int(match[1]) - 1, "number")
         if by_text is None and (match := _LETTER_AND_TEXT.fullmatch(text)):
-            further = {letter.upper() for letter in _FURTHER.findall(match[2])}
+            further = set(_FURTHER.findall(match[2])) & {*LETTERS[: len(self.texts)]}
             return None if further - {match[1].upper()} else self._letter(match[1])
         return by_text
 

@@ -19,8 +19,10 @@ _SCALES = {
     "dozen": 12,
     "hundred": 100,
     "thousand": 1_000,
+    "thousands": 1_000,
     "k": 1_000,
     "lakh": 100_000,
+    "lakhs": 100_000,
     "tausend": 1_000,
     "million": 1_000_000,
     "millions": 1_000_000,
@@ -29,15 +31,19 @@ _SCALES = {
     "mln": 1_000_000,
     "mn": 1_000_000,
     "crore": 10_000_000,
+    "crores": 10_000_000,
     "billion": 1_000_000_000,
     "billions": 1_000_000_000,
     "milliarden": 1_000_000_000,
     "mrd": 1_000_000_000,
     "bn": 1_000_000_000,
     "trillion": 1_000_000_000_000,
+    "trillions": 1_000_000_000_000,
     "万": 10_000,
     "百万": 1_000_000,
+    "千万": 10_000_000,
     "亿": 100_000_000,
+    "億": 100_000_000,
 }
 """Factors of words after a number; `k` only right behind it."""
 
@@ -49,25 +55,29 @@ _GROUPED = (
 )
 _SIMPLE = r"\d{1,150}(?:[.,]\d{1,150})?|\.\d{1,150}"
 _NUMBER = re.compile(
-    r"(?<![A-Za-z\d.^_√])(?<!\d[,/:-])(?P<sign>(?<![\w)%])(?<![\d)%]\s)[+-])?[$€£¥]?"
+    r"(?<![A-Za-z\d.^_√])(?<!\d[,/:'-])(?<!^,)(?<!\s,)(?P<sign>(?<![\w)%])(?<![\d)%]\s)[+-])?[$€£¥]?"
     r"(?:(?:(?P<whole>\d{1,9})\s)?(?P<over>\d{1,9})\s?/\s?(?P<under>\d{1,9})(?!\d|[.,/]\d|\s?/\s?\d)"
     rf"|(?P<decimal>{_GROUPED}|{_SIMPLE})(?P<exponent>e[+-]?\d{{1,2}}(?!\w))?)"
-    r"(?P<power>(?P<ten>\s?[×x]\s?10)?\s?\^\s?[({]?(?P<index>-?\d{1,2})(?!\d)[)}]?)?"
-    rf"(?P<scale>(?:[\s-]?(?:{_WORDS})|k)(?![A-Za-z]))?",
+    r"(?P<power>(?P<ten>\s?[×x·⋅]\s?10)?\s?\^\s?[({]?(?P<index>-?\d{1,2})(?!\d)[)}]?)?"
+    rf"(?P<scale>(?:(?:[\s-]?(?:{_WORDS})){{1,2}}|k)(?![A-Za-z]))?",
     re.IGNORECASE | re.ASCII,
 )
 
 _GLUED = re.compile(
-    r"\d|[.,:/-]\d|[MB](?![A-Za-z])|\s?\^|[十百千](?![克米瓦卡])|x[\da-fA-F]|\s?\\?sqrt|\s?√", re.ASCII
+    r"\d|[.,:/-]\d|\.\.\d|\s?[MB](?![A-Za-z])|\s[kK](?![A-Za-z])|[)\]}]?\s?\^|[十百千](?![克米瓦卡])"
+    r"|x[\da-fA-F]|e[+-]?\d|[h°']\s?\d|\s?\\?sqrt|\s?[√π]|\spi\b",
+    re.ASCII,
 )
 """Right behind a number: it is a part of something else, such as a range, a ratio, a version or `5M`."""
 
 _IN_WORDS = re.compile(
     r"√|\\(?:sqrt|[dt]?frac|pi|log|ln)\b|\d\s(?:and|&)\s(?:a|one|two|three)[\s-](?:half|halves|thirds?|quarters?"
-    r"|fifths?|eighths?)\b|\bhalf\sa\b|\bto\sthe\s(?:\w{1,10}\s)?power\b|\d\s(?:squared|cubed|mil|mille|mill)\b",
+    r"|fifths?|eighths?)\b|\d\s?(?:hours?|hrs?|h|minutes?|mins?|min|feet|foot|ft|pounds?|lbs?|years?|months?|weeks?|days?"
+    r"|degrees?|km|m|kg)(?:,|\sand|,\sand)?\s\d{1,4}\s?(?:minutes?|mins?|min|m|seconds?|secs?|s|inch(?:es)?|in|ounces?"
+    r"|oz|months?|weeks?|days?|hours?|hrs?|h|g|cm)\b|\bhalf\sa\b|\bto\sthe\s(?:\w{1,10}\s)?power\b|\d\s(?:squared|cubed|mil|mille|mill)\b",
     re.IGNORECASE,
 )
-"""A number that goes on in words or roots; the digits alone would be another."""
+"""A number that goes on in words, roots or a second unit; the digits alone would be another."""
 
 _MONTH = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
@@ -80,7 +90,7 @@ _DATE = re.compile(
     r"|\b\d{1,4}年(?:\d{1,2}月)?(?:\d{1,2}日)?",
     re.IGNORECASE | re.ASCII,
 )
-_JOINT = re.compile(r"%?\s?(?:[-~,;&×x+*÷]|to|or|and|and/or)\s?[$€£¥]?", re.IGNORECASE)
+_JOINT = re.compile(r"%?\s?(?:[-~,;&×x+*÷·]|to|or|and|and/or)\s?[$€£¥]?| [$€£¥]?", re.IGNORECASE)
 _LOOSE_DIGIT = re.compile(r"(?<![A-Za-z\d^])\d")
 _STATED = re.compile(r"(?:\bconfidence\b|置信度|信心)[^\n]*", re.IGNORECASE)
 _MOST = 200
@@ -201,7 +211,7 @@ def _result(text: str) -> Fraction | None:
 
 
 def _side_by_side(text: str, found: list[Number]) -> bool:
-    """True when two numbers are given together, as in "3 or 4"."""
+    """True when two numbers are given together, as in "3 or 4" or "3 4"."""
     return len(found) == 2 and _JOINT.fullmatch(text, found[0].end, found[1].start) is not None
 
 
@@ -225,8 +235,17 @@ def _value(match: re.Match[str]) -> Fraction | None:
         if powered is None:
             return None
         value = powered
-    value *= _SCALES[match["scale"].strip(" -").lower()] if match["scale"] else 1
+    value *= _scale(match["scale"] or "")
     return -value if (match["sign"] or "").startswith("-") else value
+
+
+def _scale(words: str) -> int:
+    """The factor of the words after a number: `million`, `hundred thousand`; 1 for none."""
+    factor, rest = 1, words.replace("-", " ").lower().strip()
+    while rest:
+        word = max((word for word in _SCALES if rest.startswith(word)), key=len)
+        factor, rest = factor * _SCALES[word], rest[len(word) :].strip()
+    return factor
 
 
 def _from_decimal(text: str) -> Fraction:

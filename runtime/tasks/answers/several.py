@@ -7,7 +7,7 @@ import msgspec
 
 from ..example import Example, Question
 from .cleaning import folded, plain
-from .closed import Labels
+from .closed import Labels, Named
 from .numeric import number_of
 from .objects import as_text, json_objects, whole_object
 from .reasoning import without_reasoning
@@ -18,7 +18,10 @@ from .strict import answer_of_lines
 NONE = "none"
 """The answer where no label applies."""
 
-_BETWEEN = re.compile(r"[,;|&\n]|\band\b")
+_BETWEEN = re.compile(r"[,;|&•\n]|\band\b")
+_ALSO_BETWEEN = re.compile(r"[/+]")
+_ITEM = re.compile(r"^\s*(?:[-*]\s|\(?\d{1,2}[.)]\s)?\s*(?:(?:and|or)\s)?")
+"""What may stand before an item of a list."""
 
 
 class LabelSet(msgspec.Struct, frozen=True):
@@ -61,6 +64,8 @@ class LabelSet(msgspec.Struct, frozen=True):
         if kept is not None and (found := self.strict(kept, question)) is not None:
             return Recovered(found, "answer line")
         body = plain(text)
+        if (listed := _only_value(without_reasoning(text))) is not None:
+            body = listed
         for statement in reversed(statements(body)):
             if (found := self._read(statement.text)) is not None:
                 return Recovered(found, statement.rule)
@@ -79,12 +84,23 @@ class LabelSet(msgspec.Struct, frozen=True):
 
     def _read(self, text: str) -> str | None:
         """The set that a text names, where it holds nothing else."""
-        parts = [part for part in _BETWEEN.split(text) if part.strip(" .[](){}\"'-")]
-        if len(parts) == 1 and folded(parts[0].strip(" .\"'")) == NONE:
+        parts = [_ITEM.sub("", part) for part in _BETWEEN.split(text) if part.strip(" .[](){}\"'-")]
+        if len(parts) == 1 and folded(parts[0].strip(" .\"'")) in (NONE, "none of the labels", "n/a"):
             return NONE
-        named = [self.each.exact(part) for part in parts[: 2 * len(self.labels)]]
+        named = [one for part in parts[: 2 * len(self.labels)] for one in self._named(part)]
         found = [one.answer for one in named if one is not None]
-        return self.joined(found) if found and len(found) == len(parts) else None
+        return self.joined(found) if found and len(found) == len(named) >= len(parts) else None
+
+    def _named(self, part: str) -> list[Named | None]:
+        """The label that a part names, or those of its own parts; None for anything else."""
+        whole = self.each.exact(part)
+        return [whole] if whole else [self.each.exact(one) for one in _ALSO_BETWEEN.split(part)]
+
+
+def _only_value(text: str) -> str | None:
+    """The value of a JSON object with one field, as an answer is written; None of any other text."""
+    found = whole_object(text)
+    return as_text(next(iter(found.values()))) if found and len(found) == 1 else None
 
 
 def _set(answer: str) -> frozenset[str]:

@@ -15,9 +15,10 @@ _PERCENT = r"\s?(?:%|percent\b|per\scent\b)"
 _STATED = re.compile(
     r"(?:\b(?:confidence|certainty|probability)(?:[\s_](?:level|score|rating))?\b(?:\sin\s\w{1,20}\sanswer)?"
     r"|置信度|信心)(?P<scale>\s?[(\[][^()\[\]\n]{1,20}[)\]]"
-    r"|\s(?:on\sa\sscale\s(?:of|from)\s)?\d{1,3}\s?(?:-|to)\s?\d{1,4}(?=\s?[:=]))?[\s\"']{0,3}(?:is|of|at|[:=])?"
+    r"|\s(?:on\sa\sscale\s(?:of|from)\s)?\d{1,3}\s?(?:-|to)\s?\d{1,4}(?=\s?[:=]))?[\s\"']{0,3}"
+    r"(?:is|of|at|[:=|])?"
     rf"{_LEAD}(?P<after>{_AMOUNT})[>)\]\"']{{0,2}}(?P<unit>{_PERCENT}|\s?(?:/|out\sof)\s?\d{{1,6}})?"
-    r"(?P<range>\s?(?:-|to)\s?\d)?"
+    r"(?P<range>\s?(?:-|to)\s?\d|e[-+]?\d|\s(?:stars?|points?)\b)?"
     rf"|(?P<before>{_AMOUNT})(?P<percent>{_PERCENT})[ \t](?:confiden|sure|certain)",
     re.IGNORECASE,
 )
@@ -30,7 +31,7 @@ def verbalised(text: str) -> float | None:
 
     `90%`, `90 percent`, `90`, `0.9`, `0,9`, `9/10`, `high (90%)` and `(0-100): 90` are all 0.9; a bare number
     up to 1 is a share, one above 1 a percentage. None for words alone ("very high"), for ranges ("80-90%"),
-    for numbers out of range, and where none is stated.
+    for points on no scale ("3 stars"), for numbers out of range, and where none is stated.
     """
     found = list(_STATED.finditer(plain(text)))
     if not found or found[-1]["range"]:

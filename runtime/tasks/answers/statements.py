@@ -35,10 +35,13 @@ def refuses(text: str) -> bool:
     return _DECLINES.search(text) is not None
 
 
-_END = r"(?=[.!?](?:\s|$)|[;。;\n]|$)"
+_END = r"(?=[.!](?:\s|$)|[。\n]|$)"
 _ANSWER = r"(?:answer|choice|option|solution)"
-_SUBJECT = r"(?:label|sentiment|category|classification|class|topic|prediction|verdict|conclusion)"
-_IS = r"(?:\s+(?:is|was|would be|should be|must be|will be|has to be)\b\s*:?|\s*[:=])"
+_SUBJECT = (
+    r"(?:labels?|sentiment|categor(?:y|ies)|classification|class(?:es)?|topics?|tags?|prediction|verdict"
+    r"|conclusion)"
+)
+_IS = r"(?:\s+(?:is|are|was|were|would be|should be|must be|will be|has to be)\b\s*:?|\s*[:=])"
 _CONFIDENCE = re.compile(r"[\s,;(\-]{0,8}(?:\bconfidence\b|置信度|信心).*", re.IGNORECASE | re.DOTALL)
 
 

@@ -41,6 +41,23 @@ CHOICE = answer_space("multiple_choice")
         (r"\sqrt{2}", None),
         (r"3\sqrt{2}", None),
         (r"\frac{1.5}{2}", None),
+        ("2 hundred thousand", "200000"),
+        ("2 crores", "20000000"),
+        ("1億", "100000000"),
+        ("1.5·10^6", "1500000"),
+        ("10**-2", "0.01"),
+        ("1.5 M", None),
+        ("5 k", None),
+        ("(1/2)^2", None),
+        ("1e400", None),
+        (",5", None),
+        ("1..5", None),
+        ("2π", None),
+        ("10h30", None),
+        ("3 hours 20 minutes", None),
+        ("5 ft 11 in", None),
+        ("5'11\"", None),
+        ("12 34", None),
     ],
 )
 def test_a_number_is_read_alike_in_data_in_a_line_and_in_a_box(written: str, number: str | None):
@@ -63,6 +80,9 @@ def test_a_number_is_read_alike_in_data_in_a_line_and_in_a_box(written: str, num
         ("Confidence: ≥ 90 %", 0.9),
         ("Confidence: 80–90%", None),
         ("Confidence: high to very high", None),
+        ("| Confidence | 90% |", 0.9),
+        ("Confidence: 3 stars", None),
+        ("Confidence: 1e-1", None),
     ],
 )
 def test_a_confidence_is_read_on_the_scale_that_it_names(said: str, confidence: float | None):
@@ -89,6 +109,9 @@ def test_a_confidence_in_json_is_read_in_other_words_too(value: str, confidence:
         "It is non-urgent.",
         "Answer: urgent/routine",
         r"urgent things are rare. \boxed{low}",
+        "No urgent matter here.",
+        "Answer: urgent, or maybe routine",
+        "Answer: urgent? No, routine.",
     ],
 )
 def test_a_reply_with_two_answers_or_none_of_the_labels_has_no_answer(reply: str):
@@ -106,9 +129,54 @@ def test_a_later_answer_corrects_an_earlier_one():
         assert found.answer == "urgent"
 
 
-@pytest.mark.parametrize("reply", ["A or B", "A/B", "Answer: both A and B", "A & B"])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "A or B",
+        "A/B",
+        "Answer: both A and B",
+        "A & B",
+        "Answer: B) dog; C) a bird",
+        "A. cat is wrong. B. dog is right.",
+        "The answer is B, or maybe C",
+    ],
+)
 def test_two_letters_side_by_side_are_no_choice(reply: str):
     assert CHOICE.lenient(reply, ANIMALS) is None
+
+
+def test_signs_distinguish_labels():
+    trend = answer_space("classification", ["-1", "0", "1"])
+    grades = answer_space("classification", ["A+", "A", "A-"])
+    for space, said, label in (
+        (trend, "Answer: -1", "-1"),
+        (trend, "The label is −1.", "-1"),
+        (trend, "**1**", "1"),
+        (trend, "Answer: 10", None),
+        (grades, "Answer: A-", "A-"),
+        (grades, "Grade: A-.", "A-"),
+        (grades, "A", "A"),
+    ):
+        found = space.lenient(said, ROW)
+        assert (found and found.answer) == label, said
+
+
+def test_a_set_is_read_however_its_labels_are_listed():
+    space = answer_space("labels", ["billing", "hardware", "other"])
+    for said in (
+        "1. billing\n2. hardware",
+        "• billing\n• hardware",
+        "billing / hardware",
+        "billing + hardware",
+        "Labels: hardware, billing",
+        "The labels are billing and hardware.",
+        '{"labels": ["billing", "hardware"]}',
+        '["billing", "hardware"]',
+    ):
+        found = space.lenient(said, ROW)
+        assert (found and found.answer) == "billing, hardware", said
+    for said in ("billing or hardware", "billing, software", "not hardware"):
+        assert space.lenient(said, ROW) is None, said
 
 
 def test_an_article_is_no_letter():
