@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         TokenLogprob,
         Usage,
     )
+    from .runtime.llm.limits.shared import Endpoints
     from .runtime.messages import (
         Answer,
         Answered,
@@ -154,6 +155,7 @@ _MODULES = {
         "TokenLogprob",
         "Usage",
     ),
+    "runtime.llm.limits.shared": ("Endpoints",),
     "runtime.messages": (
         "Answer",
         "Answered",
@@ -213,6 +215,7 @@ __all__ = [
     "CompareResponses",
     "EncodingBus",
     "EndpointError",
+    "Endpoints",
     "EvaluationResult",
     "Event",
     "Example",

@@ -21,6 +21,7 @@ from ..runtime.evaluation.outcomes import Failed, Graded, Outcomes, Reply
 from ..runtime.evaluation.own_metrics import measured
 from ..runtime.evaluation.scorecard import Scorecard
 from ..runtime.llm.budget.usage import Meter, UsageReport
+from ..runtime.llm.limits.shared import Endpoints
 from ..runtime.prompt import Prompt
 from ..runtime.record.results import Results
 from ..runtime.tasks.load import LoadedTask, load_rows
@@ -64,6 +65,7 @@ async def evaluate(
     metric: MetricSpec | None = None,
     objective: Mapping[str, float] | None = None,
     settings: Mapping[str, object] | None = None,
+    endpoints: Endpoints | None = None,
     **task: object,
 ) -> EvaluationResult:
     """Evaluate one prompt on all rows with one model.
@@ -75,7 +77,7 @@ async def evaluate(
     application. `metric` is a metric of one's own; alone it is the objective, unless `objective` weighs
     metrics otherwise. Further keywords are keys of a task (`kind`, `labels`, `fields`, `template`, …); kind
     and fields are guessed from the rows where no kind is given. `settings` are further keys of a scenario
-    (`cache`, `scorer`, …).
+    (`cache`, `scorer`, …); `endpoints` are limits shared with other evaluations and teams.
 
     Raises InputError for wrong rows or settings, EndpointError where the model cannot be used. A failed call
     of a row is among the responses as `Failed`.
@@ -96,6 +98,7 @@ async def evaluate(
         following=Following(),
         out=None,
         telemetry=None,
+        endpoints=endpoints,
         loaded={TASK: loaded},
     )
     asked = original(scenario, loaded.task.original)
@@ -186,6 +189,7 @@ async def optimize(
     out: str | Path | None = None,
     seed: int = 0,
     settings: Mapping[str, object] | None = None,
+    endpoints: Endpoints | None = None,
     **task: object,
 ) -> Results:
     """Search for a better prompt, and test it and the original on rows that the search never saw.
@@ -234,6 +238,7 @@ async def optimize(
         targets=setup.targets,
         metrics=setup.metrics,
         strategy=None if isinstance(strategy, str) else strategy,
+        endpoints=endpoints,
     ) as team:
         return await team.run()
 

@@ -19,6 +19,7 @@ from ..runtime.llm.budget.budget import Budget
 from ..runtime.llm.budget.usage import AgentRole
 from ..runtime.llm.chat import ChatClient
 from ..runtime.llm.ledger.ledger import open_ledger
+from ..runtime.llm.limits.shared import Endpoints
 from ..runtime.llm.probes import probe_json_object, probe_logprobs, refused, unreachable
 from ..runtime.llm.stack import Models, check_endpoints, open_models, used_endpoints
 from ..runtime.messages import JudgeResponses, Score
@@ -135,6 +136,7 @@ class Assembler(msgspec.Struct, frozen=True, kw_only=True):
     following: Following
     out: Path | None
     telemetry: Telemetry | None
+    endpoints: Endpoints | None = None
     loaded: Mapping[str, LoadedTask] | None = None
 
     @asynccontextmanager
@@ -164,6 +166,7 @@ class Assembler(msgspec.Struct, frozen=True, kw_only=True):
                     relays=self.relay.relays if self.relay else None,
                     wrap=None if self.telemetry is None else self.telemetry.model,
                     on_notice=lambda model, text: notices.append(f"model {model}: {text}"),
+                    shared_limits=self.endpoints,
                 ) as models,
                 self.relay or nullcontext(),
                 self.bus_scope,

@@ -15,6 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from ..runtime.bus import Bus, Event, Header, InProcessBus, Request, headed
 from ..runtime.evaluation.own_metrics import OwnMetric
 from ..runtime.llm.connection import Client
+from ..runtime.llm.limits.shared import Endpoints
 from ..runtime.llm.stack import SpendingNow
 from ..runtime.record.results import Results, Status, write
 from ..runtime.report.page import write_page
@@ -53,7 +54,8 @@ class Team:
     `JudgePrompt`, `CompareResponses`); `metrics`, functions under the names that the
     scenario uses for them (`module:function`), which then are not imported; `strategy`, in place of the
     scenario's; `bus`, which the host enters and leaves itself; `log`, a structlog logger that receives every
-    event; `telemetry`, for spans and metrics in the host's OpenTelemetry providers.
+    event; `telemetry`, for spans and metrics in the host's OpenTelemetry providers; `endpoints`, limits that
+    several teams share.
 
     Calls of `clients` and `targets` are limited, retried, budgeted and recorded like any other: a resumed run
     replays them, as long as their endpoints keep their `base_url` or `host` name. What is `served` is neither
@@ -76,6 +78,7 @@ class Team:
         strategy: Strategy | None = None,
         log: FilteringBoundLogger | None = None,
         telemetry: Telemetry | None = None,
+        endpoints: Endpoints | None = None,
     ) -> None:
         self.scenario = scenario
         self.run_id = uuid4().hex[:12]
@@ -86,6 +89,7 @@ class Team:
         if log is not None:
             self._following.call(log_events(log))
         self._telemetry = telemetry
+        self._endpoints = endpoints
         if telemetry is not None:
             self.bus.intercept(telemetry.asks(self.run_id))
         self._out = None if out is None else Path(out)
@@ -227,6 +231,7 @@ class Team:
             following=self._following,
             out=self._out,
             telemetry=self._telemetry,
+            endpoints=self._endpoints,
         )
         async with assembler.open() as self._assembly:
             yield

@@ -17,7 +17,9 @@ from .chat import ChatClient
 from .embedded import find_model, serve_embedded
 from .http._dialect import Dialect, OnNotice
 from .http._refusals import OnLimits
+from .ledger._rows import endpoint_identity
 from .limits.limiter import Limiters
+from .limits.shared import Endpoints
 from .retries import Breaker
 
 if TYPE_CHECKING:
@@ -51,27 +53,28 @@ async def connected(
     client: Client | None = None,
     on_limits: OnLimits | None = None,
     on_notice: OnNotice | None = None,
+    shared: Endpoints | None = None,
 ) -> AsyncGenerator[Connection]:
     """The endpoint `name` of a scenario in `folder`, with one HTTP session, or with the host's `client`.
 
     An `AsyncOpenAI` of the host is used without its own retries and left open. `on_limits` gets the limits
     in answers' headers in place of the connection's own limiters, `on_notice` what is learned about the form
     of requests; the settings of `models` are known from the start. A `local` endpoint runs its
-    model in a child process until the scope ends. Raises InputError when its key or its model file is
-    missing, EndpointError when its model does not start.
+    model in a child process until the scope ends. `shared` holds the limits that other teams share. Raises
+    InputError when its key or its model file is missing, EndpointError when its model does not start.
     """
-    limiters = Limiters(endpoint.limits)
     breaker = Breaker(name)
-    if client is not None:
-        adopted = _adopted(name, client, dialects(name, models), limiters.stated, on_notice)
-        yield Connection(endpoint, adopted, limiters, breaker, remote=False)
-        return
-    key = api_key(name, endpoint)
-    async with (
-        _base_url(name, endpoint, folder) as url,
-        _client(name, endpoint, url, key, models, on_limits or limiters.stated, on_notice) as own,
-    ):
-        yield Connection(endpoint, own, limiters, breaker, remote=endpoint.base_url is not None)
+    with (shared or Endpoints()).limiters(name, endpoint_identity(endpoint), endpoint) as limiters:
+        if client is not None:
+            adopted = _adopted(name, client, dialects(name, models), limiters.stated, on_notice)
+            yield Connection(endpoint, adopted, limiters, breaker, remote=False)
+            return
+        key = api_key(name, endpoint)
+        async with (
+            _base_url(name, endpoint, folder) as url,
+            _client(name, endpoint, url, key, models, on_limits or limiters.stated, on_notice) as own,
+        ):
+            yield Connection(endpoint, own, limiters, breaker, remote=endpoint.base_url is not None)
 
 
 def check_endpoint(name: str, endpoint: Endpoint, folder: Path) -> None:

@@ -21,6 +21,7 @@ from .ledger.ledger import open_ledger
 from .ledger.records import CallLedger
 from .ledger.replay import LedgeredClient
 from .limits.limiter import LimitedClient, LimitsNow
+from .limits.shared import Endpoints
 from .retries import Retrying, RetryingClient
 
 _FREE = Price()
@@ -187,13 +188,15 @@ async def open_models(
     relays: Relays | None = None,
     wrap: Wrap | None = None,
     on_notice: OnNotice | None = None,
+    shared_limits: Endpoints | None = None,
 ) -> AsyncGenerator[Models]:
     """Open the endpoints of the models that the scenario uses, and its shared ledger if it has one.
 
     The spending of earlier invocations, as `ledger` knows it, is counted in `budget`. `clients` are the
     host's own chat clients by endpoint name, `relays` those of single models; they take the innermost place,
     and all else (limits, retries, ledger, budget) stays around them. `wrap` wraps every client, `on_notice`
-    gets what is learned about the requests that a model accepts. `served` names targets that others serve.
+    gets what is learned about the requests that a model accepts, `shared_limits` are those of several teams.
+    `served` names targets that others serve.
     Raises InputError for a missing key, model file or a damaged ledger before anything is started, and
     EndpointError when a local model does not start.
     """
@@ -215,6 +218,7 @@ async def open_models(
                 models=scenario.models.values(),
                 client=given.get(name),
                 on_notice=on_notice,
+                shared=shared_limits,
             )
             connections[name] = await opened.enter_async_context(connection)
         yield Models(
