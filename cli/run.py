@@ -1,7 +1,8 @@
 """Runs started from the command line: displayed, stopped by signals, ended with an exit code."""
 
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
@@ -156,11 +157,27 @@ async def _displayed(team: Team, options: RunOptions, *observers: Callable[[Even
             options.console, team.now, quiet=options.quiet, json=options.json, verbose=options.verbose
         ) as show,
         team,
+        _observed(team.events(), show, *observers),
     ):
-        for observer in (show, *observers):
-            team.bus.subscribe(Event, observer)
         interruption.stop = team.stop
         return await team.run()
+
+
+@asynccontextmanager
+async def _observed(
+    events: AsyncIterator[Event], *observers: Callable[[Event], object]
+) -> AsyncGenerator[None]:
+    """Call the observers for every event. One that raises ends the run, where a subscriber of the bus would
+    not: a display whose output nobody reads any more (BrokenPipeError)."""
+
+    async def observe() -> None:
+        async for event in events:
+            for observer in observers:
+                observer(event)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(observe)
+        yield
 
 
 def _code(results: Results, options: RunOptions) -> Exit:

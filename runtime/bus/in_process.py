@@ -1,5 +1,6 @@
 """A bounded buffer between the publisher and one observer."""
 
+import logging
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -79,6 +80,8 @@ R = TypeVar("R")
 Q = TypeVar("Q", bound=Request[Any])
 E = TypeVar("E", bound=Event)
 V = TypeVar("V")
+
+_log = logging.getLogger("transfer_prompting")
 
 DRAIN_SECONDS = 5.0
 """Seconds subscribers may take to read buffered events when the bus closes."""
@@ -223,6 +226,8 @@ class InProcessBus:
     async def _pump(self, observer: BufferedObserver, callback: Callable[[Event], object]) -> None:
         try:
             await observer.each(callback)
+        except Exception:  # noqa: BLE001 - of any kind, and none of them is the publisher's
+            _log.exception("a subscriber raised an error and is not called again: %r", callback)
         finally:
             self._observers.discard(observer)
 

@@ -224,7 +224,8 @@ class Bus(Protocol):
     def subscribe(self, kind: type[E], callback: Callable[[E], object], *, buffer: int = 1024) -> None:
         """Call back for every event of one kind; an awaitable result is awaited.
 
-        A callback that raises ends the bus's scope with its exception.
+        A callback that raises is logged with its exception (logger `transfer_prompting`) and not called
+        again; it never ends a run.
         """
         ...
 
