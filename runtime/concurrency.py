@@ -1,8 +1,8 @@
 """Doing many things at once without losing an error."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import anyio
 import anyio.lowlevel
@@ -30,6 +30,30 @@ async def ungrouped() -> AsyncGenerator[None]:
         raise error from error.__cause__
 
 
+@asynccontextmanager
+async def first_error() -> AsyncGenerator[None]:
+    """Raise the first exception of a group instead of the group; its cause and traceback stay.
+
+    For concurrent work of one caller, who handles errors by their kind: those of others that failed at the
+    same moment are named in a note.
+    """
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error, *others = _leaves(group)
+        for other in others:
+            error.add_note(f"at the same moment another call failed: {type(other).__name__}: {other}")
+        raise error from error.__cause__
+
+
+def _leaves(error: BaseException) -> Generator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in cast("BaseExceptionGroup[BaseException]", error).exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
 async def settle(
     items: Iterable[T],
     do: Callable[[T], Awaitable[R]],
@@ -39,9 +63,9 @@ async def settle(
 ) -> list[R | Exception]:
     """Do all items, at most `limit` at once; the value or the error of each, in the order of the items.
 
-    Errors of the kinds in `catch` end only their own item. Any other error cancels the rest and is raised
-    alone, not in a group, when it is the only one. Under cancellation it raises; it never returns less than
-    it was given.
+    Errors of the kinds in `catch` end only their own item. Any other error cancels the rest and is raised,
+    the first one where several items fail at the same moment; never in a group. Under cancellation it raises;
+    it never returns less than it was given.
     """
     todo = list(items)
     numbered = iter(enumerate(todo))
@@ -54,7 +78,7 @@ async def settle(
             except catch as error:
                 ends[i] = error
 
-    async with ungrouped(), anyio.create_task_group() as tasks:
+    async with first_error(), anyio.create_task_group() as tasks:
         for _ in range(min(limit, len(todo)) - 1):
             tasks.start_soon(work)
         await work()

@@ -5,7 +5,7 @@ from math import ceil
 
 import anyio
 
-from ..concurrency import ungrouped
+from ..concurrency import first_error
 from ..errors import BudgetReached, CallFailed, EndpointError
 from ._call import Admit, Call, Layer, counted
 from .chat import ChatResponse
@@ -82,7 +82,7 @@ class HedgingClient(Layer):
     async def _hedged(self, call: Call, threshold: float) -> ChatResponse:
         race = _Race()
         with race.whole:
-            async with ungrouped(), anyio.create_task_group() as tasks:
+            async with first_error(), anyio.create_task_group() as tasks:
                 tasks.start_soon(self._hedge, call, threshold, race)
                 with race.first:
                     try:

@@ -77,6 +77,24 @@ async def test_any_other_error_cancels_the_rest_and_is_raised_alone(culprit: int
     assert sorted(cancelled) == [item for item in range(3) if item != culprit]
 
 
+async def test_of_errors_at_the_same_moment_the_first_is_raised_bare_and_names_the_others():
+    all_there = anyio.Event()
+    begun: list[int] = []
+
+    async def one(item: int) -> None:
+        begun.append(item)
+        if len(begun) == 3:
+            all_there.set()
+        with anyio.CancelScope(shield=True):
+            await all_there.wait()
+        raise ValueError(item) from KeyError(item)
+
+    with anyio.fail_after(5), pytest.raises(ValueError) as caught:  # noqa: PT011 - any of the three
+        await settle(range(3), one, limit=3)
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert len(caught.value.__notes__) == 2
+
+
 async def test_of_expected_errors_the_first_in_order_is_raised_once_every_item_has_ended():
     ended: list[int] = []
     later = anyio.Event()
