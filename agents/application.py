@@ -1,10 +1,13 @@
 """The application as the target: its own function in the place of a model."""
 
 from collections.abc import Awaitable, Mapping
+from inspect import isawaitable, iscoroutinefunction
+from math import inf
 from time import perf_counter
 from typing import Protocol
 
 import anyio
+import anyio.to_thread
 import msgspec
 
 from ..runtime.errors import CallFailed, EndpointError, Unreachable
@@ -28,10 +31,13 @@ class TargetFunction(Protocol):
     """A function of the application that answers one question under a prompt, with a text or a `Response`.
 
     `prompt.text` is what is optimised (of an application with several prompts `prompt.texts` holds them all,
-    by name); the question has no gold answer.
+    by name); the question has no gold answer. A plain function is called in a thread, so several of its calls
+    run at the same time.
     """
 
-    def __call__(self, prompt: Prompt, question: Question, /) -> Awaitable[str | Response]: ...
+    def __call__(
+        self, prompt: Prompt, question: Question, /
+    ) -> Awaitable[str | Response] | str | Response: ...
 
 
 class _Asked(msgspec.Struct, frozen=True):
@@ -59,7 +65,8 @@ class ApplicationClient:
     when it is exactly an allowed answer (a text that itself begins with `Answer:` is taken as it is). A
     confidence counts where the task asks for a verbalised one, as a whole percentage.
 
-    A function that takes longer than `timeout` seconds is Unreachable. What it raises is an external
+    A function that takes longer than `timeout` seconds is Unreachable; a plain one goes on in its thread, and
+    what it returns is dropped. What it raises is an external
     failure when it is a CallFailed or EndpointError, a TimeoutError or OSError (Unreachable), or carries the
     status of an HTTP answer as errors of model SDKs do (see `refusal`), itself or as its cause. Any other
     error is the application's own and ends the run.
@@ -69,15 +76,15 @@ class ApplicationClient:
         self._name = name
         self._functions = dict(functions)
         self._timeout = timeout
+        self._threads: anyio.CapacityLimiter | None = None
 
     async def chat(self, request: ChatRequest) -> ChatResponse:
         asked = msgspec.json.decode(request.messages[0].content, type=_Asked)
         start = perf_counter()
         try:
             with anyio.fail_after(self._timeout):
-                answered = await self._functions[request.model](
-                    Prompt(text=asked.text, position=asked.position), asked.question
-                )
+                prompt = Prompt(text=asked.text, position=asked.position)
+                answered = await self._call(self._functions[request.model], prompt, asked.question)
         except Exception as error:
             failed = self._failed(error)
             if failed is None or failed is error:
@@ -90,6 +97,17 @@ class ApplicationClient:
             usage=Usage(response.prompt_tokens, response.completion_tokens),
             seconds=perf_counter() - start,
         )
+
+    async def _call(self, function: TargetFunction, prompt: Prompt, question: Question) -> object:
+        if iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004
+            answered: object = function(prompt, question)
+        else:
+            if self._threads is None:
+                self._threads = anyio.CapacityLimiter(inf)  # the limits of the endpoint bound their number
+            answered = await anyio.to_thread.run_sync(
+                function, prompt, question, abandon_on_cancel=True, limiter=self._threads
+            )
+        return await answered if isawaitable(answered) else answered
 
     def _failed(self, error: BaseException | None) -> CallFailed | EndpointError | None:
         """The external failure that an error reports; None where it is the application's own."""
