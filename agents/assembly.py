@@ -11,7 +11,7 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from ..runtime.bus import Bus
-from ..runtime.concurrency import ungrouped
+from ..runtime.concurrency import current_task, ungrouped
 from ..runtime.errors import EndpointError
 from ..runtime.evaluation.objective import Objective
 from ..runtime.evaluation.own_metrics import OwnMetric
@@ -141,7 +141,9 @@ class Assembler(msgspec.Struct, frozen=True, kw_only=True):
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[Assembly]:
-        """The agents, serving until the scope ends. Raises InputError and EndpointError."""
+        """The agents, serving until the scope ends. Raises InputError and EndpointError, RuntimeError outside
+        asyncio."""
+        current_task()
         scenario, out = self.scenario, self.out
         checked = await anyio.to_thread.run_sync(
             check, scenario, self.strategy, self.parts, self.metrics, self.loaded

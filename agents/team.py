@@ -1,5 +1,6 @@
 """A team: the bus, the agents and all they stand on, for one scenario."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
@@ -13,6 +14,7 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from ..runtime.bus import Bus, Event, Header, InProcessBus, Request, headed
+from ..runtime.concurrency import current_task
 from ..runtime.evaluation.own_metrics import OwnMetric
 from ..runtime.llm.connection import Client
 from ..runtime.llm.limits.shared import Endpoints
@@ -61,6 +63,8 @@ class Team:
     replays them, as long as their endpoints keep their `base_url` or `host` name. What is `served` is neither
     counted nor replayed.
 
+    It runs on asyncio (uvloop too), and is left in the task that entered it; RuntimeError otherwise.
+
     Raises InputError on entering when the scenario's data or settings are wrong, EndpointError when a model
     cannot be started or reached.
     """
@@ -101,6 +105,7 @@ class Team:
         self._metrics = dict(metrics or {})
         self._strategy = strategy or STRATEGIES[scenario.strategy]
         self._context: AbstractAsyncContextManager[None] | None = None
+        self._task: asyncio.Task[object] | None = None
         self._assembly: Assembly | None = None
         self._running: anyio.CancelScope | None = None
         self._begun = False
@@ -207,6 +212,7 @@ class Team:
         return results
 
     async def __aenter__(self) -> Self:
+        self._task = current_task()
         self._context = self._assembled()
         await self._context.__aenter__()
         return self
@@ -215,6 +221,11 @@ class Team:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         assert self._context is not None
+        if self._task is not current_task():
+            raise RuntimeError(
+                "a team is left in the task that entered it: keep `async with Team(...)` in one task, and "
+                "end its run from elsewhere by team.stop()"
+            )
         return await self._context.__aexit__(kind, error, trace)
 
     @asynccontextmanager

@@ -1,5 +1,6 @@
 """Doing many things at once without losing an error."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from contextlib import asynccontextmanager
 from typing import TypeVar, cast
@@ -9,6 +10,18 @@ import anyio.lowlevel
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+def current_task() -> "asyncio.Task[object] | None":
+    """The asyncio task that calls. Raises RuntimeError, with what to do instead, outside asyncio."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        raise RuntimeError(
+            "transfer_prompting runs on asyncio (uvloop too), and none runs here: use asyncio.run, "
+            "tp.run_sync, or anyio.run with its default backend. Under trio, give it a thread of its own: "
+            "await trio.to_thread.run_sync(asyncio.run, main())"
+        ) from None
 
 
 def unwrapped(error: BaseException) -> BaseException:

@@ -174,3 +174,27 @@ async def test_a_host_may_veto_a_request_and_then_the_run_fails_with_its_error()
             own.bus.intercept(veto)
             with pytest.raises(TooDearError):
                 await own.run()
+
+
+async def test_leaving_a_team_in_another_task_is_an_error_in_words():
+    own = team()
+    raised: list[RuntimeError] = []
+
+    async def leave() -> None:
+        try:
+            await own.__aexit__(None, None, None)
+        except RuntimeError as error:
+            raised.append(error)
+
+    with anyio.fail_after(60):
+        async with own:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(leave)
+            assert (await own.run()).status == "complete"
+    assert [str(error).split(":")[0] for error in raised] == ["a team is left in the task that entered it"]
+
+
+def test_outside_asyncio_the_error_says_where_it_runs():
+    """Without any event loop, as under trio: a coroutine that is advanced by hand."""
+    with pytest.raises(RuntimeError, match=r"runs on asyncio .* Under trio, give it a thread of its own"):
+        team().__aenter__().send(None)
