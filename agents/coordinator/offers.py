@@ -6,7 +6,7 @@ from ...runtime.record.results import Likeness, Offer
 from ...runtime.search.siblings import LEAST, correlation, expected, offers
 from .search import Search
 
-SHARE_EVERY = 16
+SHARE_EVERY = 4
 """Results taken in between two exchanges."""
 
 FEWEST = 5

@@ -121,7 +121,6 @@ class Search:
         self._handicaps = Handicaps(evaluator, self.race)
         for prompt in self._admission.unseen(seeds):
             self._add(prompt)
-            self.race.add()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -301,9 +300,7 @@ class Search:
         self._proposed += len(fresh)
         self._barren = 0 if fresh else self._barren + 1
         for prompt in fresh:
-            base = self._numbers.get(prompt.parents[0]) if prompt.origin == "exemplify" else None
             self._add(prompt)
-            self.race.add(variant_of=base)
         return fresh, dict(sorted(refused.items()))
 
     def take_notes(self, notes: tuple[str, ...]) -> None:
@@ -341,8 +338,7 @@ class Search:
         if self.reason or not self._admission.unseen([prompt]):
             return False
         self.offered[prompt.id] = set(scopes)
-        self._add(prompt)
-        self.race.add(lean=lean or 0.0, offered=lean is not None)
+        self._add(prompt, lean=lean or 0.0, offered=lean is not None)
         return True
 
     def expect(self, prompt_id: str, lean: float) -> None:
@@ -350,8 +346,11 @@ class Search:
         self.race.expect(self._numbers[prompt_id], lean)
 
     def evidence(self) -> dict[str, Evidence]:
-        """Evidence from the answers about each prompt, by id."""
-        return {self.ids[number]: one for number, one in self.race.evidence().items()}
+        """Evidence from the answers about each prompt that is not settled, by id."""
+        settled = self.race.settled()
+        return {
+            self.ids[number]: one for number, one in self.race.evidence().items() if number not in settled
+        }
 
     def stop(self, reason: str, *, exhausted: bool = False, failed: bool = False) -> None:
         """Take no further work."""
@@ -401,8 +400,10 @@ class Search:
         most = self.plan.most
         return self.exhausted and (not self.kept or (most is not None and self._proposed < most))
 
-    def _add(self, prompt: Prompt) -> None:
+    def _add(self, prompt: Prompt, *, lean: float = 0.0, offered: bool = False) -> None:
         id = prompt.id
+        plain = self._numbers.get(prompt.parents[0]) if prompt.origin == "exemplify" else None
+        self.race.add(lean=lean, offered=offered, variant_of=plain)
         self._numbers[id] = len(self.prompts)
         self._by_id[id] = prompt
         self.prompts.append(prompt)

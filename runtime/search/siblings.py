@@ -7,6 +7,8 @@ a prompt that others found good and that it does not know is offered to it. (A o
 correlations, Spearman 1904; the estimate is the posterior mean over a grid.)
 """
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -18,14 +20,14 @@ Vector = NDArray[np.float64]
 GRID: Vector = np.linspace(0.0, 0.9, 10)
 """Correlations that are considered."""
 
-CAUTION = 3.0
+CAUTION = 2.5
 """Weight of the prior towards no correlation: (1 - c) to this power."""
 
 LEAST = 0.05
 """A correlation below this offers nothing."""
 
 GATE = 0.5
-"""An offered prompt is expected at least so many times sqrt(c) standard deviations above the mean."""
+"""An offered prompt is expected at least so many standard deviations above the mean."""
 
 OFFERS = 4
 """Prompts offered to one race at a time."""
@@ -39,25 +41,26 @@ class Evidence(msgspec.Struct, frozen=True):
     error: float
 
 
+_UNKNOWN = Evidence(0.0, math.inf)
+
+
 def correlation(races: Sequence[Mapping[str, Evidence]]) -> float:
     """The correlation in [0, 0.9] of abilities between races, drawn towards 0."""
-    shared = [
-        found
-        for key in sorted({key for race in races for key in race})
-        if len(found := [race[key] for race in races if key in race]) > 1
-    ]
+    shared = [key for key, count in Counter(key for race in races for key in race).items() if count > 1]
     if not shared:
         return 0.0
-    likelihood = CAUTION * np.log(1 - GRID)
-    for found in shared:
-        estimate = np.array([one.estimate for one in found])
-        error = np.array([one.error for one in found])
-        spread = 1 - GRID[:, None] + error
-        precision = (1 / spread).sum(axis=1)
-        joint = 1 + GRID * precision
-        weighted = (estimate / spread).sum(axis=1)
-        fit = (estimate**2 / spread).sum(axis=1) - GRID * weighted**2 / joint
-        likelihood = likelihood - 0.5 * (np.log(spread).sum(axis=1) + np.log(joint) + fit)
+    found = [[race.get(key, _UNKNOWN) for race in races] for key in sorted(shared)]
+    estimate = np.array([[one.estimate for one in row] for row in found])
+    error = np.array([[one.error for one in row] for row in found])
+    known = np.isfinite(error)
+    grid = GRID[:, None]
+    spread = 1 - grid[..., None] + error
+    weight = 1 / spread
+    joint = 1 + grid * weight.sum(axis=2)
+    weighted = (estimate * weight).sum(axis=2)
+    fit = (estimate**2 * weight).sum(axis=2) - grid * weighted**2 / joint
+    logs = np.log(np.where(known, spread, 1.0)).sum(axis=2) + np.log(joint)
+    likelihood = CAUTION * np.log(1 - GRID) - 0.5 * (logs + fit).sum(axis=1)
     weights = np.exp(likelihood - likelihood.max())
     return float(weights @ GRID / weights.sum())
 
@@ -79,5 +82,5 @@ def offers(
         return []
     keys = {key for i, found in enumerate(races) if i != race for key in found} - known
     leans = {key: expected(key, race, races, correlated) for key in keys}
-    good = [key for key, lean in leans.items() if lean > GATE * correlated**0.5]
+    good = [key for key, lean in leans.items() if lean > GATE]
     return sorted(good, key=lambda key: (-leans[key], key))[:OFFERS]
