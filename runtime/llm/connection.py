@@ -14,7 +14,7 @@ import msgspec
 from ...scenarios.endpoints import Endpoint, Model, with_environment
 from ...scenarios.errors import InputError
 from .chat import ChatClient
-from .embedded import find_model, serve_embedded
+from .embedded import OneTokenInTurn, find_model, serve_embedded
 from .http._dialect import Dialect, OnNotice
 from .http._refusals import OnLimits
 from .ledger._rows import endpoint_identity
@@ -74,7 +74,8 @@ async def connected(
             _base_url(name, endpoint, folder) as url,
             _client(name, endpoint, url, key, models, on_limits or limiters.stated, on_notice) as own,
         ):
-            yield Connection(endpoint, own, limiters, breaker, remote=endpoint.base_url is not None)
+            sending = own if endpoint.local is None else OneTokenInTurn(own)
+            yield Connection(endpoint, sending, limiters, breaker, remote=endpoint.base_url is not None)
 
 
 def check_endpoint(name: str, endpoint: Endpoint, folder: Path) -> None:

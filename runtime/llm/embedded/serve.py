@@ -14,6 +14,7 @@ from subprocess import PIPE
 from typing import IO
 
 import anyio
+import anyio.to_thread
 import msgspec
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
@@ -21,6 +22,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from ....scenarios.errors import InputError
 from ...errors import EndpointError
 from . import server
+from ._convert import converted
 from .server import Order, Ready
 
 ENGINE = "xllamacpp"
@@ -183,7 +185,7 @@ async def serve_embedded(
     No key is needed: the URL holds a random part that keeps other users of the machine out. `parallel`
     calls are computed at once (more wait their turn), each with room for `context` tokens, prompt and
     reply together. `threads` is by default the number of usable cores, 8 at most. The engine's log is
-    appended to `log`, or dropped.
+    appended to `log`, or dropped. A small model in Q4_1 is served as Q8_0, from a copy in the user's cache.
 
     The same request gives the same reply, log-probabilities included, regardless of concurrent requests.
 
@@ -193,7 +195,7 @@ async def serve_embedded(
     """
     check_engine()
     order = Order(
-        gguf=str(gguf),
+        gguf=str(await anyio.to_thread.run_sync(converted, gguf, abandon_on_cancel=True)),
         name=name,
         prefix="/" + secrets.token_urlsafe(16),
         parallel=parallel,

@@ -18,6 +18,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from transfer_prompting.runtime.errors import ContextTooLong, EndpointError
 from transfer_prompting.runtime.llm.chat import ChatRequest, ChatResponse, Message
 from transfer_prompting.runtime.llm.embedded import find_model, serve_embedded
+from transfer_prompting.runtime.llm.embedded._convert import converted
 from transfer_prompting.runtime.llm.embedded.serve import INSTALL
 from transfer_prompting.runtime.llm.http.aiohttp_client import AiohttpClient
 from transfer_prompting.scenarios.errors import InputError
@@ -42,6 +43,7 @@ PARENT = """
 import anyio, sys
 from pathlib import Path
 from transfer_prompting.runtime.llm.embedded import find_model, serve_embedded
+from transfer_prompting.runtime.llm.embedded._convert import converted
 
 async def main():
     async with serve_embedded(find_model("smollm2-135m-instruct", Path()), name="m") as url:
@@ -54,6 +56,13 @@ anyio.run(main)
 
 def model() -> Path:
     return find_model(NAME, Path())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _copy_of_the_model() -> None:
+    """The model in the format that is served: made first, so that no deadline includes it."""
+    if not missing:
+        converted(model())
 
 
 def asking(review: str, *, max_tokens: int = 1, temperature: float = 0.0) -> ChatRequest:
