@@ -43,7 +43,10 @@ class Progress:
             for name, model in list(spending.models.items())[:ROWS]
             if (words := ", ".join(_limits(model.limits)))
         ]
-        waits = [Text(f"! {excerpt(words, 200)}", style="yellow") for words in now.waits[:ROWS]]
+        waits = [
+            *(Text(f"! {excerpt(words, 200)}", style="yellow") for words in now.waits[:ROWS]),
+            *(Text(excerpt(words, 200), style="dim") for words in now.last_retries[:ROWS]),
+        ]
         models = self._models(spending.models)
         return Group(_overall(now), _searches(now), models, *limits, *waits, _spending(now))
 
@@ -53,7 +56,7 @@ class Progress:
             return f"starting: loading data and models, {format_seconds(self._run.seconds)}"
         now = self._run.snapshot()
         running = next((one for one in now.searches if not one.ended), None)
-        waits = [excerpt(words, 200) for words in now.waits]
+        waits = [excerpt(words, 200) for words in (*now.waits, *now.last_retries)]
         return "; ".join([_doing(running) if running else _test(now), *_pace(now), _spent(now), *waits])
 
     def _models(self, models: Mapping[str, ModelNow]) -> Table:
@@ -117,12 +120,15 @@ def _doing(search: SearchNow) -> str:
 
 
 def _test(now: Snapshot) -> str:
-    return f"final test: {now.tested} tested" if now.testing else now.phase
+    if not now.testing:
+        return now.phase
+    rows = f", {now.test_rows:,} of {now.test_planned:,} rows" if now.test_planned else ""
+    return f"final test: {now.tested} tested{rows}"
 
 
 def _pace(now: Snapshot) -> Iterator[str]:
     if now.share is not None:
-        yield f"{now.share:.0%} used"
+        yield f"{now.share:.0%} done"
     yield f"{format_number(now.rate, 1)} calls/s"
     if now.left is not None:
         yield f"about {format_seconds(now.left)} left"

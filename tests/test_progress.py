@@ -161,7 +161,7 @@ def test_without_a_budget_the_calls_allotted_tell_how_far_it_is():
     moment.budget = {}
     moment.progress.note(started(SMALL, allotted=400))
     moment.progress.note(scored(scope=SMALL, calls=100))
-    assert "25% used" in moment.panel()
+    assert "25% done" in moment.panel()
 
 
 def test_without_any_bound_there_is_no_time_left():
@@ -248,3 +248,37 @@ def test_the_final_test_shows_its_rows_and_the_time_they_take():
         note(BatchAnswered("small", "tickets", 9, 1))
     assert "30 of 180 rows" in shown
     assert "about 15 s left" in shown
+
+
+def test_the_share_done_and_the_time_left_include_the_final_test():
+    moment = Moment()
+    moment.budget = {}
+    note = moment.progress.note
+    note(RunStarted("simulated", 1, {"tickets": (20, 20, 50)}, ("small",)))
+    note(started(SMALL, allotted=300))
+    moment.seconds = 10.0
+    note(scored(scope=SMALL, calls=100))
+    moment.models["small"] = ModelNow(Used(calls=100), limits())
+    shown = moment.panel()
+    assert "25% done" in shown
+    assert "about 30 s left" in shown
+
+
+def test_rows_count_as_soon_as_they_are_answered_also_in_the_first_line():
+    moment = Moment()
+    moment.budget = {}
+    note = moment.progress.note
+    note(started(SMALL, allotted=300))
+    moment.seconds = 30.0
+    moment.models["small"] = ModelNow(Used(calls=30), limits())
+    note(BatchAnswered("small", "tickets", 30, 0))
+    line = moment.progress.line()
+    assert "10% done; 1.0 calls/s; about 4:30 min left" in line
+
+
+def test_the_last_reason_for_a_retry_stays_on_show():
+    moment = Moment()
+    moment.progress.note(started())
+    moment.models = {"small": ModelNow(Used(retries=3), limits(), last_retry="429 slow down")}
+    assert "small: 3 retries, the last: 429 slow down" in moment.panel()
+    assert "small: 3 retries, the last: 429 slow down" in moment.progress.line()

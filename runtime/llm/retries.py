@@ -102,7 +102,7 @@ class RetryingClient(Layer):
     fail any attempt with CircuitOpen.
 
     The last error is raised as it is: of its own kind, with the call's `attempts`, and saying how often and
-    for how long it was tried.
+    for how long it was tried. `last_reason` is that of the latest retry, None where there was none.
     """
 
     def __init__(
@@ -123,6 +123,7 @@ class RetryingClient(Layer):
         self._clock = clock or SystemClock()
         self._reason: str | None = None
         self._since = 0.0
+        self.last_reason: str | None = None
 
     def retrying(self) -> Retrying | None:
         """The last reason for a retry, as long as no call has been answered since; None otherwise."""
@@ -168,7 +169,7 @@ class RetryingClient(Layer):
                     break
                 if self._reason is None:
                     self._since = self._clock.now()
-                self._reason = str(failed)
+                self._reason = self.last_reason = str(failed)
                 await self._clock.sleep(wait)
                 tries += 1
             if self._admit is not None:

@@ -55,11 +55,13 @@ Wrap = Callable[[ChatClient, str, Endpoint], ChatClient]
 
 class ModelNow(msgspec.Struct, frozen=True):
     """One model at one moment: its usage so far, its limits (shared with any other entry of `models` that
-    names the same model of the same endpoint), and why its calls are being tried again, if they are."""
+    names the same model of the same endpoint), why its calls are being tried again, if they are, and why one
+    was last."""
 
     used: Used
     limits: LimitsNow
     retrying: Retrying | None = None
+    last_retry: str | None = None
 
 
 class SpendingNow(msgspec.Struct, frozen=True):
@@ -127,10 +129,12 @@ class Models:
             name: ModelNow(
                 used,
                 self._connections[spec.endpoint].limiters.of(spec.model).now(),
-                self._retrying[spec.endpoint, spec.model].retrying(),
+                retries.retrying(),
+                retries.last_reason,
             )
             for name, used in self._meter.report().by_model.items()
             for spec in [self._scenario.models[name]]
+            for retries in [self._retrying[spec.endpoint, spec.model]]
         }
 
     def now(self) -> SpendingNow:

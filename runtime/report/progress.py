@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from ..bus import Event
-from ..formatting import format_number, format_seconds, format_usd
+from ..formatting import format_number, format_seconds, format_usd, plural
 from ..llm.budget.budget import Cap
 from ..llm.stack import SpendingNow
 from ..messages import (
@@ -73,9 +73,10 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """A run at this moment: `rate` in calls per second, `left` the estimated seconds to go (None: unknown),
-    `share` the part in [0, 1] of the budget, or of the calls allotted to searches, that is used. `waits` say
-    which models wait, since when and why. `test_rows` are the rows answered in the final test, of at most
-    `test_planned` for the original and the best prompts."""
+    `share` the part in [0, 1] that is done: of the calls allotted to searches and the final test's, or of
+    the cap of the budget that is used most. `waits` say which models wait, since when and why,
+    `last_retries` why the latest retry of each model was. `test_rows` are the rows answered in the final
+    test, of at most `test_planned` for the original and the best prompts."""
 
     seconds: float
     rate: float
@@ -89,6 +90,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     targets: int
     spending: tuple[Spent, ...]
     waits: tuple[str, ...] = ()
+    last_retries: tuple[str, ...] = ()
     test_rows: int = 0
     test_planned: int = 0
 
@@ -114,8 +116,9 @@ class _Rate:
 
     def at(self, moment: float, amount: float) -> float:
         seen = self._seen
-        if not seen or seen[-1][0] < moment:
-            seen.append((moment, amount))
+        if seen and seen[-1][0] >= moment:
+            seen.pop()
+        seen.append((moment, amount))
         while len(seen) > 2 and seen[1][0] <= moment - WINDOW:
             seen.popleft()
         since, before = seen[0]
@@ -184,7 +187,9 @@ class RunProgress:
 
     def apply(self, event: Event) -> None:
         """Apply one event."""
-        self.begun = True
+        if not self.begun:
+            self.begun = True
+            self.snapshot()  # rates count from here
         match event:
             case RunStarted():
                 self._targets = len(event.targets)
@@ -232,11 +237,12 @@ class RunProgress:
         spent = tuple(
             Spent(name=cap, spent=amount.spent, cap=amount.cap) for cap, amount in now.budget.items()
         )
-        share, left = self._remaining(spent, searches, rate)
         tested = 0
         if searches and all(one.ended for one in searches):
-            # What is left of a budget says nothing about the final test; its rows do.
             tested = min(self._planned, self._answered - self._searched)
+        share, left = self._remaining(spent, searches, tested)
+        if tested or (searches and all(one.ended for one in searches)):
+            # What is left of a budget says nothing about the final test; its rows do.
             left = (self._planned - tested) / rate if rate > 0 and self._planned > tested else None
         return Snapshot(
             seconds=self.seconds,
@@ -251,30 +257,48 @@ class RunProgress:
             targets=self._targets,
             spending=spent,
             waits=tuple(_waits(now)),
+            last_retries=tuple(_last_retries(now)),
             test_rows=tested,
             test_planned=self._planned,
         )
 
     def _remaining(
-        self, spent: tuple[Spent, ...], searches: tuple[SearchNow, ...], rate: float
+        self, spent: tuple[Spent, ...], searches: tuple[SearchNow, ...], tested: int
     ) -> tuple[float | None, float | None]:
-        """Share used and seconds left, by the cap that is used most; without caps by the calls allotted."""
-        capped = [(one, one.cap) for one in spent if one.cap]
-        if capped:
-            rates = {one.name: self.rate(f"spent {one.name}", one.spent) for one in spent}
-            lefts = [
-                (cap - one.spent) * 60 if one.name == "minutes" else (cap - one.spent) / rates[one.name]
-                for one, cap in capped
-                if one.name == "minutes" or rates[one.name] > 0
-            ]
-            share = min(1.0, max(one.spent / cap for one, cap in capped))
-            return share, max(0.0, min(lefts)) if lefts else None
-        allotted = [one for one in searches if one.allotted]
-        total = sum(one.allotted or 0 for one in allotted)
-        if not total:
-            return None, None
-        done = sum((one.allotted or 0) if one.ended else one.spent for one in allotted)
-        return min(1.0, done / total), max(0, total - done) / rate if rate > 0 else None
+        """Share done and seconds left, by the work planned or the cap that is reached first."""
+        shares: list[float] = []
+        lefts: list[float] = []
+        for one in spent:
+            rate = self.rate(f"spent {one.name}", one.spent)
+            if not one.cap:
+                continue
+            shares.append(one.spent / one.cap)
+            if one.name == "minutes":
+                lefts.append((one.cap - one.spent) * 60)
+            elif rate > 0:
+                lefts.append((one.cap - one.spent) / rate)
+        total, done = self._work(searches), self._done(searches) + tested
+        rate = self.rate("work", done)
+        if total:
+            shares.append(done / total)
+            if rate > 0:
+                lefts.append((total - done) / rate)
+        return min(1.0, max(shares)) if shares else None, max(0.0, min(lefts)) if lefts else None
+
+    def _work(self, searches: tuple[SearchNow, ...]) -> int:
+        """Calls that searches may make and rows of the final test; 0 while they are not known."""
+        if not any(one.stage == "target" for one in searches):
+            return 0
+        if any(one.allotted is None for one in searches):
+            return 0
+        return sum(one.allotted or 0 for one in searches) + self._planned
+
+    def _done(self, searches: tuple[SearchNow, ...]) -> int:
+        """The part of the searches' calls that is made; rows count as soon as they are answered."""
+        made = sum((one.allotted or 0) if one.ended else one.spent for one in searches)
+        if all(one.ended for one in searches):
+            return made
+        return max(made, min(self._answered, sum(one.allotted or 0 for one in searches)))
 
     def _ended(self, search: _Search, prompts: tuple[Prompt, ...]) -> None:
         search.ended = True
@@ -294,6 +318,13 @@ def _waits(now: SpendingNow) -> Iterator[str]:
             yield f"{name}: retrying for {format_seconds(model.retrying.seconds)}: {model.retrying.reason}"
         elif model.limits.paused_for >= 1:
             yield f"{name}: the endpoint asked to wait; {format_seconds(model.limits.paused_for)} to go"
+
+
+def _last_retries(now: SpendingNow) -> Iterator[str]:
+    """The latest reason for a retry of each model that is not waiting for one."""
+    for name, model in now.models.items():
+        if model.retrying is None and model.last_retry is not None:
+            yield f"{name}: {plural(model.used.retries, 'retry', 'retries')}, the last: {model.last_retry}"
 
 
 def search_name(started: SearchStarted) -> str:
