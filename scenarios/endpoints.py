@@ -144,7 +144,7 @@ class Endpoint(Strict):
     )
     client: Literal["aiohttp", "openai"] = Field(default="aiohttp", description="HTTP client.")
     limits: Limits = Field(default_factory=Limits, description="Its limits, for each model.")
-    retry: Retry = Field(default_factory=Retry, description="How failed calls are tried again.")
+    retry: Retry = Field(default_factory=Retry, description="Retries of failed calls.")
     timeout: Seconds = Field(default=60, description="Seconds for one HTTP call.")
     hedge: bool | None = Field(
         default=None,
@@ -154,12 +154,12 @@ class Endpoint(Strict):
     )
     logprobs: bool | None = Field(
         default=None,
-        description="Whether it returns log-probabilities; default: tried once at the start.",
+        description="`true` where it returns log-probabilities; default: tried once at the start.",
         examples=[False],
     )
     json_object: bool | None = Field(
         default=None,
-        description="Whether the judge may ask it for a JSON object (`response_format`); default: "
+        description="`true` lets the judge ask it for a JSON object (`response_format`); default: "
         "tried once at the start.",
     )
     seeded: bool | None = Field(
@@ -238,7 +238,7 @@ class Model(Strict):
     )
     confidence: Confidence = Field(
         default="auto",
-        description="Where the confidence in its answers comes from, in tasks that say `auto`.",
+        description="Source of the confidence in its answers, in tasks that say `auto`.",
         examples=["verbalised"],
     )
     price: Price = Field(

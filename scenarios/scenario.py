@@ -45,7 +45,7 @@ class Scenario(Strict):
     seed: Seed = Field(default=0, description="All randomness of the run comes from this.")
     endpoints: dict[str, Endpoint] = Field(
         min_length=1,
-        description="Where models are asked, by a name of your own.",
+        description="Servers of models, each under a name of your own.",
         examples=[
             {"openai": {"base_url": "https://api.openai.com/v1", "api_key_env": "OPENAI_API_KEY"}},
             {"embedded": {"local": "smollm2-135m-instruct"}},
@@ -56,7 +56,7 @@ class Scenario(Strict):
         description="Models by a name of your own: an endpoint, the name it knows, sampling and prices.",
         examples=[{"small": {"endpoint": "openai", "model": "gpt-4.1-nano"}}],
     )
-    reference: ReferenceSettings = Field(description="Which model writes candidates, and how.")
+    reference: ReferenceSettings = Field(description="The model that writes candidates, and its settings.")
     scorer: ScorerSettings = Field(
         default_factory=ScorerSettings, description="The objective, the judge, and who answers."
     )
@@ -72,11 +72,11 @@ class Scenario(Strict):
     )
     strategy: StrategyName = Field(
         default="transfer",
-        description="How candidates are proposed: `transfer` takes both stages; `opro`, `evolution` and "
+        description="Way to propose candidates: `transfer` takes both stages; `opro`, `evolution` and "
         "`reflect` search each target alone; `ask` asks once; `original` changes nothing.",
     )
     stages: StagesSettings = Field(description="The two stages: their tasks, and optional caps.")
-    race: RaceSettings = Field(default_factory=RaceSettings, description="How candidates are compared.")
+    race: RaceSettings = Field(default_factory=RaceSettings, description="Comparison of candidates.")
     deterministic: bool = Field(
         default=False,
         description="Take results in the order in which work was issued: equal seeds then give equal results "
@@ -88,7 +88,7 @@ class Scenario(Strict):
         examples=[{"variants": {"whole": {}, "target-only": {"stages.source.tasks": []}}}],
     )
     budget: BudgetSettings = Field(
-        default_factory=BudgetSettings, description="How much to search, and caps on the whole run."
+        default_factory=BudgetSettings, description="Size of the search, and caps on the whole run."
     )
     bus: BusAddress | None = Field(
         default=None,

@@ -92,7 +92,7 @@ class ReferenceSettings(Strict):
     )
     notes: bool | None = Field(
         default=None,
-        description="Whether the reference LLM keeps notes on what helped, carried from the source to the "
+        description="`true`: the reference LLM keeps notes on what helped, carried from the source to the "
         "target stage; default: as the strategy does.",
         examples=[True],
     )
@@ -102,7 +102,7 @@ class ReferenceSettings(Strict):
     positions: list[Literal["system", "before", "after"]] = Field(
         default_factory=lambda: ["system", "before", "after"],
         min_length=1,
-        description="Where a candidate's instruction may stand.",
+        description="Allowed placements of a candidate's instruction.",
         examples=[["system"]],
     )
 
@@ -122,7 +122,7 @@ class QualitySettings(Strict):
     rubric: str | None = Field(
         default=None,
         min_length=1,
-        description="What the judge is to look at; default: the rubric of a known quality.",
+        description="The question the judge answers; default: the rubric of a known quality.",
         examples=["Is it friendly without being familiar?"],
     )
 

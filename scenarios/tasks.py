@@ -27,7 +27,7 @@ Rows = Annotated[list[dict[str, JsonValue]], Field(min_length=1)]
 
 
 class FieldSettings(Strict):
-    """Which field of a row is what; a dotted path reaches inside (`question.stem`, `options.0`)."""
+    """Names of a row's fields; a dotted path reaches inside (`question.stem`, `options.0`)."""
 
     question: str | None = Field(
         default=None,
@@ -168,8 +168,8 @@ class TaskSettings(Strict):
     kind: Kind | None = Field(default=None, description="Kind of answer; default: the preset's.")
     description: str | None = Field(
         default=None,
-        description="What the task is, in a sentence or two; the reference LLM reads it.",
-        examples=["Tell whether a support ticket is urgent or routine."],
+        description="The task in a sentence or two; the reference LLM reads it.",
+        examples=["Decide whether a support ticket is urgent or routine."],
     )
     prompt: PromptText | None = Field(
         default=None,
@@ -189,10 +189,10 @@ class TaskSettings(Strict):
         description="Other spellings of a label that the lenient parser accepts.",
         examples=[{"urgent": ["high", "critical"]}],
     )
-    fields: FieldSettings = Field(default_factory=FieldSettings, description="Which field of a row is what.")
+    fields: FieldSettings = Field(default_factory=FieldSettings, description="Names of a row's fields.")
     template: str | None = Field(
         default=None,
-        description="How a row becomes the question, with {field} placeholders.",
+        description="Text of the question, with {field} placeholders for the fields of a row.",
         examples=["{title}\n{body}"],
     )
     frame: Literal["full", "none"] = Field(
@@ -204,15 +204,15 @@ class TaskSettings(Strict):
     )
     credit: Literal["exact", "partial"] | None = Field(
         default=None,
-        description="Whether an answer may be right in part: shared words of `text`, F1 of `labels`, fields "
-        "of `extraction`; default: `exact` for `labels`, `partial` for the others.",
+        description="Credit of an answer that is right in part: shared words of `text`, F1 of `labels`, "
+        "fields of `extraction`; default: `exact` for `labels`, `partial` for the others.",
     )
     read: Read = Field(
-        default="auto", description="How answers are read: generated and parsed, or by label likelihood."
+        default="auto", description="Way to get an answer: generated and parsed, or by label likelihood."
     )
     confidence: Confidence = Field(
         default="auto",
-        description="Where the confidence in an answer comes from; `auto`: the model's own setting.",
+        description="Source of the confidence in an answer; `auto`: the model's own setting.",
     )
     samples: Few = Field(default=5, description="Samples per row where confidence is `agreement`.")
     max_tokens: Count | None = Field(
@@ -226,7 +226,7 @@ class TaskSettings(Strict):
     limit: Count | None = Field(default=None, description="Use at most this many rows.", examples=[500])
     shuffle: bool = Field(default=True, description="Shuffle (seeded) before `limit` and `split`.")
     split: SplitSettings = Field(
-        default_factory=SplitSettings, description="How rows are shared out; counts, or shares of the whole."
+        default_factory=SplitSettings, description="Division of the rows; counts, or shares of the whole."
     )
     few_labels: int = Field(
         default=1,
