@@ -20,6 +20,7 @@ from ..runtime.report.wording import (
     advice,
     better,
     conclusion,
+    describe_objective,
     describe_run,
     label,
     notes,
@@ -49,7 +50,8 @@ def summary(results: Results, *, verbose: bool = False) -> RenderableType:
     parts: list[RenderableType] = []
     detailed = verbose or len(results.targets) <= FEW
     if results.targets:
-        parts += [_overview(results), Text(describe_run(results, results.status)), ""]
+        parts += [_overview(results), Text(describe_run(results, results.status))]
+        parts += [Text(f"objective: {describe_objective(results.objective)}", style="dim"), ""]
     for target in results.targets:
         parts += _target(target, several=len(results.targets) > 1, detailed=detailed, verbose=verbose)
     if results.targets and not detailed:
@@ -170,7 +172,8 @@ def _remarks(target: TargetResult) -> Iterator[str]:
 
 def _prompt(target: TargetResult) -> Panel:
     best = target.best.prompt
-    title = f"best prompt {best.id} ({best.origin}; placement: {PLACEMENT[best.position]})"
+    name = "original prompt" if conclusion(target) == "kept" else "best prompt"
+    title = f"{name} {best.id} ({best.origin}; placement: {PLACEMENT[best.position]})"
     return Panel(escape(best.text), title=escape(title), title_align="left")
 
 

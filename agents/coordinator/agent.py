@@ -142,6 +142,7 @@ class Coordinator:
                 *self._notices,
             ),
             strategy=self._strategy.name,
+            objective=dict(self._scenario.scorer.objective),
         )
 
     def _compared(self) -> Targets:
@@ -154,6 +155,7 @@ class Coordinator:
                 gain=gain,
                 test_rows=digest(self._evaluator.rows(target.task, "test")),
                 reading=self._counts.reading(target.task, target.model).describe(),
+                sent=self._counts.sent(target.task, target.model, target.best.prompt.prompt()),
             )
             for target, gain in zip(targets, gains, strict=True)
         )

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from ...runtime.errors import InputError
+from ...runtime.llm.chat import Message
 from ...runtime.messages import Stage
 from ...runtime.prompt import Prompt
 from ...runtime.search.scores import Pair
 from ...runtime.tasks.load import LoadedTask
-from ...runtime.tasks.task import Reading, Task
+from ...runtime.tasks.task import Reading, Task, messages
 from ...scenarios import Scenario
 from ...scenarios.stages import ReferenceSettings, StageSettings
 from ..judge.rubrics import READINGS, Judging
@@ -177,6 +178,13 @@ class CallCounts:
     def reading(self, task: str, model: str) -> Reading:
         """The reading of the replies of a model to a task."""
         return self._readings[task, model]
+
+    def sent(self, task: str, model: str, prompt: Prompt) -> tuple[Message, ...]:
+        """The chat turns that ask a model the first test row; none for a prompt of several texts."""
+        loaded = self._tasks[task]
+        if prompt.texts or not loaded.splits.test:
+            return ()
+        return messages(loaded.task, prompt, loaded.splits.test[0].asked(), self._readings[task, model])
 
     def rows(self, plan: Plan, rows: int) -> PlannedCalls:
         """One prompt on so many search rows of every task of a search, all of them rated where any are."""

@@ -13,6 +13,7 @@ from ..evaluation.outcomes import Flaw
 from ..evaluation.ratings import Preference
 from ..evaluation.scorecard import Calibration, Chance, Gain, Scorecard
 from ..llm.budget.usage import Meter, UsageReport
+from ..llm.chat import Message
 from ..prompt import Position, Prompt
 from ..search.scores import Merits, Scores
 from .files import read_file, replace_file
@@ -84,7 +85,8 @@ class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
     is the judge's between their responses, where responses are judged. `search` is the best prompt's
     scorecard on the search rows that chose it, and `selection_bias` its objective there minus its objective
     on test. `test_rows` is a digest of the test rows and `reading` how replies were read: only runs that
-    agree in both are comparable (None in results of earlier versions).
+    agree in both are comparable (None in results of earlier versions). `sent` are the chat turns that asked
+    the first test row under the best prompt, empty for a prompt of several texts.
     """
 
     task: str
@@ -98,6 +100,7 @@ class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
     chance: Chance
     test_rows: str | None = None
     reading: str | None = None
+    sent: tuple[Message, ...] = ()
 
 
 class Targets(tuple[TargetResult, ...]):
@@ -205,7 +208,8 @@ class Likeness(msgspec.Struct, frozen=True, kw_only=True):
 class Results(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a run found out. Written whole at the end, also of a run that ended early.
 
-    `usage` is of this invocation; its `seconds` are wall time, those of its parts the time of their calls.
+    `objective` holds the weights of its metrics. `usage` is of this invocation; its `seconds` are wall time,
+    those of its parts the time of their calls.
     """
 
     schema: int = SCHEMA
@@ -220,6 +224,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     likeness: tuple[Likeness, ...] = ()
     problems: tuple[str, ...] = ()
     strategy: str = "transfer"
+    objective: dict[str, float] = {}
     usage: UsageReport = msgspec.field(default_factory=lambda: Meter().report())
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from ..evaluation.metrics import METRICS
@@ -43,6 +43,25 @@ FEW = 10
 """Replies below which a metric of confidence is not meaningful."""
 
 Conclusion = Literal["better", "worse", "unclear", "kept"]
+
+
+def describe_objective(weights: Mapping[str, float]) -> str:
+    """The objective in one line, with its weights where they are known."""
+    parts = [f"{_short(name)} {weight:g}" for name, weight in weights.items() if weight > 0]
+    return f"weighted mean of {', '.join(parts)}; the search maximises it" if parts else OBJECTIVE
+
+
+def _short(metric: str) -> str:
+    """A metric as it enters the objective, by its abbreviation where it has one: `1 − ECE`."""
+    _, _, short = label(metric).rpartition("(")
+    name = short.rstrip(")")
+    return (
+        f"1 − {name}"
+        if better(metric) == "lower"
+        else name[:1].lower() + name[1:]
+        if name.istitle()
+        else name
+    )
 
 
 def label(metric: str) -> str:
@@ -223,8 +242,14 @@ def describe_run(results: Results | None, status: str) -> str:
     if results is None or not results.targets:
         return _ending(status)
     counts = _counts(Counter(conclusion(target) for target in results.targets))
-    early = "" if results.status == "complete" else f" {_ending(results.status, tested=True)}"
-    return f"{counts}{early}"
+    if results.status == "complete":
+        return counts
+    return f"{counts} {_ending(results.status, tested=len(results.targets), targets=_searched(results))}"
+
+
+def _searched(results: Results) -> int:
+    """The targets that were searched for: pairs of task and model."""
+    return sum(len(one.tasks) * len(one.models) for one in results.searches if one.stage == "target")
 
 
 def _counts(found: Counter[Conclusion]) -> str:
@@ -252,12 +277,16 @@ def _counts(found: Counter[Conclusion]) -> str:
     return f"{lead}: on held-out rows the best prompts are {', '.join(parts)}{kept}."
 
 
-def _ending(status: str, *, tested: bool = False) -> str:
+def _ending(status: str, *, tested: int = 0, targets: int = 0) -> str:
+    if not tested:
+        budget = "The budget ended the run before anything was tested on held-out rows."
+    elif tested < targets:
+        budget = f"The budget ended the run early: {tested} of {targets} targets were tested."
+    else:
+        budget = "The budget ended the run early; the test on held-out rows is complete."
     return {
         "running": "Not tested yet.",
-        "budget": "The budget ended the run early; the test on held-out rows is complete."
-        if tested
-        else "The budget ended the run before anything was tested on held-out rows.",
+        "budget": budget,
         "interrupted": "The run was interrupted; run the same command again to continue.",
         "failed": "The run failed or lost a target; see the problems below.",
         "complete": "The run is complete, but nothing was tested.",

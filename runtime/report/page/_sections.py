@@ -160,8 +160,8 @@ def cells(state: RunState, results: Results | None) -> Cells:
 
 
 def rounded(value: float | None) -> float | None:
-    """Round to four decimals: finer than any interval here can distinguish."""
-    return None if value is None else round(value, 4)
+    """Round to six decimals, so that what is rounded again to be shown comes out as in the terminal."""
+    return None if value is None else round(value, 6)
 
 
 def _tested(state: RunState, results: Results) -> Iterable[tuple[Where, Scorecard]]:

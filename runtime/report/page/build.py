@@ -20,6 +20,7 @@ from ..wording import (
     advice,
     better,
     conclusion,
+    describe_objective,
     describe_run,
     describe_target,
     label,
@@ -116,7 +117,7 @@ def build_view(
         started=_iso(state.began),
         ended=None if status == "running" else _iso(state.latest),
         seconds=_seconds(state, results),
-        metrics=dict(_metric_names(targets)),
+        metrics=dict(_metric_names(targets, {} if results is None else results.objective)),
         splits=state.splits,
         answered=state.answered,
         prompts=tuple(_prompt(state, prompt) for prompt in state.prompts),
@@ -136,7 +137,10 @@ def build_view(
     )
 
 
-def _metric_names(targets: tuple[TargetView, ...]) -> Iterator[tuple[str, MetricName]]:
+def _metric_names(
+    targets: tuple[TargetView, ...], weights: Mapping[str, float]
+) -> Iterator[tuple[str, MetricName]]:
+    formulas = {**FORMULAS, "objective": describe_objective(weights)}
     judged: dict[str, Literal["higher", "lower"]] = {
         metric.name: metric.better for target in targets for metric in target.metrics
     }
@@ -144,7 +148,7 @@ def _metric_names(targets: tuple[TargetView, ...]) -> Iterator[tuple[str, Metric
         yield (
             name,
             MetricName(
-                label=label(name), formula=FORMULAS.get(name, ""), better=judged.get(name) or better(name)
+                label=label(name), formula=formulas.get(name, ""), better=judged.get(name) or better(name)
             ),
         )
 
@@ -167,6 +171,7 @@ def _targets(
             conclusion=conclusion(target),
             words=describe_target(target),
             advice=advice(target),
+            sent=target.sent,
             notes=notes(target),
             metrics=tuple(_metrics(target)),
             calls=calls.get(((target.task,), (target.model,))),
@@ -207,7 +212,7 @@ def _measured(card: Scorecard, name: str) -> Measured:
 
 def _shorter(name: str, gain: Gain) -> Gain:
     short = msgspec.structs.replace(
-        gain, difference=round(gain.difference, 4), low=rounded(gain.low), high=rounded(gain.high)
+        gain, difference=rounded(gain.difference) or 0.0, low=rounded(gain.low), high=rounded(gain.high)
     )
     return msgspec.structs.replace(short, p=None, p_adjusted=None) if name in UNTESTED else short
 

@@ -1,7 +1,7 @@
 """Everything the page shows, as one value that its scripts draw from.
 
 Prompts are named by their place in `View.prompts`. Long lists are columns: parallel lists of equal length.
-Ratios are in [0, 1], rounded to 4 decimals; times are ISO 8601; None is what is not known or undefined.
+Ratios are in [0, 1], rounded to 6 decimals; times are ISO 8601; None is what is not known or undefined.
 """
 
 from typing import Literal
@@ -10,6 +10,7 @@ import msgspec
 
 from ...evaluation.scorecard import Bin, Calibration, Gain
 from ...llm.budget.usage import UsageReport
+from ...llm.chat import Message
 from ...record.results import Likeness
 from ...search.scores import Merits
 from ..progress import Snapshot
@@ -72,8 +73,8 @@ class Diagram(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TargetView(msgspec.Struct, frozen=True, kw_only=True):
-    """One target task and model. `words` describe the result, `advice` says which prompt to use, `notes` warn
-    of numbers that mislead. `calls` is the cost of the target's search."""
+    """One target task and model. `words` describe the result, `advice` says which prompt to use, `sent` are
+    its messages for a test row, `notes` warn of numbers that mislead. `calls` is the cost of its search."""
 
     task: str
     model: str
@@ -83,6 +84,7 @@ class TargetView(msgspec.Struct, frozen=True, kw_only=True):
     conclusion: Conclusion
     words: str
     advice: str
+    sent: tuple[Message, ...] = ()
     notes: tuple[str, ...] = ()
     metrics: tuple[MetricView, ...] = ()
     calls: int | None = None

@@ -31,7 +31,7 @@ function renderAnswer(view) {
         }),
       ),
       rest,
-      unfolding(`All metrics${view.targets.length > 1 ? " of each target" : ""}`, () => metricTables(view)),
+      unfolding(`All metrics${view.targets.length > 1 ? " of each target" : ""}`, () => metricTables(view), { printed: true }),
     );
   }
   if (!view.targets.length && cost) parts.push(cost);
@@ -115,7 +115,7 @@ function gainFigure(view) {
   const said = tested ? ` The gain is significant for ${clear} of ${plural(shown.length, "target")}.` : "";
   const words =
     `${name}${better === "lower" ? " (lower is better)" : ""} on held-out rows, original and best prompt, and ` +
-    `the difference with its 95 % interval.${said}`;
+    `the difference (best minus original) with its 95 % interval.${said}`;
   const key = el(
     "ul",
     { class: "key" },
@@ -170,7 +170,7 @@ function gainPlot(shown, width, narrow) {
     const y = (i) => panel.top + step * (i + 0.5);
     const ticks = ticksOf(...(which ? gains : scores), 4);
     return [
-      label(which ? "difference, best minus original" : "score on test", panel.from, panel.top - 9, { class: "title" }),
+      label(which ? "difference" : "score on test", panel.from, panel.top - 9, { class: "title" }),
       ticks.map((tick) => [
         svg("line", { x1: at(tick), x2: at(tick), y1: panel.top, y2: bottom, class: which && tick === 0 ? "axis" : "grid" }),
         label(short(tick), at(tick), bottom + 16, { "text-anchor": "middle" }),

@@ -23,7 +23,7 @@ function costTiles(view) {
   for (const { name, spent, cap } of progress.spending) {
     if (cap !== null) tiles.push([`Budget: ${name}`, name === "usd" ? `${money(spent)} of ${money(cap)}` : `${number(spent, name === "minutes" ? 1 : 0)} of ${count(cap)}`]);
   }
-  const share = progress.share === null ? null : el("progress", { max: 1, value: progress.share, "aria-label": "Share of the budget used" });
+  const share = progress.share === null ? null : el("progress", { max: 1, value: progress.share, "aria-label": "Share of the run that is done" });
   return el("div", { class: "rest" }, share, tileList(tiles));
 }
 
@@ -53,8 +53,8 @@ function renderCost(view) {
   return [
     tileList(tiles),
     el("p", { class: "note" }, "This run only: a replayed call was paid for by an earlier one. Calls run at the same time, so the time in calls is more than the time that passed."),
-    table("By model", [{ title: "Model" }, ...columns.slice(1)], rows(usage.by_model)),
-    table("By role", [{ title: "Role" }, ...columns.slice(1)], rows(usage.by_role)),
+    table("By model", [{ title: "Model" }, ...columns.slice(1)], rows(usage.by_model), { class: "stacked" }),
+    table("By role", [{ title: "Role" }, ...columns.slice(1)], rows(usage.by_role), { class: "stacked" }),
   ];
 }
 

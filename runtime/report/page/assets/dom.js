@@ -35,9 +35,11 @@ function money(value) {
 
 function duration(seconds) {
   if (seconds === null || seconds === undefined) return dash;
-  if (seconds < 90) return `${number(seconds, seconds < 10 ? 1 : 0)} s`;
-  if (seconds < 5400) return `${number(seconds / 60, 1)} min`;
-  return `${number(seconds / 3600, 1)} h`;
+  const whole = Math.round(seconds);
+  const two = (part) => String(part).padStart(2, "0");
+  if (whole < 100) return `${whole} s`;
+  if (whole < 6000) return `${Math.floor(whole / 60)}:${two(whole % 60)} min`;
+  return `${Math.floor(whole / 3600)}:${two(Math.floor(whole / 60) % 60)} h`;
 }
 
 function interval(low, high, format = number) {
@@ -92,8 +94,9 @@ function choice(label, options, chosen, change) {
 }
 
 // The content is made when it is first opened.
-function unfolding(summary, make, open = false) {
-  const node = el("details", {}, el("summary", {}, summary));
+// Printed ones are opened on paper, others left out there.
+function unfolding(summary, make, { open = false, printed = false } = {}) {
+  const node = el("details", { "data-printed": printed }, el("summary", {}, summary));
   let made = false;
   const fill = () => {
     if (made) return;

@@ -25,7 +25,7 @@ function testedPrompts(view) {
     const advice = [...new Set(targets.map((target) => target.advice))];
     const many = targets.length > FEW ? ` ${targets.map(pairName).join(", ")}.` : "";
     const note = advice.length === 1 ? `${original ? "" : advice[0]}${many}` : many.trim();
-    return promptCard(view, prompt, title, found.length === 1 ? conclusionChip(found[0]) : [], i < 2, note);
+    return promptCard(view, prompt, title, found.length === 1 ? conclusionChip(found[0]) : [], i < 2, note, targets[0]);
   });
   if (cards.length <= 4) return cards;
   return [...cards.slice(0, 3), unfolding(`${cards.length - 3} more prompts`, () => el("div", { class: "rest" }, cards.slice(3)))];
@@ -78,7 +78,7 @@ function frontTable(view, search) {
   return table(`${search.name}: fully scored prompts that no other beats in every respect, on the search rows`, columns, rows, { class: "stacked" });
 }
 
-function promptCard(view, place, title, beside, open, note) {
+function promptCard(view, place, title, beside, open, note, target) {
   const prompt = view.prompts[place];
   const lineage = view.lineages.find((one) => one.prompt === place);
   const changed = lineage && lineage.original !== null && lineage.original !== place;
@@ -94,26 +94,20 @@ function promptCard(view, place, title, beside, open, note) {
       el("span", { class: "meta" }, `Placement: ${PLACEMENT[prompt.position] || prompt.position}. Origin: ${prompt.origin}. Id ${prompt.id}.`),
       copyButton(prompt.text, "Copy prompt"),
     ),
-    unfolding("Message as sent", () => sentMessage(prompt)),
-    changed ? unfolding("Change from the original", () => el("p", { class: "text" }, changeOf(lineage.change)), open) : null,
+    target && target.sent.length ? unfolding("Messages as sent, with a test row", () => sentMessages(target), { printed: true }) : null,
+    changed ? unfolding("Change from the original", () => el("p", { class: "text" }, changeOf(lineage.change)), { open }) : null,
     lineage && lineage.steps.length > 1
       ? unfolding(`Ancestry: ${plural(lineage.steps.length - 1, "step")} from ${view.prompts[lineage.steps[0][0]].origin}`, () => ancestry(view, lineage))
       : null,
   );
 }
 
-// The chat as a model gets it, with marks where the row and the task's answer format go.
-function sentMessage(prompt) {
-  const row = "[the row: context, question, choices]";
-  const format = "[the answer format of the task]";
-  const turns =
-    prompt.position === "system"
-      ? [["system", prompt.text], ["user", `${row}\n\n${format}`]]
-      : [["user", (prompt.position === "after" ? [row, prompt.text, format] : [prompt.text, row, format]).join("\n\n")]];
-  const text = JSON.stringify(turns.map(([role, content]) => ({ role, content })), null, 2);
+// The chat that a model got for one test row.
+function sentMessages({ task, model, sent }) {
+  const text = JSON.stringify(sent, null, 2);
   return [
-    el("p", { class: "note" }, "tprompt peek shows whole rows in this place."),
-    ...turns.map(([role, content]) => el("div", {}, el("p", { class: "meta" }, role), el("pre", { class: "text", tabindex: "0", "aria-label": `${role} message` }, content))),
+    el("p", { class: "note" }, `What ${model} got for the first test row of ${task}.`),
+    ...sent.map(({ role, content }) => el("div", {}, el("p", { class: "meta" }, role), el("pre", { class: "text", tabindex: "0", "aria-label": `${role} message` }, content))),
     copyButton(text, "Copy as chat JSON"),
   ];
 }

@@ -217,7 +217,7 @@ function responseBrowser(view, all) {
   const pairs = [...new Set(all.columns.task.map((task, i) => `${task} · ${all.columns.model[i]}`))].sort();
   const rules = [...new Set(all.columns.rule)].filter(Boolean).sort();
   const outcomes = [["", "all"], ["failures", "all failures"], ...OUTCOMES.map((name) => [name, OUTCOME_TEXTS[name]]), ["fixed", "fixed: original wrong, best right"], ["broken", "broken: original right, best wrong"]];
-  const formats = [["", "any"], ["followed", "strict format kept"], ["lost", "strict format broken"], ...rules.map((rule) => [`rule ${rule}`, `parsed by: ${rule}`])];
+  const formats = [["", "any"], ["followed", "format followed"], ["lost", "format not followed"], ...rules.map((rule) => [`rule ${rule}`, `parsed by: ${rule}`])];
   draw();
   return [
     el(
@@ -294,7 +294,7 @@ function responseRow(view, { rows, columns, part, change }, i) {
   const outcome = OUTCOMES[columns.outcome[i]];
   const rule = columns.rule[i];
   const reader = rule && rule !== "strict" && rule !== "none" ? `, parsed by ${rule}` : "";
-  const format = outcome === "failed" ? dash : `${columns.followed[i] ? "kept" : "broken"}${reader}`;
+  const format = outcome === "failed" ? dash : `${columns.followed[i] ? "followed" : "not followed"}${reader}`;
   const named = part[i] === "other" ? "source prompt" : part[i];
   return [
     el("span", {}, `${task} ${example}`, el("br"), el("span", { class: "meta" }, `${columns.model[i]}, ${named}`)),

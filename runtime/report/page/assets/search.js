@@ -34,7 +34,7 @@ function overallSearches(view) {
   const columns = [
     { title: "Search" },
     ...["Candidates", "On all rows", "Calls", "Best estimate"].map((title) => ({ title, number: true })),
-    { title: "Rows of it" },
+    { title: "Its rows" },
     { title: "Stopped" },
   ];
   const rows = view.searches.map((search) => [
@@ -62,7 +62,7 @@ function searchParts(view, index) {
   const refused = Object.entries(search.refused).map(([reason, n]) => `${count(n)} ${reason}`);
   const said =
     `${search.name}: ${plural(search.candidates, "prompt")} scored, ${count(search.finished)} of them on all ${plural(search.rungs.at(-1) || 0, "search row")}` +
-    `${refused.length ? `; replies refused: ${refused.join(", ")}` : ""}.${search.reason ? ` Stopped: ${search.reason}.` : ""}`;
+    `${refused.length ? `; candidates refused: ${refused.join(", ")}` : ""}.${search.reason ? ` Stopped: ${search.reason}.` : ""}`;
   return [
     leaders.length ? leaderFigure(view, search, leaders) : null,
     el("div", { class: "pair" }, estimateFigure(view, search, estimates), rungFigure(search)),

@@ -30,8 +30,19 @@
     apply();
   });
   system.addEventListener("change", apply);
-  // Paper is white.
-  window.addEventListener("beforeprint", () => (document.documentElement.dataset.theme = "light"));
-  window.addEventListener("afterprint", apply);
+  // Paper is white, and nobody can open anything on it.
+  let opened = [];
+  window.addEventListener("beforeprint", () => {
+    document.documentElement.dataset.theme = "light";
+    opened = [...document.querySelectorAll("details[data-printed]:not([open])")];
+    for (const one of opened) {
+      one.open = true;
+      one.dispatchEvent(new Event("toggle")); // the browser's own comes too late
+    }
+  });
+  window.addEventListener("afterprint", () => {
+    opened.forEach((one) => (one.open = false));
+    apply();
+  });
   apply();
 })();

@@ -37,7 +37,7 @@ function baselines(view) {
     signed(target.selection_bias),
     count(target.failed),
   ]);
-  return table("Baselines that do not read the question, and optimism from selection (selection bias: the estimate that chose the best prompt, minus its objective on test)", columns, rows);
+  return table("Baselines that do not read the question, and optimism from selection (selection bias: the estimate that chose the best prompt, minus its objective on test)", columns, rows, { class: "stacked" });
 }
 
 function estimateWhenChosen(target) {
