@@ -14,14 +14,15 @@ from transfer_prompting.runtime.llm.chat import ChatRequest, ChatResponse, Usage
 class LimitedServer:
     """A token bucket: `per_minute` requests (or tokens, with `counts_tokens`), `burst` of them at once.
 
-    It starts full. Rejections come at once; `retry_after` asks for whole seconds until the next token, or
-    for nothing. `rejected` holds the times of rejections, `early` counts calls that came before the pause
-    asked for had passed and did not set out before it was asked for.
+    It starts full. Calls arrive after up to `travel` seconds, and rejections come at once; `retry_after` asks
+    for whole seconds until the next token, or for nothing. `rejected` holds the times of rejections, `early`
+    counts calls that came before the pause asked for had passed and did not set out before it was asked for.
     """
 
     per_minute: float
     burst: float
     latency: float = 0.05
+    travel: float = 0.002
     retry_after: bool = True
     counts_tokens: bool = False
     usage: Usage = field(default_factory=lambda: Usage(10, 5))
@@ -41,7 +42,8 @@ class LimitedServer:
 
     async def chat(self, request: ChatRequest) -> ChatResponse:
         told = self._closed_until
-        await anyio.sleep(self._random.uniform(0, 0.002))
+        if self.travel:
+            await anyio.sleep(self._random.uniform(0, self.travel))
         now = anyio.current_time()
         self.early += now < told
         self.at_once += 1

@@ -48,6 +48,10 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _UNDECIDED = 6
 # Calls in flight after an episode of unknown cause; one more for every two that are served.
 _AFTER_EPISODE = 8
+# Calls sent despite a pause where none had been sent after the refused one, and how often as many again, each
+# time when all have ended: refusals come sooner than responses. The delay (seconds) shows whether other calls
+# are refused too.
+_PROBES, _ROUNDS, _PROBE_DELAY = 4, 4, 0.02
 _NEVER = float("-inf")
 
 
@@ -60,8 +64,9 @@ class Allowance:
 
     The cause of refusals is open at first: an episode pauses all calls, until those that had been sent on
     after the refused one tell a limit, which refuses them too, from refusals at random. Then either a rate
-    is learned, or a refusal pauses its own call only. Under a declared or stated rate refusals are random
-    until there is evidence that they are not: noise must not undercut it.
+    is learned, or a refusal pauses its own call only. Where none had been sent on, as where refusals come at
+    once, a few calls (probes) are sent despite the pause to find out. Under a declared or stated rate
+    refusals are random until there is evidence that they are not: noise must not undercut it.
     """
 
     def __init__(self, limits: Limits, clock: Clock) -> None:
@@ -83,6 +88,11 @@ class Allowance:
         # Numbers of the last call that started, of the first refused one of the latest episode, and of the
         # last that started before the episode was noticed.
         self._started = self._first = self._noticed = 0
+        # Probes that may start, that are in flight, and outcomes of those that ended (refused: True)
+        self._probes = self._rounds = 0
+        self._probing: set[int] = set()
+        self._probed: list[bool] = []
+        self._probe_at = _NEVER
         self._burst = 0.0
         self._dated = True
         self._most = float("inf")
@@ -91,13 +101,16 @@ class Allowance:
         self._seconds = 0.0
 
     def free(self) -> bool:
-        return self.in_flight < min(self.window.size, self._most)
+        most = self.window.size
+        if not self._probes or self._clock.now() >= self.paused_until:
+            most = min(most, self._most)
+        return self.in_flight < most
 
     def due(self) -> float:
         """The time from which the next call may start."""
         if not self.timed:
             return _NEVER
-        due = self.paused_until
+        due = min(self.paused_until, self._probe_at) if self._probes else self.paused_until
         for pace in (self.requests, self.tokens, self.learned.pace):
             if pace is not None and pace.due() > due:
                 due = pace.due()
@@ -109,6 +122,9 @@ class Allowance:
         self._started += 1
         if self.timed:
             now = self._clock.now()
+            if self._probes and now < self.paused_until:
+                self._probes -= 1
+                self._probing.add(self._started)
             if self.requests is not None:
                 self.requests.take(now)
             if self.tokens is not None:
@@ -131,10 +147,12 @@ class Allowance:
         self.learned.served()
         self.window.served(self.in_flight)
         self._most += 0.5
-        if self._tells(number):
+        if number in self._probing:
+            self._end_probe(number, refused=False)
+        elif self._tells(number):
             self._evidence.served()
-            if self._cause == "open" and self._evidence.for_random:
-                self._find_random()
+        if self._cause == "open" and self._evidence.for_random:
+            self._find_random()
 
     def refused(self, number: int, retry_after: float | None) -> float:
         """A call that is still in flight was refused as one too many; returns the seconds of the pause.
@@ -142,20 +160,27 @@ class Allowance:
         Refusals at random pause nobody but their own call, which waits before its retry.
         """
         now = self._clock.now()
-        known = self._cause
-        if self._tells(number):
+        known, probe = self._cause, number in self._probing
+        if probe:
+            self._end_probe(number, refused=True)
+        elif self._tells(number):
             self._evidence.refused()
-            if self._evidence.for_limit:
-                self._cause = "limit"
+        if self._cause != "limit" and self._evidence.for_limit:
+            self._cause = "limit"
+            self._stop_probes()
+        elif self._cause == "open" and self._evidence.for_random:
+            self._find_random()
         if self._cause == "random":
             return retry_after or 0.0
         self.timed = True
         if retry_after is not None:
             self.paused_until = max(self.paused_until, now + retry_after)
-        if number > self._noticed:
+        if number > self._noticed and not probe:
             self._begin_episode(now, number, dated=retry_after is not None)
         elif known == "open" and self._cause == "limit":
             self._slow_down(now)
+        elif not probe:
+            self._probes = self._rounds = 0  # several calls are refused: no others need be
         return max(0.0, self.paused_until - now)
 
     def overloaded(self, number: int) -> None:
@@ -199,6 +224,31 @@ class Allowance:
             self._slow_down(now)
         else:
             self._most = _AFTER_EPISODE
+            short = self.paused_until - now <= _LONGEST_PAUSE
+            if self._cause == "open" and number == self._started and short:
+                self._stop_probes()
+                self._probes, self._rounds, self._probe_at = _PROBES, _ROUNDS - 1, now + _PROBE_DELAY
+
+    def _end_probe(self, number: int, *, refused: bool) -> None:
+        """A probe has ended; the outcomes of a round count when all of it has."""
+        self._probing.discard(number)
+        self._probed.append(refused)
+        if self._probing or (self._probes and self._clock.now() < self.paused_until):
+            return
+        for outcome in self._probed:
+            if outcome:
+                self._evidence.refused()
+            else:
+                self._evidence.served()
+        self._probed.clear()
+        if self._rounds:
+            self._rounds -= 1
+            self._probes = _PROBES
+
+    def _stop_probes(self) -> None:
+        self._probes = self._rounds = 0
+        self._probing.clear()
+        self._probed.clear()
 
     def _find_random(self) -> None:
         """The latest episode was none."""
@@ -206,6 +256,7 @@ class Allowance:
         self._most = float("inf")
         self._intervals.clear()
         self._evidence.find_random()
+        self._stop_probes()
         self.paused_until = _NEVER
 
     def _slow_down(self, now: float) -> None:

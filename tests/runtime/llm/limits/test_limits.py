@@ -146,16 +146,20 @@ async def test_over_http_a_refused_client_comes_back_no_earlier_than_asked_and_l
 
 
 class NoisyServer:
-    """Refuses one call in ten at random, whatever the rate, and asks to wait for a second."""
+    """Refuses one call in ten at random, whatever the rate, and asks to wait for a second; `at_once`: before
+    any time has passed."""
 
-    def __init__(self, share: float = 0.1, seed: int = 7) -> None:
+    def __init__(self, share: float = 0.1, seed: int = 7, *, at_once: bool = False) -> None:
         self.share = share
         self.served = 0
+        self._at_once = at_once
         self._random = random.Random(seed)
 
     async def chat(self, request: ChatRequest) -> ChatResponse:
-        await anyio.sleep(0.05)
-        if self._random.random() < self.share:
+        refused = self._random.random() < self.share
+        if not (refused and self._at_once):
+            await anyio.sleep(0.05)
+        if refused:
             raise RateLimited("try again", retry_after=1, status=429)
         self.served += 1
         return ChatResponse(text="ok", usage=Usage(10, 5), seconds=0.05)
@@ -221,6 +225,29 @@ def test_a_short_job_is_as_quick_among_random_refusals_as_with_plain_retries(
 
 async def _finish_plainly(seed: int, concurrency: int, rpm: int | None) -> float:
     return await finish(PlainClient(NoisyServer(seed=seed), concurrency, rpm), 300)
+
+
+@pytest.mark.parametrize("concurrency", [4, 16, 64])
+def test_random_refusals_that_come_at_once_are_told_from_a_limit_under_every_seed(concurrency: int):
+    """No other call is in flight then whose outcome would tell: a few are sent to find out."""
+    shares: list[float] = []
+    for seed in range(8):
+        load = Load(NoisyServer(seed=seed, at_once=True), limiter(concurrency))
+        ours = in_virtual_time(partial(finish, load.client, 300))
+        server = NoisyServer(seed=seed, at_once=True)
+        plain = in_virtual_time(partial(finish, PlainClient(server, concurrency, None), 300))
+        shares.append(plain / ours)
+        assert load.failed == 0
+    assert min(shares) >= 0.5, shares
+    assert sum(shares) / len(shares) >= 0.7, shares
+
+
+def test_a_limit_whose_refusals_come_at_once_is_learned_after_few_more():
+    server = LimitedServer(per_minute=600, burst=10, travel=0)
+    load = Load(server, limiter()).run(60, workers=16)
+    assert load.failed == 0
+    assert server.served - 10 >= 0.8 * 600
+    assert len(server.rejected) < 0.05 * server.served
 
 
 def test_an_endpoint_that_refused_at_random_and_then_limits_is_found_out():
