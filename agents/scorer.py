@@ -7,11 +7,11 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from ..runtime.bus import Bus
-from ..runtime.concurrency import run_all
+from ..runtime.concurrency import off_loop, run_all
 from ..runtime.errors import UNUSABLE, BudgetReached
 from ..runtime.evaluation.grading import grade
 from ..runtime.evaluation.outcomes import Failed, Graded, Outcomes, Reply, worst
-from ..runtime.evaluation.own_metrics import measured
+from ..runtime.evaluation.own_metrics import Own, measured
 from ..runtime.evaluation.ratings import Rated, share_of
 from ..runtime.messages import Answer, CallCost, Judged, JudgedResponse, JudgeResponses, Score, Scored
 from ..runtime.prompt import Prompt
@@ -22,6 +22,12 @@ from .judge.rubrics import Judging
 
 BATCH = 16
 """Rows per `Answer`: large enough that a bus costs nothing beside the calls, small enough to spread."""
+
+WIDTH = 4
+"""Rows of one prompt asked for at once, for each worker."""
+
+QUICK_ROWS = 2_000
+"""Responses whose results are put together within some milliseconds."""
 
 Readings = Mapping[tuple[str, str], Reading]
 """The reading of each (task, model)."""
@@ -52,9 +58,13 @@ class Scorer:
         self._tasks = tasks
         self._readings = readings
         self._judging = judging or Judging()
+        self._at_once: dict[str, int] = {}
 
     async def start(self, tasks: TaskGroup, *, model: str, workers: int) -> None:
-        """Serve the prompts to be scored with one target model."""
+        """Serve the prompts to be scored with one target model, `workers` at once."""
+        # Rows of one prompt that are asked for at once: far more than the calls in flight, which are half as
+        # many as workers, and few enough tasks for the host's garbage collector
+        self._at_once[model] = max(4, WIDTH * workers // BATCH)
         await tasks.start(partial(self._bus.serve, Score, self.score, key=model, workers=workers))
 
     async def score(self, request: Score) -> Scored:
@@ -62,18 +72,24 @@ class Scorer:
         batches = await run_all(
             parts,
             partial(self._batch, request),
-            limit=max(1, len(parts)),
+            limit=max(1, min(len(parts), self._at_once.get(request.model, len(parts)))),
             catch=(BudgetReached, *UNUSABLE),
         )
-        found = [response for batch in batches for response in batch.responses]
         graded, own = await measured(
             self._judging.metrics,
             self._judging.weighed_metrics,
-            [response for response in found if isinstance(response, Graded)],
+            [one for batch in batches for one in batch.responses if isinstance(one, Graded)],
         )
+        scored = partial(self._scored, request, batches, graded, own)
+        return await off_loop(scored, rows=len(request.examples), quick=QUICK_ROWS)
+
+    def _scored(
+        self, request: Score, batches: Sequence[_Batch], graded: list[Graded], own: dict[str, Own]
+    ) -> Scored:
         if self._tasks[request.task].answers.kind == "judged" and not self._judging.responses:
             graded = [_credited_by_metrics(response) for response in graded]
-        responses = [*graded, *(response for response in found if isinstance(response, Failed))]
+        failed = (one for batch in batches for one in batch.responses if isinstance(one, Failed))
+        responses = [*graded, *failed]
         named = frozenset(request.judged)
         exhibits = [one for batch in batches for one in batch.exhibits if one.example in named]
         return Scored(

@@ -3,13 +3,18 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from contextlib import asynccontextmanager
+from time import perf_counter
 from typing import TypeVar, cast
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+SLICE_SECONDS = 0.01
+"""Time for which a loop of short steps may hold the event loop."""
 
 
 def current_task() -> "asyncio.Task[object] | None":
@@ -22,6 +27,27 @@ def current_task() -> "asyncio.Task[object] | None":
             "tp.run_sync, or anyio.run with its default backend. Under trio, give it a thread of its own: "
             "await trio.to_thread.run_sync(asyncio.run, main())"
         ) from None
+
+
+async def off_loop(do: Callable[[], R], *, rows: int, quick: int) -> R:
+    """`do()`, in a thread where it works on more than `quick` rows, for which it would hold the host's loop
+    for more than some milliseconds. It is waited for under cancellation too."""
+    if rows <= quick:
+        return do()
+    return await anyio.to_thread.run_sync(do)
+
+
+class Held:
+    """The time for which a loop of short steps holds the event loop."""
+
+    def __init__(self) -> None:
+        self._since = perf_counter()
+
+    async def release(self) -> None:
+        """Let others run where `SLICE_SECONDS` have passed since they could. To be called after each step."""
+        if perf_counter() - self._since > SLICE_SECONDS:
+            await anyio.lowlevel.checkpoint()
+            self._since = perf_counter()
 
 
 def unwrapped(error: BaseException) -> BaseException:

@@ -1,10 +1,12 @@
 """The Coordinator agent: leads a run through its stages and keeps its history."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import msgspec
 
 from ...runtime.bus import Bus
+from ...runtime.concurrency import off_loop
 from ...runtime.errors import BudgetReached
 from ...runtime.evaluation.objective import Objective
 from ...runtime.evaluation.statistics import corrected
@@ -24,14 +26,13 @@ from ...runtime.record.results import (
     Targets,
     Transfer,
 )
-from ...runtime.tasks.example import digest
 from ...runtime.tasks.task import Task
 from ...scenarios import Scenario
 from ...scenarios.stages import EVALUATIONS
 from ..reference.strategies import Strategy
 from .allotment import Allotment, Amount
 from .evaluator import Evaluator
-from .final_test import FinalTest, FinalTestPlan
+from .final_test import QUICK_ROWS, FinalTest, FinalTestPlan
 from .offers import Exchange, likeness, offers_made
 from .plan import CallCounts, Plan, original, originals, source_plan, target_plans, tested_beside
 from .scheduler import Scheduler
@@ -153,7 +154,6 @@ class Coordinator:
             msgspec.structs.replace(
                 target,
                 gain=gain,
-                test_rows=digest(self._evaluator.rows(target.task, "test")),
                 reading=self._counts.reading(target.task, target.model).describe(),
                 sent=self._counts.sent(target.task, target.model, target.best.prompt.prompt()),
             )
@@ -173,7 +173,7 @@ class Coordinator:
     async def _source_stage(self, plan: Plan | None, allotment: Allotment) -> Search | None:
         if plan is None:
             return None
-        search = self._search(plan)
+        search = await self._search(plan)
         targets = sum(len(plan.models) for plan in target_plans(self._scenario, self._strategy))
         part = allotment.part(
             self._scenario.stages.source.share,
@@ -187,7 +187,8 @@ class Coordinator:
     async def _target_stage(
         self, plans: Sequence[Plan], source: Search | None, allotment: Allotment
     ) -> list[Search]:
-        searches = [self._search(plan, () if source is None else source.notes) for plan in plans]
+        notes = () if source is None else source.notes
+        searches = [await self._search(plan, notes) for plan in plans]
         if source is not None:
             for search in searches:
                 for choice in source.kept:
@@ -242,14 +243,17 @@ class Coordinator:
             self._targets += results
             self._transfer += transfer
 
-    def _search(self, plan: Plan, notes: Sequence[str] = ()) -> Search:
-        search = Search(
+    async def _search(self, plan: Plan, notes: Sequence[str] = ()) -> Search:
+        make = partial(
+            Search,
             plan,
             evaluator=self._evaluator,
             tasks=self._tasks,
             seeds=originals(self._scenario, [self._tasks[name] for name in plan.tasks]),
             notes=notes,
         )
+        rows = sum(sum(self._evaluator.sizes(name)) for name in plan.tasks)
+        search = await off_loop(make, rows=rows, quick=QUICK_ROWS)
         self._searches.append(search)
         return search
 

@@ -1,11 +1,12 @@
 """The final test: the chosen and the original prompts answer the test rows, once."""
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Literal, TypeVar
 
 import msgspec
 
-from ...runtime.concurrency import run_all
+from ...runtime.concurrency import off_loop, run_all
 from ...runtime.errors import BudgetReached
 from ...runtime.evaluation.calibration import calibration
 from ...runtime.evaluation.objective import Objective
@@ -19,9 +20,16 @@ from ...runtime.record.history import Record
 from ...runtime.record.responses import Responses
 from ...runtime.record.results import PromptEntry, PromptResult, TargetResult, Transfer
 from ...runtime.search.scores import Pair, Scores
+from ...runtime.tasks.example import digest
 from ...runtime.tasks.task import Task
 from .evaluator import Evaluation, Evaluator
 from .selection import Choice
+
+T = TypeVar("T")
+
+QUICK_ROWS = 64
+"""Test rows of which scorecards, intervals and differences take some milliseconds; resampling 10,000 takes
+seconds."""
 
 
 class FinalTestPlan(msgspec.Struct, frozen=True):
@@ -69,8 +77,8 @@ class FinalTest:
         Raises BudgetReached when the budget ends first; then there is no result for this plan.
         """
         tested = await self._tested(plan)
-        cards = {id: self._evaluator.cards(evaluation, intervals=True) for id, evaluation in tested.items()}
-        self._keep(plan, tested)
+        cards = await self._off_loop(plan, partial(self._cards, tested))
+        await self._off_loop(plan, partial(self._keep, plan, tested))
         results: list[TargetResult] = []
         transfers: list[Transfer] = []
         for model in plan.models:
@@ -97,6 +105,12 @@ class FinalTest:
         evaluations = await run_all(prompts.values(), one, limit=len(prompts), catch=(BudgetReached,))
         return dict(zip(prompts, evaluations, strict=True))
 
+    async def _off_loop(self, plan: FinalTestPlan, do: Callable[[], T]) -> T:
+        return await off_loop(do, rows=len(self._evaluator.rows(plan.task, "test")), quick=QUICK_ROWS)
+
+    def _cards(self, tested: Mapping[str, Evaluation]) -> dict[str, Scores]:
+        return {id: self._evaluator.cards(evaluation, intervals=True) for id, evaluation in tested.items()}
+
     def _keep(self, plan: FinalTestPlan, tested: Mapping[str, Evaluation]) -> None:
         self._responses.ask(plan.task, self._evaluator.rows(plan.task, "test"))
         for prompt, evaluation in tested.items():
@@ -110,19 +124,22 @@ class FinalTest:
         chosen, original = plan.best.prompt, plan.original
         best, baseline = tested[chosen.id], tested[original.id]
         card, base = cards[chosen.id][task][model], cards[original.id][task][model]
+        gain = partial(
+            gains,
+            best.outcomes[pair],
+            baseline.outcomes[pair],
+            self._objective,
+            seed=self._seed,
+            judged=(card.judged, base.judged),
+        )
         search = plan.best.scores.get(task, {}).get(model)
         return TargetResult(
             task=task,
             model=model,
             baseline=self._part(original, pair, baseline, cards, plan.searched),
             best=self._part(chosen, pair, best, cards, plan.best),
-            gain=gains(
-                best.outcomes[pair],
-                baseline.outcomes[pair],
-                self._objective,
-                seed=self._seed,
-                judged=(card.judged, base.judged),
-            ),
+            gain=await self._off_loop(plan, gain),
+            test_rows=await self._off_loop(plan, partial(digest, self._evaluator.rows(task, "test"))),
             preference=None if chosen.id == original.id else await self._preference(best, baseline, pair),
             search=search,
             selection_bias=_minus(plan.best.objective, card.objective),

@@ -83,6 +83,8 @@ class Judging(msgspec.Struct, frozen=True, kw_only=True):
 
     def drawn(self, task: str, splits: Splits, seed: int) -> frozenset[str]:
         """The ids of the rows of a task whose responses are rated: `sample` of each split."""
+        if not self.responses:
+            return frozenset()
         ids: set[str] = set()
         for split, rows in parts(splits):
             draw = generator(seed, "judged", task, split)

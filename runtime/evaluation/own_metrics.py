@@ -13,7 +13,7 @@ from typing import Protocol, cast
 import msgspec
 
 from ...scenarios.errors import InputError
-from ..concurrency import run_all
+from ..concurrency import Held, run_all
 from .metrics import is_own
 from .outcomes import Graded
 
@@ -180,8 +180,12 @@ async def _by_row(
 ) -> tuple[list[Graded], Sequence[Measured]]:
     """The responses with the value and the words of one metric for each."""
 
+    held = Held()
+
     async def one(response: Graded) -> Measured:
-        return await measure(name, metric, [response])
+        value = await measure(name, metric, [response])
+        await held.release()
+        return value
 
     rows = await run_all(responses, one, limit=AT_ONCE)
     return [_with(response, name, row) for response, row in zip(responses, rows, strict=True)], rows

@@ -10,8 +10,10 @@ import anyio
 import pytest
 
 import transfer_prompting as tp
+from transfer_prompting.agents.coordinator import final_test
+from transfer_prompting.runtime.evaluation import statistics
 
-from support.brief import brief_clients, brief_scenario
+from support.brief import brief_clients, brief_scenario, brief_task
 from support.runs import lasting
 
 
@@ -72,6 +74,37 @@ async def test_without_a_folder_no_file_is_written_and_a_run_starts_no_thread(
             await own.run()
             assert set(threading.enumerate()) == threads
     assert [path async for path in anyio.Path(tmp_path).rglob("*")] == []
+
+
+async def test_statistics_of_many_rows_are_computed_in_a_thread_and_are_those_of_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    scenario = brief_scenario(
+        tasks={"tickets": brief_task("tickets", 92, split={"train": 6, "validation": 6, "test": 80})},
+        stages={"source": {"tasks": [], "seed_prompts": ["Decide."]}, "target": {"tasks": ["tickets"]}},
+        strategy="original",
+        budget={},
+    )
+    threads: set[int] = set()
+
+    def gains(*arguments: Any, **settings: Any) -> Any:
+        threads.add(threading.get_ident())
+        return statistics.gains(*arguments, **settings)
+
+    async def run() -> tp.Results:
+        async with tp.Team(scenario, clients=brief_clients()) as own:
+            return await own.run()
+
+    monkeypatch.setattr(final_test, "gains", gains)
+    with anyio.fail_after(60):
+        in_thread = await run()
+        assert threads
+        assert threading.get_ident() not in threads
+        monkeypatch.setattr(final_test, "QUICK_ROWS", 80)
+        in_loop = await run()
+    assert threading.get_ident() in threads
+    assert in_thread.status == "complete"
+    assert lasting(in_thread) == lasting(in_loop)
 
 
 async def test_a_team_runs_once_and_only_inside_its_context():

@@ -1,12 +1,14 @@
 """Many things at once: bounds, order, and whose error is whose."""
 
+import threading
+import time
 from collections.abc import Awaitable, Callable
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from transfer_prompting.runtime.concurrency import run_all, settle
+from transfer_prompting.runtime.concurrency import SLICE_SECONDS, Held, off_loop, run_all, settle
 
 
 async def test_ends_come_in_the_order_of_the_items_whatever_ends_first():
@@ -132,3 +134,27 @@ async def test_under_cancellation_it_raises_and_never_returns_a_part(
             await anyio.wait_all_tasks_blocked()
             tasks.cancel_scope.cancel()
     assert returned == []
+
+
+async def test_work_on_many_rows_is_done_in_a_thread_and_on_few_where_it_is():
+    here = threading.get_ident()
+    assert await off_loop(threading.get_ident, rows=10, quick=10) == here
+    assert await off_loop(threading.get_ident, rows=11, quick=10) != here
+
+
+async def test_short_steps_let_others_run_once_they_have_held_the_loop_for_long():
+    others = 0
+
+    async def other() -> None:
+        nonlocal others
+        while True:
+            others += 1
+            await checkpoint()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(other)
+        held = Held()
+        time.sleep(2 * SLICE_SECONDS)  # noqa: ASYNC251 - a step that holds the loop
+        await held.release()
+        tasks.cancel_scope.cancel()
+    assert others > 0

@@ -7,8 +7,9 @@
 
         assert in_virtual_time(main) >= 3600
 
-Everything that waits by the event loop (anyio's sleeps and timeouts) follows, and a thread is waited for;
-processes and other machines do not, so nothing real can be talked to.
+Everything that waits by the event loop (anyio's sleeps and timeouts) follows. While a thread works
+(`anyio.to_thread.run_sync`) no time passes. Processes and other machines do not follow, so nothing real can
+be talked to.
 """
 
 import asyncio
@@ -18,10 +19,11 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 import anyio
+from anyio.to_thread import current_default_thread_limiter
 
 T = TypeVar("T")
 
-THREAD_SECONDS = 10.0
+THREAD_SECONDS = 60.0
 """Real seconds to wait for a thread where nothing else is left to do."""
 
 
@@ -29,11 +31,13 @@ class _Selector(selectors.DefaultSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
+        self.threads: anyio.CapacityLimiter | None = None
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
         if not ready:
-            if timeout is not None:
+            working = self.threads is not None and self.threads.borrowed_tokens > 0
+            if timeout is not None and (timeout <= 0 or not working):
                 self.now += max(timeout, 0.0)
             elif not (ready := super().select(THREAD_SECONDS)):
                 raise RuntimeError("every task waits for something that will never happen")
@@ -47,6 +51,9 @@ class _Loop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._virtual.now
+
+    def watch_threads(self) -> None:
+        self._virtual.threads = current_default_thread_limiter()
 
 
 class VirtualClock:
@@ -66,5 +73,12 @@ class VirtualClock:
 
 def in_virtual_time(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run `main` to its end on an event loop whose time is virtual, starting at 0."""
+
+    async def watched() -> T:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, _Loop)
+        loop.watch_threads()
+        return await main()
+
     with asyncio.Runner(loop_factory=_Loop) as runner:
-        return runner.run(main())
+        return runner.run(watched())
