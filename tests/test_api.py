@@ -11,7 +11,8 @@ import transfer_prompting as tp
 QUIET = """
 import gc, logging, os, signal, sys, threading, warnings
 
-OPTIONAL = {"openai", "opentelemetry", "pandas", "pyarrow", "datasets", "xllamacpp", "uvloop", "typer"}
+OPTIONAL = {"openai", "opentelemetry", "pandas", "pyarrow", "datasets", "xllamacpp", "gguf", "uvloop",
+    "typer"}
 
 def state():
     loggers = (logging.root, logging.getLogger("transfer_prompting"))

