@@ -75,6 +75,8 @@ if TYPE_CHECKING:
         JudgedResponse,
         JudgePrompt,
         JudgeResponses,
+        NotesTaken,
+        OperatorRecord,
         ProblemMet,
         PromptScored,
         Propose,
@@ -95,6 +97,7 @@ if TYPE_CHECKING:
     from .runtime.record.results import Results
     from .runtime.tasks.answers.formats import AnswerFormat
     from .runtime.tasks.answers.strict import Lines
+    from .runtime.tasks.data.own import DataReader
     from .runtime.tasks.example import Example, Question
     from .runtime.telemetry import Telemetry
     from .scenarios import Scenario
@@ -169,6 +172,8 @@ _MODULES = {
         "JudgeResponses",
         "Judged",
         "JudgedResponse",
+        "NotesTaken",
+        "OperatorRecord",
         "ProblemMet",
         "PromptScored",
         "Propose",
@@ -189,6 +194,7 @@ _MODULES = {
     "runtime.record.results": ("Results",),
     "runtime.tasks.answers.formats": ("AnswerFormat",),
     "runtime.tasks.answers.strict": ("Lines",),
+    "runtime.tasks.data.own": ("DataReader",),
     "runtime.tasks.example": (
         "Example",
         "Question",
@@ -213,6 +219,7 @@ __all__ = [
     "ChatRequest",
     "ChatResponse",
     "CompareResponses",
+    "DataReader",
     "EncodingBus",
     "EndpointError",
     "Endpoints",
@@ -233,7 +240,9 @@ __all__ = [
     "JudgedResponse",
     "Lines",
     "Message",
+    "NotesTaken",
     "Observer",
+    "OperatorRecord",
     "Outcomes",
     "Own",
     "OwnMetric",

@@ -42,7 +42,7 @@ from .loading import foreseen, load_tasks, probed, resolve
 from .parts import Parts
 from .reference.agent import Reference, Writing
 from .reference.operators import known
-from .reference.strategies import STRATEGIES, Strategy
+from .reference.strategies import Strategy, strategy_of
 from .scorer import Readings, Scorer
 from .target import ApplicationTarget, Sampling, Target
 
@@ -99,12 +99,12 @@ def check_scenario(scenario: Scenario) -> Checked:
     """`check` for a scenario as the command line runs it, with nothing brought by an application."""
     relay = relay_of(scenario, (), ())
     parts = Parts({} if relay is None else relay.clients, {}, frozenset())
-    return check(scenario, STRATEGIES[scenario.strategy], parts, {})
+    return check(scenario, strategy_of(scenario), parts, {})
 
 
 def estimate_scenario(scenario: Scenario) -> Estimate:
     """Estimate what the budget of a scenario buys; no call is made. Raises InputError as `check` does."""
-    return estimated(scenario, STRATEGIES[scenario.strategy], check_scenario(scenario))
+    return estimated(scenario, strategy_of(scenario), check_scenario(scenario))
 
 
 def estimated(scenario: Scenario, strategy: Strategy, checked: Checked) -> Estimate:

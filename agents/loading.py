@@ -25,7 +25,14 @@ def load_one(scenario: Scenario, name: str) -> LoadedTask:
     """
     settings = scenario.tasks[name]
     first_seed = scenario.stages.source.seed_prompts[0]
-    loaded = load_task(name, settings, folder=scenario.folder, seed=scenario.seed, seed_prompt=first_seed)
+    loaded = load_task(
+        name,
+        settings,
+        folder=scenario.folder,
+        seed=scenario.seed,
+        seed_prompt=first_seed,
+        allow_code=scenario.allow_code,
+    )
     if settings.read != "likelihood":
         return loaded
     row = loaded.splits.train[0].asked()

@@ -30,7 +30,7 @@ from .coordinator.agent import Coordinator
 from .coordinator.estimate import Estimate
 from .events import Following, log_events
 from .parts import Parts
-from .reference.strategies import STRATEGIES, Strategy
+from .reference.strategies import Strategy, strategy_of
 
 LAST_WORD_SECONDS = 5.0
 """Seconds the bus may take to report that a run has ended."""
@@ -103,7 +103,7 @@ class Team:
         relayed = self._relay.clients if self._relay else {}
         self._parts = Parts({**relayed, **(clients or {})}, targets or {}, models, kinds)
         self._metrics = dict(metrics or {})
-        self._strategy = strategy or STRATEGIES[scenario.strategy]
+        self._strategy = strategy or strategy_of(scenario)
         self._context: AbstractAsyncContextManager[None] | None = None
         self._task: asyncio.Task[object] | None = None
         self._assembly: Assembly | None = None

@@ -247,6 +247,7 @@ def peek(
     task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
     rows: Annotated[int, typer.Option(min=0, help="Rows of each task.")] = 3,
     overrides: Overrides = None,
+    allow_code: AllowCode = False,
 ) -> None:
     """Show rows as the first target model gets them: messages, allowed answers, gold, dropped rows.
 
@@ -256,7 +257,8 @@ def peek(
     from ..scenarios import load
     from .tables import peek_view
 
-    _console().print(peek_view(peeks(load(scenario, overrides or ()), task, rows)))
+    loaded = load(scenario, overrides or (), allow_code=allow_code)
+    _console().print(peek_view(peeks(loaded, task, rows)))
 
 
 @app.command(rich_help_panel=LOOK)
@@ -353,6 +355,7 @@ def export(
     form: Annotated[ExportFormat, typer.Option("--format", help="Output format.")] = ExportFormat.TEXT,
     task: Annotated[str | None, typer.Option(help="Only this target task.")] = None,
     model: Annotated[str | None, typer.Option(help="Only this target model.")] = None,
+    allow_code: AllowCode = False,
 ) -> None:
     """Print the best prompts of a run for use elsewhere.
 
@@ -369,7 +372,8 @@ def export(
     """
     from .export import exported
 
-    typer.echo(exported(folder, form, task, model), nl=form != ExportFormat.PROMPTFOO)
+    text = exported(folder, form, task, model, allow_code=allow_code)
+    typer.echo(text, nl=form != ExportFormat.PROMPTFOO)
 
 
 @app.command(rich_help_panel=OTHER)

@@ -1,5 +1,6 @@
 """Best prompts of a run in the formats of `tprompt export`."""
 
+from functools import partial
 from pathlib import Path
 
 from ..agents.loading import foreseen, load_tasks
@@ -12,33 +13,32 @@ from ..scenarios import Scenario, load
 from .options import ExportFormat
 
 
-def exported(folder: Path, form: ExportFormat, task: str | None, model: str | None) -> str:
-    """The text of the export; `task` and `model` restrict it to some targets.
+def exported(
+    folder: Path, form: ExportFormat, task: str | None, model: str | None, *, allow_code: bool = False
+) -> str:
+    """The text of the export; `task` and `model` restrict it to some targets. With `allow_code` modules that
+    the scenario names for its formats and readers are imported.
 
     Raises InputError when the run, or what is asked of it, does not exist.
     """
     targets = chosen(in_folder(folder), task, model)
+    scenario = partial(load, folder / "scenario.yaml", allow_code=allow_code)
     match form:
         case ExportFormat.TEXT:
             return as_text(targets)
         case ExportFormat.JSON:
             return as_json(targets)
         case ExportFormat.DSPY:
-            loaded = load_tasks(_scenario_of(folder))
-            return as_dspy([(target, loaded[target.task]) for target in targets])
+            tasks = load_tasks(scenario())
+            return as_dspy([(target, tasks[target.task]) for target in targets])
         case ExportFormat.PROMPTFOO:
-            return _promptfoo(only(targets, form), _scenario_of(folder))
+            return _promptfoo(only(targets, form), scenario())
         case ExportFormat.OPENAI:
-            target, scenario = only(targets, form), _scenario_of(folder)
-            return as_openai(target, *_read(target, scenario), scenario.models[target.model])
+            target, loaded = only(targets, form), scenario()
+            return as_openai(target, *_read(target, loaded), loaded.models[target.model])
         case ExportFormat.LANGCHAIN:
             target = only(targets, form)
-            return as_langchain(target, *_read(target, _scenario_of(folder)))
-
-
-def _scenario_of(folder: Path) -> Scenario:
-    """The scenario of a finished run."""
-    return load(folder / "scenario.yaml")
+            return as_langchain(target, *_read(target, scenario()))
 
 
 def _promptfoo(target: TargetResult, scenario: Scenario) -> str:

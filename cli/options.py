@@ -65,8 +65,6 @@ Overrides = Annotated[
 ]
 AllowCode = Annotated[
     bool,
-    typer.Option(
-        "--allow-code", help="Import the Python modules that the scenario names for metrics: you trust them."
-    ),
+    typer.Option("--allow-code", help="Import the Python modules that the scenario names: you trust them."),
 ]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Output folder of a run.")]

@@ -73,7 +73,9 @@ class Scenario(Strict):
     strategy: StrategyName = Field(
         default="transfer",
         description="Way to propose candidates: `transfer` takes both stages; `opro`, `evolution` and "
-        "`reflect` search each target alone; `ask` asks once; `original` changes nothing.",
+        "`reflect` search each target alone; `ask` asks once; `original` changes nothing. Also one of your "
+        "own, `package.module:name` or the name of an entry point.",
+        examples=["opro", "my_package.strategies:brief"],
     )
     stages: StagesSettings = Field(description="The two stages: their tasks, and optional caps.")
     race: RaceSettings = Field(default_factory=RaceSettings, description="Comparison of candidates.")
@@ -148,7 +150,7 @@ class Scenario(Strict):
         """The scenario with these keys, as a file would hold them; rows of tasks may be given under `rows`.
 
         Relative paths start at `folder`, by default the working directory. Raises InputError as `load` does.
-        `allow_code`: metrics named `module:function` may be imported.
+        `allow_code`: parts named `module:name` may be imported, which runs their code.
         """
         document = Document("scenario", dict(data))
         return build(document, Path(folder) if folder else Path.cwd(), allow_code=allow_code)
@@ -182,7 +184,7 @@ def _known(path: tuple[Key, ...], name: str, names: Mapping[str, object], where:
 def load(scenario: str | Path, overrides: Iterable[str] = (), *, allow_code: bool = False) -> Scenario:
     """The scenario at a path, or the bundled one of that name, with `key.path=value` overrides applied.
 
-    `allow_code`: metrics that it names as `module:function` may be imported, which runs their code.
+    `allow_code`: parts that it names as `module:name` may be imported, which runs their code.
 
     Raises InputError: no such scenario, YAML that does not parse, an unknown key, a wrong value, a secret.
     """

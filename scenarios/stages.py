@@ -2,12 +2,27 @@
 
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from .endpoints import Count, Few, Misplaced, Seed, Strict, Tokens
 from .named_texts import PromptText
+from .plugins import check_name
 
-StrategyName = Literal["transfer", "opro", "evolution", "reflect", "ask", "original"]
+KnownStrategy = Literal["transfer", "opro", "evolution", "reflect", "ask", "original"]
+KNOWN_STRATEGIES: tuple[KnownStrategy, ...] = get_args(KnownStrategy)
+
+
+def _strategy(name: str) -> str:
+    return check_name("strategy", name, KNOWN_STRATEGIES)
+
+
+StrategyName = Annotated[
+    str,
+    AfterValidator(_strategy),
+    WithJsonSchema({"anyOf": [{"enum": [*KNOWN_STRATEGIES]}, {"type": "string"}]}),
+]
+"""A strategy of the package, one of the user's own (`package.module:name`), or an entry point."""
+
 RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
 """Names a run, or ends the name of one; it also names a folder."""
 
@@ -179,8 +194,9 @@ class ScorerSettings(Strict):
     )
     metrics: list[str] = Field(
         default_factory=list,
-        description="Python functions to measure beside those that the objective or `require` names.",
-        examples=[["my_package.metrics:brevity"]],
+        description="Python functions to measure beside those that the objective or `require` names; "
+        "`own.NAME` is an entry point of an installed package.",
+        examples=[["my_package.metrics:brevity"], ["own.brevity"]],
     )
     max_failed: float = Field(
         default=0.02, ge=0, le=1, description="A prompt with a larger share of failed calls is not chosen."

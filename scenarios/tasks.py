@@ -2,12 +2,21 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Literal, Self, cast, get_args
 
-from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from .endpoints import Confidence, Count, Few, Strict
 from .named_texts import PromptText
+from .plugins import check_name
 
 Kind = Literal[
     "multiple_choice",
@@ -20,7 +29,26 @@ Kind = Literal[
     "extraction",
     "judged",
 ]
-FormatKind = Literal["lines", "json", "regex", "raw"]
+KnownFormat = Literal["lines", "json", "regex", "raw"]
+KNOWN_FORMATS: tuple[KnownFormat, ...] = get_args(KnownFormat)
+
+
+def _format(name: str) -> str:
+    return check_name("format", name, KNOWN_FORMATS)
+
+
+def _reader(name: str) -> str:
+    return check_name("reader", name, ())
+
+
+FormatKind = Annotated[
+    str,
+    AfterValidator(_format),
+    WithJsonSchema({"anyOf": [{"enum": [*KNOWN_FORMATS]}, {"type": "string"}]}),
+]
+"""A format of the package, one of the user's own (`package.module:name`), or an entry point."""
+
+ReaderName = Annotated[str, AfterValidator(_reader)]
 Read = Literal["auto", "generate", "likelihood"]
 Size = Annotated[int | float, Field(ge=0, le=1_000_000_000)]
 Rows = Annotated[list[dict[str, JsonValue]], Field(min_length=1)]
@@ -64,7 +92,9 @@ class FormatSettings(Strict):
     kind: FormatKind = Field(
         default="lines",
         description="`lines`: `Answer: …` and `Confidence: NN%`; `json`: one JSON object; `regex`: your own "
-        "pattern; `raw`: the whole reply is the answer.",
+        "pattern; `raw`: the whole reply is the answer. Also one of your own, `package.module:name` or the "
+        "name of an entry point.",
+        examples=["json", "my_package.formats:Tagged"],
     )
     answer: str = Field(
         default="answer",
@@ -92,6 +122,15 @@ class FormatSettings(Strict):
             except re.error as error:
                 raise ValueError(f"pattern {self.pattern!r} is no regular expression: {error}") from None
         return self
+
+
+def _format_named(value: object) -> object:
+    return {"kind": value} if isinstance(value, str) else value
+
+
+Format = Annotated[
+    FormatSettings, BeforeValidator(_format_named, json_schema_input_type=FormatKind | FormatSettings)
+]
 
 
 class SplitSettings(Strict):
@@ -150,6 +189,12 @@ class TaskSettings(Strict):
         description="Path, glob or hf:// address; relative to the scenario file.",
         examples=["data/reviews.jsonl", "hf://org/name?config=main&split=test"],
     )
+    reader: ReaderName | None = Field(
+        default=None,
+        description="A function of your own that reads `data` (or `files`): `package.module:name`, or the "
+        "name of an entry point. Default: by the extension.",
+        examples=["my_package.readers:tickets"],
+    )
     files: SplitFilesSettings | None = Field(
         default=None,
         description="Instead of `data`: one file per split.",
@@ -199,8 +244,10 @@ class TaskSettings(Strict):
         default="full",
         description="`none`: nothing is added to the prompt, neither the allowed answers nor the format.",
     )
-    format: FormatSettings | FormatKind = Field(
-        default="lines", description="The form of a reply, and where in it the answer is."
+    format: Format = Field(
+        default_factory=FormatSettings,
+        description="The form of a reply, and where in it the answer is; default: `lines`.",
+        examples=["json", {"kind": "regex", "pattern": "Label: (?P<answer>\\w+)"}],
     )
     credit: Literal["exact", "partial"] | None = Field(
         default=None,
@@ -234,11 +281,6 @@ class TaskSettings(Strict):
         le=1_000_000,
         description="Fewest rows of each label a split must hold to be accepted.",
     )
-
-    @property
-    def reply(self) -> FormatSettings:
-        """The form of a reply, a name alone written out."""
-        return FormatSettings(kind=self.format) if isinstance(self.format, str) else self.format
 
     @field_validator("labels", "synonyms", mode="before")
     @classmethod
@@ -276,6 +318,8 @@ class TaskSettings(Strict):
     def _has_data(self) -> Self:
         if [self.data, self.files, self.rows].count(None) != 2:
             raise ValueError("give exactly one of data, files and rows")
+        if self.reader is not None and self.rows is not None:
+            raise ValueError("reader: reads data or files, and rows are given; remove it")
         if self.kind is None and self.preset is None:
             raise ValueError("give kind, or a preset that sets it")
         if isinstance(self.fields.answer, list) and self.kind != "extraction":

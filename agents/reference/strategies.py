@@ -1,13 +1,20 @@
 """Strategies: proposal policies of the one search engine. Each chooses what the reference LLM is shown."""
 
 from collections.abc import Mapping
+from functools import partial
+from inspect import isawaitable
+from pathlib import Path
+from typing import cast
 
 import msgspec
 
 from ... import prompts
+from ...runtime.errors import TransferPromptingError
 from ...runtime.messages import OperatorRecord, ScoredPrompt
 from ...runtime.prompt import Prompt
-from ...scenarios.stages import StrategyName
+from ...scenarios import Scenario
+from ...scenarios.errors import InputError
+from ...scenarios.plugins import guarded, load
 from .operators import FREE, OPERATORS, Operator, ProposalContext
 from .sections import (
     format_exemplars,
@@ -173,7 +180,7 @@ def _roulette(context: ProposalContext, population: list[ScoredPrompt]) -> Score
     return context.rng.choices(population, [max(1, one.score) for one in population])[0]
 
 
-STRATEGIES: Mapping[StrategyName, Strategy] = {
+STRATEGIES: Mapping[str, Strategy] = {
     "transfer": Strategy(name="transfer", propose=propose_by_transfer, staged=True, notes=True),
     "opro": Strategy(name="opro", propose=propose_by_opro),
     "evolution": Strategy(name="evolution", propose=propose_by_evolution, per_reply=1),
@@ -181,4 +188,39 @@ STRATEGIES: Mapping[StrategyName, Strategy] = {
     "ask": Strategy(name="ask", propose=propose_once, proposals=1, per_reply=1),
     "original": Strategy(name="original", propose=propose_nothing, proposals=0),
 }
-"""Every strategy by the name scenarios use."""
+"""Every strategy of the package by the name scenarios use."""
+
+
+def strategy_of(scenario: Scenario) -> Strategy:
+    """The strategy that a scenario names. Raises InputError as `load_strategy` does."""
+    return load_strategy(scenario.strategy, scenario.folder, allow_code=scenario.allow_code)
+
+
+def load_strategy(name: str, folder: Path, *, allow_code: bool) -> Strategy:
+    """The strategy of that name. One of the user's own is a `Strategy`, or the function of one; what it
+    raises is raised as InputError with its line, errors of this package as they are.
+
+    Raises InputError where it cannot be loaded, or is neither.
+    """
+    if name in STRATEGIES:
+        return STRATEGIES[name]
+    found = load("strategy", name, folder, allow_code=allow_code)
+    if not isinstance(found, Strategy):
+        if not callable(found) or isinstance(found, type):
+            raise InputError(
+                f"strategy {name}: expected a Strategy, or an async function from a ProposalContext to "
+                f"prompts, not {found!r}"
+            )
+        found = Strategy(name=name, propose=cast("Operator", found))
+    return msgspec.structs.replace(found, propose=partial(_propose, name, found.propose))
+
+
+async def _propose(name: str, propose: Operator, context: ProposalContext) -> list[Prompt]:
+    with guarded("strategy", name, passing=(TransferPromptingError,)):
+        made = cast("object", propose(context))
+        made = await made if isawaitable(made) else made
+    if not isinstance(made, list | tuple) or not all(
+        isinstance(one, Prompt) for one in cast("list[object]", made)
+    ):
+        raise InputError(f"strategy {name}: expected a list of prompts, not {made!r}")
+    return list(cast("list[Prompt]", made))

@@ -8,6 +8,8 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from ...scenarios.plugins import is_dotted
+
 Better = Literal["higher", "lower"]
 Family = Literal["objective", "accuracy", "format", "calibration", "ranking", "cost", "judged", "own"]
 Binning = Literal["width", "mass"]
@@ -156,6 +158,9 @@ METRICS: dict[str, Metric] = {
 JUDGED = "judged."
 """Prefix of a judged quality's name: `judged.relevance`, rated from 1 to 5."""
 
+OWN = "own."
+"""Prefix of the name of a metric that an installed package offers as an entry point: `own.brevity`."""
+
 SAFE = "safe."
 """Prefix of a metric's name where an unreadable reply counts as confident and wrong."""
 
@@ -173,9 +178,8 @@ def metric(name: str) -> Metric:
 
 
 def is_own(name: str) -> bool:
-    """True when a name denotes a metric of one's own, `package.module:function`."""
-    module, _, function = name.partition(":")
-    return function.isidentifier() and all(part.isidentifier() for part in module.split("."))
+    """True when a name denotes a metric of one's own: `package.module:function`, or `own.NAME`."""
+    return is_dotted(name) or (name.startswith(OWN) and len(name) > len(OWN))
 
 
 V = TypeVar("V")

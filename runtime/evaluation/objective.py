@@ -151,7 +151,7 @@ def _range(name: str) -> tuple[float, float]:
 
 
 def named(judged: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Judged values under the names an objective knows them by: `judged.QUALITY`, or their dotted name."""
+    """Judged values under the names an objective knows them by: `judged.QUALITY`, or their own."""
     return {name if is_own(name) else JUDGED + name: value for name, value in judged.items()}
 
 
@@ -176,4 +176,6 @@ def _check(where: str, name: str, known: list[str]) -> None:
     if name in known or is_own(name) or (name.startswith(JUDGED) and len(name) > len(JUDGED)):
         return
     hint = nearest(name, known, all_are="known are", cutoff=0.5)
-    raise InputError(f"{where}: no such metric; {hint} (also judged.QUALITY and package.module:function)")
+    raise InputError(
+        f"{where}: no such metric; {hint} (also judged.QUALITY, package.module:function and own.NAME)"
+    )

@@ -1,20 +1,17 @@
 """Metrics of one's own: any Python function of the graded responses, named in the scenario."""
 
 import math
-import sys
-import traceback
-from collections.abc import Awaitable, Collection, Generator, Mapping, Sequence
-from contextlib import contextmanager
-from importlib import import_module
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from inspect import isawaitable
 from pathlib import Path
 from typing import Protocol, cast
 
 import msgspec
 
+from ...scenarios import plugins
 from ...scenarios.errors import InputError
 from ..concurrency import Held, run_all
-from .metrics import is_own
+from .metrics import OWN
 from .outcomes import Graded
 
 MetricValue = float | None | tuple[float | None, str]
@@ -48,77 +45,26 @@ class Own(msgspec.Struct, frozen=True):
 
 
 def load(name: str, folder: Path, *, allow_code: bool) -> OwnMetric:
-    """The function named `package.module:function`, of a module that is installed, in `folder` or in the
-    working directory. What it raises when it is called, SystemExit too, is raised as InputError.
+    """The function that `package.module:function`, or the entry point of `own.NAME`, stands for. What it
+    raises when it is called, SystemExit too, is raised as InputError.
 
-    Raises InputError when the name has another form, is of the standard library, or nobody allows code; when
-    its module cannot be imported, raises, exits, or lacks the function.
+    Raises InputError as `plugins.load` does, and when what is found cannot be called.
     """
-    if not is_own(name):
-        raise InputError(f"metric {name}: expected package.module:function")
-    module_name, _, function_name = name.partition(":")
-    if module_name.partition(".")[0] in sys.stdlib_module_names | {"__main__"}:
-        raise InputError(f"metric {name}: a module of Python itself has no metrics; name one of your own")
-    if not allow_code:
-        raise InputError(
-            f"metric {name}: names Python code, which this scenario would run; if you trust it, give "
-            "--allow-code (from Python: Scenario.load(…, allow_code=True))"
-        )
-    try:
-        with _importable(folder, Path.cwd()):
-            module = import_module(module_name)
-    except ImportError as error:
-        raise InputError(
-            f"metric {name}: module {module_name} cannot be imported ({error}); install it, put it beside "
-            "the scenario file, or correct the name"
-        ) from error
-    except (Exception, SystemExit) as error:
-        raise InputError(f"metric {name}: module {module_name} {_raised(error)}") from error
-    found: object = getattr(module, function_name, None)
+    found = plugins.load("metric", name.removeprefix(OWN), folder, allow_code=allow_code)
     if not callable(found):
-        raise InputError(f"metric {name}: module {module_name} has no function {function_name}")
+        raise InputError(f"metric {name}: expected a function, not {found!r}")
     function = cast(OwnMetric, found)
 
     async def awaited(value: Awaitable[MetricValue]) -> MetricValue:
-        with _guarded(name):
+        with plugins.guarded("metric", name):
             return await value
 
     def guarded(responses: list[Graded]) -> MetricValue | Awaitable[MetricValue]:
-        with _guarded(name):
+        with plugins.guarded("metric", name):
             value = function(responses)
         return awaited(value) if isawaitable(value) else value
 
     return guarded
-
-
-@contextmanager
-def _guarded(name: str) -> Generator[None]:
-    try:
-        yield
-    except (Exception, SystemExit) as error:
-        raise InputError(f"metric {name}: {_raised(error)}") from error
-
-
-def _raised(error: BaseException) -> str:
-    """The error and the line it comes from, in one sentence."""
-    if isinstance(error, SyntaxError):
-        return f"is not valid Python ({error})"
-    frames = traceback.extract_tb(error.__traceback__)
-    said = f"{type(error).__name__}: {error}".removesuffix(": ")
-    return f"raised {said} ({frames[-1].filename}:{frames[-1].lineno})" if frames else f"raised {said}"
-
-
-@contextmanager
-def _importable(*folders: Path) -> Generator[None]:
-    """Modules in these folders can be imported too; what is installed takes precedence."""
-    added = [
-        path for path in dict.fromkeys(str(folder.absolute()) for folder in folders) if path not in sys.path
-    ]
-    sys.path += added
-    try:
-        yield
-    finally:
-        sys.path[:] = [path for path in sys.path if path not in added]
 
 
 class Measured(msgspec.Struct, frozen=True):

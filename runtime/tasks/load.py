@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import ceil
 from pathlib import Path
 
@@ -14,10 +14,10 @@ from ..randomness import generator
 from ._duplicates import near_overlap, refuse_overlap
 from ._resolved import Settings, settle
 from .answers import AnswerSpace, answer_space
-from .answers.formats import answer_format
+from .answers.formats import AnswerFormat, answer_format
 from .answers.several import NONE
 from .collect import Placed, collect
-from .data import Item, Shape, Values, given, read
+from .data import Item, Shape, Values, given, load_reader, read, read_own
 from .example import Example, Splits
 from .split import Shuffle, check_sizes, halves, parts, split_pool
 from .task import Task
@@ -60,44 +60,53 @@ class LoadedTask(msgspec.Struct, frozen=True):
         return label, counts[label] / sum(counts.values())
 
 
-def load_task(name: str, spec: TaskSettings, *, folder: Path, seed: int, seed_prompt: str) -> LoadedTask:
+def load_task(
+    name: str, spec: TaskSettings, *, folder: Path, seed: int, seed_prompt: str, allow_code: bool = False
+) -> LoadedTask:
     """Read, map, sample and split a task's data; deterministic in `seed` and `name`.
 
     With `data`, `limit` rows are drawn from the pool and split as `split` says. With `files`, `limit` is
     per split, and `split` matters only where it is given as counts: each split is then cut to its count.
     Relative paths start at `folder`; `seed_prompt` is the original prompt where neither task nor preset has
-    one. Raises InputError naming file and line, or the key of the scenario.
+    one. With `allow_code` a format and a reader named `module:name` are imported. Raises InputError naming
+    file and line, or the key of the scenario.
     """
     settings = settle(name, spec, seed_prompt)
-    pool = _Pool(settings, spec, folder, seed)
+    form = answer_format(spec.format, folder, allow_code=allow_code)
+    pool = _Pool(settings, spec, folder, seed, allow_code=allow_code)
     splits, said = pool.split()
     rows = [row for _, part in parts(splits) for row in part]
-    task = _task(name, settings, spec, rows)
+    task = _task(name, settings, spec, rows, form)
     counts = _label_counts(settings.kind, splits)
     _check_labels(settings, task.answers, splits, counts, spec.few_labels)
     warnings = (*said, *_remarks(task, rows))
     return LoadedTask(task, splits, dict(sorted(pool.dropped.items())), warnings, counts)
 
 
-def load_rows(name: str, spec: TaskSettings, *, folder: Path, seed: int, seed_prompt: str) -> LoadedTask:
+def load_rows(
+    name: str, spec: TaskSettings, *, folder: Path, seed: int, seed_prompt: str, allow_code: bool = False
+) -> LoadedTask:
     """Read and map a task's data without splitting it: every row is in `test`, in the order of the data, and
     the first in `train` besides. Raises InputError as `load_task` does."""
     settings = settle(name, spec, seed_prompt)
-    pool = _Pool(settings, spec, folder, seed)
+    form = answer_format(spec.format, folder, allow_code=allow_code)
+    pool = _Pool(settings, spec, folder, seed, allow_code=allow_code)
     rows = pool.rows()
-    task = _task(name, settings, spec, rows)
+    task = _task(name, settings, spec, rows, form)
     return LoadedTask(
         task, Splits(rows[:1], (), rows), dict(sorted(pool.dropped.items())), tuple(_remarks(task, rows))
     )
 
 
-def _task(name: str, settings: Settings, spec: TaskSettings, rows: Sequence[Example]) -> Task:
+def _task(
+    name: str, settings: Settings, spec: TaskSettings, rows: Sequence[Example], form: AnswerFormat
+) -> Task:
     return Task(
         name,
         settings.description,
         _space(settings, rows),
         settings.prompt,
-        format=answer_format(spec.reply),
+        format=form,
         framed=spec.frame == "full",
         variables=tuple(field for field, _ in rows[0].fields),
     )
@@ -118,11 +127,13 @@ def _remarks(task: Task, rows: Sequence[Example]) -> list[str]:
 class _Pool:
     """Reads and splits the rows of one task; `dropped` counts what was left out, by reason."""
 
-    def __init__(self, settings: Settings, spec: TaskSettings, folder: Path, seed: int) -> None:
+    def __init__(
+        self, settings: Settings, spec: TaskSettings, folder: Path, seed: int, *, allow_code: bool
+    ) -> None:
         self.dropped: Counter[str] = Counter()
         self._settings = settings
         self._spec = spec
-        self._sources = _sources(spec, folder, settings.shape)
+        self._sources = _sources(spec, folder, settings.shape, allow_code=allow_code)
         self._seed = seed
 
     def split(self) -> Split:
@@ -230,28 +241,32 @@ class _Source(msgspec.Struct, frozen=True):
     items: Iterable[Item]
 
 
-def _sources(spec: TaskSettings, folder: Path, shape: Shape) -> Mapping[str, _Source]:
+Files = Callable[[str, str | Sequence[str]], _Source]
+"""A source of the files that a key of the scenario names."""
+
+
+def _sources(spec: TaskSettings, folder: Path, shape: Shape, *, allow_code: bool) -> Mapping[str, _Source]:
     """`POOL` alone, or `train`, `test` and perhaps `validation`. Nothing is read yet."""
     if isinstance(spec.rows, SplitRowsSettings):
         return {part: _rows(f"rows.{part}", rows) for part, rows in spec.rows if rows is not None}
     if spec.rows is not None:
         return {POOL: _rows("rows", spec.rows)}
+    files = _files(spec.reader, folder, shape, allow_code=allow_code)
     if isinstance(spec.files, SplitFilesSettings):
-        return {
-            part: _files(f"files.{part}", data, folder, shape)
-            for part, data in spec.files
-            if data is not None
-        }
+        return {part: files(f"files.{part}", data) for part, data in spec.files if data is not None}
     assert spec.data is not None, "the schema asks for data, files or rows"
-    return {POOL: _files("data", spec.data, folder, shape)}
+    return {POOL: files("data", spec.data)}
 
 
 def _rows(key: str, rows: Sequence[Values]) -> _Source:
     return _Source(key, "", given(rows, key))
 
 
-def _files(key: str, data: str | Sequence[str], folder: Path, shape: Shape) -> _Source:
-    return _Source(key, str(data), read(data, folder, shape))
+def _files(reader: str | None, folder: Path, shape: Shape, *, allow_code: bool) -> Files:
+    if reader is None:
+        return lambda key, data: _Source(key, str(data), read(data, folder, shape))
+    rows = load_reader(reader, folder, allow_code=allow_code)
+    return lambda key, data: _Source(key, str(data), read_own(reader, rows, data, folder))
 
 
 def _space(settings: Settings, rows: Sequence[Example]) -> AnswerSpace:

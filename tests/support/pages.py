@@ -2,7 +2,7 @@
 
 - `console`: each `$ command` is run, and what it prints is held against the page; `…` alone on a line stands
   for any lines, and seconds may differ
-- `yaml title="x.yaml"`: written to that file
+- `yaml title="x.yaml"`, `python title="x.py"`: written to that file
 - `yaml`: keys of a scenario, checked by the schema
 - `python`: run
 - `sh`: each command must exist, with its options

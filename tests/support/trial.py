@@ -49,6 +49,8 @@ class Trial:
             check_commands(block)
         elif block.kind == "console":
             await self._compare(block)
+        elif block.kind == "python" and block.title is not None:
+            (self._folder / block.title).write_text(block.text, encoding="utf-8")
         elif block.kind == "python":
             out, code = await self._run([sys.executable, "-c", self._local(block.text)])
             assert code == 0, out

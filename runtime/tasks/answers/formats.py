@@ -1,17 +1,19 @@
 """Answer formats: the words that ask for an answer, and its place in a reply.
 
 A format is added here: a class that meets `AnswerFormat`, an entry of `FORMATS`, and its name in
-`scenarios.tasks.FormatKind`.
+`scenarios.tasks.KnownFormat`. One of a user's own is loaded by `_own_format`.
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol, cast
 
 import msgspec
 
 from ....prompts import render
 from ....scenarios.errors import InputError
+from ....scenarios.plugins import guarded, load
 from ....scenarios.tasks import FormatSettings
 from .cleaning import shortened
 from .objects import Object, as_text, json_objects, value_at, whole_object
@@ -154,9 +156,73 @@ LINES = TwoLines()
 _SURE = ", where NN is how sure you are, from 0 to 100"
 
 
-def answer_format(given: FormatSettings) -> AnswerFormat:
-    """The format that a task's settings name. Raises InputError for a pattern that cannot be compiled."""
-    return FORMATS[given.kind](given)
+def answer_format(
+    given: FormatSettings, folder: Path | None = None, *, allow_code: bool = False
+) -> AnswerFormat:
+    """The format that a task's settings name; modules of a user's own may lie in `folder`.
+
+    Raises InputError for a pattern that cannot be compiled, and where a format of the user's own cannot be
+    loaded.
+    """
+    known = FORMATS.get(given.kind)
+    return known(given) if known else _own_format(given.kind, folder or Path.cwd(), allow_code=allow_code)
+
+
+def _own_format(name: str, folder: Path, *, allow_code: bool) -> AnswerFormat:
+    found = load("format", name, folder, allow_code=allow_code)
+    if isinstance(found, type):
+        with guarded("format", name):
+            found = found()
+    lacking = [key for key in _MEMBERS if not hasattr(found, key)]
+    if lacking:
+        raise InputError(
+            f"format {name}: expected an AnswerFormat, or a class of one that is made without arguments; "
+            f"{type(found).__name__} lacks {', '.join(lacking)}"
+        )
+    return OwnFormat(name, cast("AnswerFormat", found))
+
+
+_MEMBERS = ("states_confidence", "request", "strict", "lenient")
+
+
+class OwnFormat:
+    """A format of the user's own; what its code raises is raised as InputError with the line."""
+
+    def __init__(self, name: str, inner: AnswerFormat) -> None:
+        self._name = name
+        self._inner = inner
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def states_confidence(self) -> bool:
+        return bool(self._inner.states_confidence)
+
+    def request(self, hint: str, *, confidence: bool) -> str:
+        with guarded("format", self._name):
+            words = cast("object", self._inner.request(hint, confidence=confidence))
+        if not isinstance(words, str):
+            raise InputError(f"format {self._name}: request returned {words!r}; expected a text")
+        return words
+
+    def strict(self, text: str, *, confidence: bool) -> Lines | None:
+        with guarded("format", self._name):
+            return self._checked(self._inner.strict(text, confidence=confidence))
+
+    def lenient(self, text: str) -> Lines | None:
+        with guarded("format", self._name):
+            return self._checked(self._inner.lenient(text))
+
+    def _checked(self, found: object) -> Lines | None:
+        if found is None or (
+            isinstance(found, Lines)
+            and isinstance(cast("object", found.answer), str)
+            and (found.confidence is None or 0 <= found.confidence <= 1)
+        ):
+            return found
+        raise ValueError(f"expected None or Lines with a confidence from 0 to 1, not {found!r}")
 
 
 def share(value: object) -> float | None:
