@@ -51,6 +51,9 @@ if TYPE_CHECKING:
 
 DEFAULT_OPERATORS = ("improve", "exemplify")
 
+MOST_IN_BATCHES = 1_000_000
+"""Requests handled at once for a model whose final test goes in batches."""
+
 
 class Checked(msgspec.Struct, frozen=True):
     """A scenario found valid: its tasks with their rows, how each is read before any call, what is judged."""
@@ -169,6 +172,7 @@ class Assembler(msgspec.Struct, frozen=True, kw_only=True):
                     wrap=None if self.telemetry is None else self.telemetry.model,
                     on_notice=lambda model, text: notices.append(f"model {model}: {text}"),
                     shared_limits=self.endpoints,
+                    batches=None if out is None else out / "batches.jsonl",
                 ) as models,
                 self.relay or nullcontext(),
                 self.bus_scope,
@@ -357,7 +361,9 @@ def _target(
         name=name,
         client=client,
         sampling=msgspec.structs.replace(
-            _sampling(scenario, name), json_object=scenario.endpoint_of(name).json_object is not False
+            _sampling(scenario, name),
+            json_object=scenario.endpoint_of(name).json_object is not False,
+            batch=scenario.endpoint_of(name).batch is not None,
         ),
         tasks=tasks,
         readings={task: reading for (task, other), reading in readings.items() if other == name},
@@ -395,8 +401,10 @@ def _writing(scenario: Scenario, tasks: Iterable[Task] = ()) -> Writing:
 
 
 def _requests_at_once(scenario: Scenario, model: str) -> int:
-    """Requests handled at once; the endpoint's limits decide how many calls are sent at once."""
-    return 2 * scenario.endpoint_of(model).limits.concurrency
+    """Requests handled at once; the endpoint's limits decide how many calls are sent at once, except in
+    batches, which take all there are."""
+    endpoint = scenario.endpoint_of(model)
+    return 2 * endpoint.limits.concurrency if endpoint.batch is None else MOST_IN_BATCHES
 
 
 def relay_of(scenario: Scenario, given: Collection[str], answered: Collection[str]) -> "Relay | None":

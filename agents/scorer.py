@@ -104,7 +104,13 @@ class Scorer:
 
     async def _batch(self, request: Score, batch: tuple[Example, ...]) -> _Batch:
         questions = tuple(example.asked() for example in batch)
-        answer = Answer(prompt=request.prompt, task=request.task, model=request.model, questions=questions)
+        answer = Answer(
+            prompt=request.prompt,
+            task=request.task,
+            model=request.model,
+            questions=questions,
+            final=request.final,
+        )
         answered = await self._bus.ask(answer)
         replies = list(zip(batch, answered.replies, strict=True))
         exhibits = self._exhibits(request, replies)

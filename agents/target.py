@@ -27,7 +27,8 @@ ROWS_KEPT = 2_000
 class Sampling(msgspec.Struct, frozen=True):
     """Call settings of one model: the name its endpoint knows, and the sampling of an answer.
 
-    With `json_object` answers in the format `json` are asked for as such (`response_format`).
+    With `json_object` answers in the format `json` are asked for as such (`response_format`). With `batch`
+    answers of the final test may come in batches.
     """
 
     model: str
@@ -35,6 +36,7 @@ class Sampling(msgspec.Struct, frozen=True):
     top_p: float | None = None
     max_tokens: int | None = None
     json_object: bool = False
+    batch: bool = False
 
 
 class Target:
@@ -71,7 +73,7 @@ class Target:
         """One response per question, in order; see the class for how calls fail."""
 
         async def one(question: Question) -> tuple[Reply | Failed, CallCost]:
-            return await self._reply(request.task, request.prompt, question)
+            return await self._reply(request, question)
 
         answers = await run_all(
             request.questions, one, limit=len(request.questions), catch=(BudgetReached, EndpointError)
@@ -81,15 +83,13 @@ class Target:
         cost = sum((cost for _, cost in answers), CallCost())
         return Answered(tuple(reply for reply, _ in answers), cost)
 
-    async def _reply(self, task: str, prompt: Prompt, question: Question) -> tuple[Reply | Failed, CallCost]:
+    async def _reply(self, answer: Answer, question: Question) -> tuple[Reply | Failed, CallCost]:
+        task = answer.task
         reading = self._readings[task]
-        request = self._request(self._messages(task, prompt, question), task)
+        messages = self._messages(task, answer.prompt, question)
+        request = self._request(messages, task, can_wait=answer.final and self._sampling.batch)
         try:
-            first = await self._client.chat(request)
-            further = [
-                await self._client.chat(msgspec.structs.replace(request, sample=i))
-                for i in range(1, reading.samples)
-            ]
+            first, *further = await self._drawn(request, reading.samples)
         except ContextTooLong as error:
             return Reply(example=question.id, text="", too_long=True), CallCost(error.attempts)
         except ContentFiltered as error:
@@ -99,13 +99,20 @@ class Target:
             return Failed(question.id, str(error)), CallCost(error.attempts)
         return _reply(question.id, first, further)
 
+    async def _drawn(self, request: ChatRequest, samples: int) -> list[ChatResponse]:
+        """So many draws, one after the other, or together where they may come in a batch."""
+        further = [msgspec.structs.replace(request, sample=i) for i in range(1, samples)]
+        if request.can_wait and further:
+            return await run_all([request, *further], self._client.chat, limit=samples)
+        return [await self._client.chat(one) for one in (request, *further)]
+
     def _frame(self, task: str, question: Question) -> Frame:
         return framed(self._tasks[task], question, self._readings[task])
 
     def _messages(self, task: str, prompt: Prompt, question: Question) -> tuple[Message, ...]:
         return turns(prompt, self._framed(task, question))
 
-    def _request(self, messages: tuple[Message, ...], task: str) -> ChatRequest:
+    def _request(self, messages: tuple[Message, ...], task: str, *, can_wait: bool = False) -> ChatRequest:
         reading = self._readings[task]
         likelihood = reading.read == "likelihood"
         probabilities = likelihood or reading.confidence == "token_probability"
@@ -123,6 +130,7 @@ class Target:
             json_object=self._sampling.json_object
             and self._tasks[task].format.name == "json"
             and any("json" in turn.content.lower() for turn in messages),
+            can_wait=can_wait,
         )
 
 

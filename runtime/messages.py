@@ -215,7 +215,8 @@ class Score(Request[Scored], frozen=True, kw_only=True):
     """Grade one prompt's answers to some rows of one task with one target model.
 
     `judged` names the examples whose responses the judge is to rate. Where the task's answers get their
-    credit from the judge, it rates every response.
+    credit from the judge, it rates every response. `final` says that nothing is decided by the answers before
+    all are there, so that they may come in batches.
     """
 
     prompt: Prompt
@@ -224,6 +225,7 @@ class Score(Request[Scored], frozen=True, kw_only=True):
     examples: tuple[Example, ...]
     responses: int = 0
     judged: tuple[str, ...] = ()
+    final: bool = False
 
     @property
     def route_key(self) -> str:
@@ -238,12 +240,13 @@ class Answered(msgspec.Struct, frozen=True):
 
 
 class Answer(Request[Answered], frozen=True, kw_only=True):
-    """Answer a batch of questions of one task under one prompt."""
+    """Answer a batch of questions of one task under one prompt; `final` is that of `Score`."""
 
     prompt: Prompt
     task: str
     model: str
     questions: tuple[Question, ...]
+    final: bool = False
 
     @property
     def route_key(self) -> str:

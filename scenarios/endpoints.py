@@ -93,6 +93,22 @@ def _resolved(value: object) -> object:
 BaseUrl = Annotated[HttpUrl, BeforeValidator(_resolved, json_schema_input_type=str)]
 
 
+class BatchSettings(Strict):
+    """Calls made by OpenAI's Batch API (`/files` and `/batches` under the base URL)."""
+
+    window: str = Field(
+        default="24h", min_length=1, description="Time within which the endpoint answers; OpenAI knows 24h."
+    )
+    gather: Seconds = Field(
+        default=2, description="A batch is sent when no further call came for so many seconds."
+    )
+    poll: Seconds = Field(default=30, description="Seconds between two looks at a batch.")
+
+
+def _batch(value: object) -> object:
+    return {} if value is True else None if value is False else value
+
+
 class Endpoint(Strict):
     """An OpenAI-compatible endpoint, a model this package runs itself (`local`), or what the application that
     runs the team hands over (`host`)."""
@@ -168,6 +184,14 @@ class Endpoint(Strict):
         examples=[True],
     )
     top_logprobs: int = Field(default=20, ge=1, le=100, description="Alternatives per token to ask for.")
+    batch: Annotated[
+        BatchSettings | None, BeforeValidator(_batch, json_schema_input_type=bool | BatchSettings | None)
+    ] = Field(
+        default=None,
+        description="Make the target calls of the final test (and of `tp.evaluate`) by the Batch API, for "
+        "less money and within a day; a search needs its answers at once. `true`, or settings.",
+        examples=[True, {"poll": 60}],
+    )
 
     def at(self, folder: Path) -> Self:
         """The same endpoint, the path of a local model made absolute, starting at `folder`."""
@@ -180,6 +204,8 @@ class Endpoint(Strict):
             raise ValueError(
                 "give exactly one of base_url (a server), local (a model run here) and host (the application)"
             )
+        if self.batch is not None and (self.base_url is None or self.client != "aiohttp"):
+            raise ValueError("batch needs a base_url, and client: aiohttp")
         return self
 
 
@@ -188,10 +214,12 @@ class Price(Strict):
 
     input_per_million: UsdPerMillion = Field(default=0, description="For a million prompt tokens.")
     output_per_million: UsdPerMillion = Field(default=0, description="For a million completion tokens.")
+    batch: Share = Field(default=0.5, description="Share of these prices that a call in a batch costs.")
 
-    def usd(self, prompt_tokens: float, completion_tokens: float) -> float:
-        """The price of these tokens in US dollars."""
-        return (prompt_tokens * self.input_per_million + completion_tokens * self.output_per_million) / 1e6
+    def usd(self, prompt_tokens: float, completion_tokens: float, *, batched: bool = False) -> float:
+        """The price of these tokens in US dollars, for calls of their own or in a batch."""
+        usd = (prompt_tokens * self.input_per_million + completion_tokens * self.output_per_million) / 1e6
+        return usd * self.batch if batched else usd
 
 
 class Model(Strict):

@@ -6,7 +6,7 @@ from functools import partial
 import msgspec
 
 from ...runtime.bus import Bus
-from ...runtime.concurrency import off_loop
+from ...runtime.concurrency import off_loop, run_all
 from ...runtime.errors import BudgetReached
 from ...runtime.evaluation.objective import Objective
 from ...runtime.evaluation.statistics import corrected
@@ -99,9 +99,10 @@ class Coordinator:
         source = await self._source_stage(source_plan(scenario, self._strategy), allotment)
         searches = await self._target_stage(plans, source, allotment)
         self._budget.release()
-        for search in searches:
-            if search.kept:
-                await self._test(self._test_plan(search, source, searches))
+        tests = [self._test_plan(search, source, searches) for search in searches if search.kept]
+        # One after the other, so that a budget that ends leaves whole tests; but batches go together.
+        batches = any(scenario.endpoint_of(model).batch for test in tests for model in test.models)
+        await run_all(tests, self._test, limit=max(1, len(tests)) if batches else 1)
         return self.results(self._status())
 
     async def end(self, status: Status) -> None:

@@ -256,7 +256,8 @@ class _Estimation:
     def _part(
         self, stage: str, role: AgentRole, model: str, calls: int, asked: int, answered: int
     ) -> EstimatedCalls:
-        usd = self._scenario.models[model].price.usd(asked, answered)
+        batched = stage == "test" and role == "target" and self._scenario.endpoint_of(model).batch is not None
+        usd = self._scenario.models[model].price.usd(asked, answered, batched=batched)
         return EstimatedCalls(stage, role, model, calls, asked, answered, usd)
 
 
@@ -328,4 +329,9 @@ def _assumptions(scenario: Scenario, judging: Judging) -> tuple[str, ...]:
         f"{SECONDS_PER_CALL:g} s a call where only concurrency limits",
         *unpriced(scenario),
         "prices as the scenario gives them" if priced else "no prices given: 0 USD",
+        *(
+            f"the final test of {name} waits for its batches, up to {batch.window}"
+            for name in hosted(scenario)
+            if (batch := scenario.endpoint_of(name).batch) is not None
+        ),
     )

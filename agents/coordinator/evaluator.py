@@ -152,6 +152,7 @@ class Evaluator:
                     examples=tuple(rows[task]),
                     responses=responses,
                     judged=tuple(row.id for row in rows[task] if wanted and row.id in self._judged[task]),
+                    final=final,
                 )
             )
 

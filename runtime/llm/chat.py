@@ -30,7 +30,8 @@ class ChatRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     `model` is the name the endpoint knows. `top_logprobs` > 0 asks for that many alternatives per token.
     `temperature` None leaves it to the endpoint. `json_object` asks for a JSON object (`response_format`).
     `extra_body` holds further fields of the body, as a JSON object; empty for none. `sample` numbers
-    independent draws of an otherwise equal request; it is never sent.
+    independent draws of an otherwise equal request; it is never sent. `can_wait` says that the answer may
+    come with a batch, hours later; it is no part of the identity.
     """
 
     model: str
@@ -43,6 +44,7 @@ class ChatRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     json_object: bool = False
     extra_body: str = ""
     sample: int = 0
+    can_wait: bool = False
 
 
 class TokenLogprob(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -79,8 +81,9 @@ class ChatResponse(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     `tokens` is empty unless log-probabilities were asked for and given. `seconds` is the wall time of the
     HTTP call that succeeded; `attempts` counts HTTP calls including failed ones, `uncounted` is the most that
-    those may have used of which the endpoint gave no (plausible) count. `replayed` is True when the call
-    ledger answered and nothing was sent.
+    those may have used of which the endpoint gave no (plausible) count. `batched` is True where the call was
+    made in a batch, at its price and with no `seconds` of its own. `replayed` is True when the call ledger
+    answered and nothing was sent.
     """
 
     text: str
@@ -90,6 +93,7 @@ class ChatResponse(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     seconds: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 0.0
     attempts: Count = 1
     uncounted: Usage = Usage()
+    batched: bool = False
     replayed: bool = False
 
 

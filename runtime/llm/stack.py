@@ -2,13 +2,19 @@
 
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
+from anyio import create_task_group
+from anyio.abc import TaskGroup
 
-from ...scenarios.endpoints import Endpoint, Model, Price
+from ...scenarios.endpoints import BatchSettings, Endpoint, Model, Price
 from ...scenarios.errors import InputError
 from ...scenarios.scenario import Scenario
+from ..concurrency import ungrouped
 from ._call import Gate, Layer, Sender
+from .batch._record import BatchRecord
 from .budget.budget import Amounts, Budget, BudgetedClient, Cap, Remaining, ReplyLengths, cost
 from .budget.usage import AgentRole, Meter, UsageReport, Used
 from .chat import ChatClient, Usage
@@ -24,7 +30,13 @@ from .limits.limiter import LimitedClient, LimitsNow
 from .limits.shared import Endpoints
 from .retries import Retrying, RetryingClient
 
+if TYPE_CHECKING:
+    from .batch.layer import BatchLayer
+
 _FREE = Price()
+
+DAYS = 7 * 86_400.0
+"""Seconds within which a call that a batch left unanswered goes into another."""
 
 
 def count_earlier(scenario: Scenario, ledger: CallLedger, budget: Budget) -> None:
@@ -40,7 +52,8 @@ def count_earlier(scenario: Scenario, ledger: CallLedger, budget: Budget) -> Non
     paid = Amounts(calls=before.failed_attempts)
     for row in before.paid:
         usage = Usage(row.prompt_tokens, row.completion_tokens)
-        usd = max(cost(price, usage) for price in prices.get((row.endpoint, row.model), [_FREE]))
+        known = prices.get((row.endpoint, row.model), [_FREE])
+        usd = max(cost(price, usage, batched=row.batched) for price in known)
         paid.add(Amounts(row.attempts, row.prompt_tokens + row.completion_tokens, usd))
     budget.resume(paid=paid, seconds=before.seconds)
 
@@ -55,13 +68,14 @@ Wrap = Callable[[ChatClient, str, Endpoint], ChatClient]
 
 class ModelNow(msgspec.Struct, frozen=True):
     """One model at one moment: its usage so far, its limits (shared with any other entry of `models` that
-    names the same model of the same endpoint), why its calls are being tried again, if they are, and why one
-    was last."""
+    names the same model of the same endpoint), why its calls are being tried again, if they are, why one was
+    last, and how many wait for a batch."""
 
     used: Used
     limits: LimitsNow
     retrying: Retrying | None = None
     last_retry: str | None = None
+    in_batches: int = 0
 
 
 class SpendingNow(msgspec.Struct, frozen=True):
@@ -85,8 +99,13 @@ class Models:
         budget: Budget,
         relays: Relays,
         wrap: Wrap | None = None,
+        batches: BatchRecord | None = None,
+        tasks: TaskGroup | None = None,
     ) -> None:
         self._scenario = scenario
+        self._batches = batches or BatchRecord(None)
+        self._tasks = tasks
+        self._batching: dict[tuple[str, str], BatchLayer] = {}
         self._relays = relays
         self._wrap = wrap
         self._connections = connections
@@ -131,6 +150,7 @@ class Models:
                 self._connections[spec.endpoint].limiters.of(spec.model).now(),
                 retries.retrying(),
                 retries.last_reason,
+                batching.waiting if (batching := self._batching.get((spec.endpoint, spec.model))) else 0,
             )
             for name, used in self._meter.report().by_model.items()
             for spec in [self._scenario.models[name]]
@@ -172,6 +192,8 @@ class Models:
             hedge or (hedge is None and connection.remote and relay is None)
         ):
             retrying = HedgingClient(retrying, limited, limiter, admit=self._budget.admit_another)
+        if (settings := connection.endpoint.batch) is not None and connection.remote:
+            retrying = self._with_batches(retrying, spec, connection, settings)
         return LedgeredClient(
             retrying,
             self._ledger,
@@ -179,6 +201,28 @@ class Models:
             self._shared,
             admit=self._budget.admit,
         )
+
+    def _with_batches(
+        self, direct: Layer, spec: Model, connection: Connection, settings: BatchSettings
+    ) -> Layer:
+        """The layers that make calls directly or in batches; one that its batch left unanswered goes into
+        another."""
+        from .batch.layer import BatchLayer, DirectOrBatch
+        from .http.aiohttp_client import AiohttpClient
+        from .http.batch_api import BatchApi
+
+        assert isinstance(connection.client, AiohttpClient), "the schema asks for it"
+        assert self._tasks is not None, "open_models starts a task group for batches"
+        layer = self._batching[spec.endpoint, spec.model] = BatchLayer(
+            BatchApi(connection.client, window=settings.window),
+            settings,
+            endpoint=endpoint_identity(connection.endpoint),
+            record=self._batches,
+            tasks=self._tasks,
+            gate=self._gate,
+        )
+        policy = connection.endpoint.retry.model_copy(update={"seconds": DAYS})
+        return DirectOrBatch(direct, RetryingClient(layer, policy, admit=self._budget.admit_another))
 
 
 @asynccontextmanager
@@ -193,6 +237,7 @@ async def open_models(
     wrap: Wrap | None = None,
     on_notice: OnNotice | None = None,
     shared_limits: Endpoints | None = None,
+    batches: Path | None = None,
 ) -> AsyncGenerator[Models]:
     """Open the endpoints of the models that the scenario uses, and its shared ledger if it has one.
 
@@ -201,6 +246,7 @@ async def open_models(
     and all else (limits, retries, ledger, budget) stays around them. `wrap` wraps every client, `on_notice`
     gets what is learned about the requests that a model accepts, `shared_limits` are those of several teams.
     `served` names targets that others serve.
+    `batches` is the file that holds the batches of the run, None where they need not be found again.
     Raises InputError for a missing key, model file or a damaged ledger before anything is started, and
     EndpointError when a local model does not start.
     """
@@ -213,6 +259,8 @@ async def open_models(
             shared = await opened.enter_async_context(
                 open_ledger(scenario.folder / scenario.cache, shared=True)
             )
+        record = BatchRecord(batches)
+        tasks = await opened.enter_async_context(_background())
         connections: dict[str, Connection] = {}
         for name in endpoints:
             connection = connected(
@@ -233,7 +281,19 @@ async def open_models(
             budget=budget,
             relays=relays or {},
             wrap=wrap,
+            batches=record,
+            tasks=tasks,
         )
+
+
+@asynccontextmanager
+async def _background() -> AsyncGenerator[TaskGroup]:
+    """A task group whose tasks end with the scope."""
+    async with ungrouped(), create_task_group() as tasks:
+        try:
+            yield tasks
+        finally:
+            tasks.cancel_scope.cancel()
 
 
 def extra_body(spec: Model) -> str:
@@ -259,6 +319,11 @@ def check_endpoints(scenario: Scenario, given: Collection[str], served: Collecti
     for name in endpoints:
         if name not in given:
             check_endpoint(name, scenario.endpoints[name], scenario.folder)
+        elif scenario.endpoints[name].batch is not None:
+            raise InputError(
+                f"endpoints.{name}.batch: its calls are made by a client of the application, or by workers; "
+                "remove it"
+            )
     return endpoints
 
 

@@ -314,6 +314,8 @@ class RunProgress:
 def _waits(now: SpendingNow) -> Iterator[str]:
     """The models that get no answers at the moment: because calls fail, or because the endpoint asked to."""
     for name, model in now.models.items():
+        if model.in_batches:
+            yield f"{name}: {plural(model.in_batches, 'call')} wait for a batch"
         if model.retrying is not None:
             yield f"{name}: retrying for {format_seconds(model.retrying.seconds)}: {model.retrying.reason}"
         elif model.limits.paused_for >= 1:

@@ -141,7 +141,7 @@ class ChatServer:
         match reply:
             case str() | Completion():
                 completion = Completion(reply) if isinstance(reply, str) else reply
-                return _json(200, self._completion(body, completion), completion.headers)
+                return _json(200, self.completion(body, completion), completion.headers)
             case Fault(body=None):
                 error = {"message": reply.message, "type": "error", "param": None, "code": reply.code}
                 return _json(reply.status, {"error": error}, reply.headers)
@@ -155,7 +155,7 @@ class ChatServer:
                 _close(request)
                 return web.Response()
 
-    def _completion(self, body: Body, reply: Completion) -> dict[str, object]:
+    def completion(self, body: Body, reply: Completion) -> dict[str, object]:
         choice = {
             "index": 0,
             "message": {"role": "assistant", "content": reply.text, "refusal": None},

@@ -245,13 +245,14 @@ class BudgetedClient:
 
     async def _first(self, request: ChatRequest) -> ChatResponse:
         async with self._lengths.first:
-            if not self._lengths.known:
-                return await self._reserved(request)
+            if not self._lengths.known:  # one call alone makes no batch
+                return await self._reserved(msgspec.structs.replace(request, can_wait=False))
         return await self._reserved(request)
 
     async def _reserved(self, request: ChatRequest) -> ChatResponse:
         budget, most = self._budget, most_usage(request, self._lengths.most)
-        reservation = Reservation(most.prompt_tokens + most.completion_tokens, cost(self._price, most))
+        usd = cost(self._price, most, batched=request.can_wait)
+        reservation = Reservation(most.prompt_tokens + most.completion_tokens, usd)
         call = Call(request, reservation, most)
         if not budget.take(reservation):
             await budget.wait_and_take(reservation)
@@ -263,7 +264,7 @@ class BudgetedClient:
             self._tally.failed_after(call.attempts, call.most_uncounted(), spent.usd)
             raise
         self._lengths.add(request, response)
-        spent = self._amounts(response.attempts, response.usage, response.uncounted)
+        spent = self._amounts(response.attempts, response.usage, response.uncounted, batched=response.batched)
         budget.settle(call, spent, self._earlier(call))
         self._tally.add(response, spent.usd)
         return response
@@ -271,11 +272,11 @@ class BudgetedClient:
     def _earlier(self, call: Call) -> Amounts:
         return self._amounts(call.earlier.attempts, call.earlier.most)
 
-    def _amounts(self, calls: int, *usages: Usage) -> Amounts:
+    def _amounts(self, calls: int, *usages: Usage, batched: bool = False) -> Amounts:
         tokens = sum(usage.prompt_tokens + usage.completion_tokens for usage in usages)
-        return Amounts(calls, tokens, sum(cost(self._price, usage) for usage in usages))
+        return Amounts(calls, tokens, sum(cost(self._price, usage, batched=batched) for usage in usages))
 
 
-def cost(price: Price, usage: Usage) -> float:
+def cost(price: Price, usage: Usage, *, batched: bool = False) -> float:
     """US dollars."""
-    return price.usd(usage.prompt_tokens, usage.completion_tokens)
+    return price.usd(usage.prompt_tokens, usage.completion_tokens, batched=batched)

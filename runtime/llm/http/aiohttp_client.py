@@ -1,6 +1,6 @@
 """The chat client for HTTP endpoints: one keep-alive session, bytes in, bytes out."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from time import perf_counter
 from types import TracebackType
 from typing import Self
@@ -15,7 +15,7 @@ from ...errors import CallFailed, EndpointError, ServerFault, Unreachable
 from ..chat import ChatRequest, ChatResponse
 from ._codec import Codec
 from ._dialect import Dialect, OnNotice
-from ._refusals import OnLimits
+from ._refusals import OnLimits, refusal
 from ._text import redacted
 from ._wire import MOST_BYTES, PATH, encode, inflated, too_large
 
@@ -60,7 +60,8 @@ class AiohttpClient:
         self._url = completions_url(base_url, query)
         self._connections = connections
         self._timeout = timeout
-        self._codec = Codec(
+        self._query = dict(query or {})
+        self.codec = Codec(
             name or self._base_url, key=api_key, dialects=dialects, on_limits=on_limits, on_notice=on_notice
         )
         self._headers = {
@@ -93,11 +94,67 @@ class AiohttpClient:
             await self._session.close()
             self._session = None
 
-    async def chat(self, request: ChatRequest) -> ChatResponse:
-        session = self._session
-        if session is None:
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        form: aiohttp.FormData | None = None,
+        json: Mapping[str, object] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Make another HTTP call below the base URL; status, headers and body of the answer.
+
+        A `form` may take ten times as long as a chat. Raises what `chat` raises where there is no answer.
+        """
+        body = None if form is None else form()
+        extra = {} if body is None else {"Content-Type": body.content_type}
+        timeout = aiohttp.ClientTimeout(total=self._timeout * (1 if body is None else 10))
+        url = self._below(path, query)
+        try:
+            async with self._opened().request(
+                method, url, data=body, json=json, headers=extra, timeout=timeout, allow_redirects=False
+            ) as response:
+                coding = response.headers.get("Content-Encoding", "")
+                return response.status, response.headers, inflated(await _read(response), coding)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise self._broken(error) from error
+
+    async def stream(self, path: str) -> AsyncGenerator[bytes]:
+        """The body of an answer to GET, in parts, whatever its size; `timeout` is for each part.
+
+        Raises what `refusal` returns, and what `chat` raises where there is no answer.
+        """
+        timeout = aiohttp.ClientTimeout(sock_connect=self._timeout, sock_read=self._timeout)
+        plain = {"Accept-Encoding": "identity"}
+        try:
+            async with self._opened().get(
+                self._below(path), headers=plain, timeout=timeout, allow_redirects=False
+            ) as response:
+                if response.status != 200:
+                    raise refusal(
+                        endpoint=self.codec.name,
+                        status=response.status,
+                        headers=response.headers,
+                        body=await _read(response),
+                        key=self.codec.key,
+                    )
+                async for part in response.content.iter_any():
+                    yield part
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise self._broken(error) from error
+
+    def _below(self, path: str, query: Mapping[str, str] | None = None) -> URL:
+        return completions_url(self._base_url, self._query, path).update_query(query or {})
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
             raise RuntimeError("enter the client (async with) before its first call")
-        dialect = self._codec.dialect(request.model)
+        return self._session
+
+    async def chat(self, request: ChatRequest) -> ChatResponse:
+        session = self._opened()
+        dialect = self.codec.dialect(request.model)
         version = dialect.version
         start = perf_counter()
         try:
@@ -107,7 +164,7 @@ class AiohttpClient:
                 body = await _read(response)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise self._broken(error) from error
-        return self._codec.response(
+        return self.codec.response(
             request,
             version,
             status=response.status,
@@ -117,7 +174,7 @@ class AiohttpClient:
         )
 
     def _broken(self, error: Exception) -> CallFailed | EndpointError:
-        name, text = self._codec.name, redacted(str(error), self._codec.key)
+        name, text = self.codec.name, redacted(str(error), self.codec.key)
         if isinstance(error, aiohttp.ClientConnectorCertificateError):
             return EndpointError(f"{name} shows a certificate that cannot be trusted: {text}")
         if isinstance(error, aiohttp.ClientConnectorError):
@@ -141,14 +198,15 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def completions_url(base_url: str, query: Mapping[str, str] | None = None) -> URL:
-    """The address of chat completions below a base URL; a query of the base URL stays, `query` is added.
+def completions_url(base_url: str, query: Mapping[str, str] | None = None, path: str = PATH) -> URL:
+    """The address of chat completions, or of another `path`, below a base URL; a query of the base URL stays,
+    `query` is added.
 
     Raises InputError when it is no http or https address.
     """
     try:
         base = URL(base_url)
-        url = base.with_path(base.path.rstrip("/") + PATH).with_query(base.query).update_query(query or {})
+        url = base.with_path(base.path.rstrip("/") + path).with_query(base.query).update_query(query or {})
     except ValueError as error:
         raise InputError(f"base_url {base_url!r} is not an address: {error}") from error
     if url.scheme not in ("http", "https") or not url.host:

@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ....scenarios.errors import InputError
-from ._rows import APPLICATION_ID, KEY_BYTES, MIGRATION, SCHEMA, SCHEMA_VERSION
+from ._rows import APPLICATION_ID, KEY_BYTES, MIGRATIONS, SCHEMA, SCHEMA_VERSION
 
 
 @contextmanager
@@ -217,9 +217,10 @@ def _migrate(connection: sqlite3.Connection) -> None:
     if _version(connection) == SCHEMA_VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")
-    if _version(connection) < SCHEMA_VERSION:
-        for statement in MIGRATION.split(";")[:-1]:
-            connection.execute(statement)
+    if (version := _version(connection)) < SCHEMA_VERSION:
+        for before in range(max(1, version), SCHEMA_VERSION):
+            for statement in MIGRATIONS[before]:
+                connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     connection.execute("COMMIT")
 

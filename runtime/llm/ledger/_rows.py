@@ -65,7 +65,7 @@ def endpoint_identity(endpoint: Endpoint) -> str:
 
 
 APPLICATION_ID = 0x7470726D  # "tprm"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 SCHEMA = """
 CREATE TABLE calls (
@@ -82,7 +82,8 @@ CREATE TABLE calls (
     paid INTEGER NOT NULL,             -- 0 where it was copied from a shared ledger
     at REAL NOT NULL,                  -- seconds since 1970
     uncounted_prompt INTEGER NOT NULL DEFAULT 0,      -- tokens at most of HTTP calls without a count
-    uncounted_completion INTEGER NOT NULL DEFAULT 0
+    uncounted_completion INTEGER NOT NULL DEFAULT 0,
+    batched INTEGER NOT NULL DEFAULT 0                -- 1 where it was made in a batch
 );
 CREATE TABLE failures (
     id INTEGER PRIMARY KEY,
@@ -104,21 +105,26 @@ CREATE TABLE invocations (
 );
 """
 
-# From schema 1 to 2.
-MIGRATION = "".join(
-    f"ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0;"
-    for table in ("calls", "failures")
-    for column in ("uncounted_prompt", "uncounted_completion")
-)
+MIGRATIONS = {
+    1: [
+        f"ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0"
+        for table in ("calls", "failures")
+        for column in ("uncounted_prompt", "uncounted_completion")
+    ],
+    2: ["ALTER TABLE calls ADD COLUMN batched INTEGER NOT NULL DEFAULT 0"],
+}
+"""Statements that bring a ledger of a schema to the next."""
 
-CallRow = tuple[bytes, str, str, str, str | None, bytes | None, int, int, float, int, int, int, int, float]
+CallRow = tuple[
+    bytes, str, str, str, str | None, bytes | None, int, int, float, int, int, int, int, int, float
+]
 FailureRow = tuple[bytes, str, str, int, int, int, str | None, str | None, float]
 FailureOutcome = tuple[str | None, str | None, int]
-ResponseRow = tuple[str, str | None, bytes | None, int, int, float, int, int, int]
+ResponseRow = tuple[str, str | None, bytes | None, int, int, float, int, int, int, int]
 
 CALL_COLUMNS = (
     "key, endpoint, model, text, finish_reason, tokens, prompt_tokens, completion_tokens, seconds, "
-    "attempts, uncounted_prompt, uncounted_completion, paid, at"
+    "attempts, uncounted_prompt, uncounted_completion, batched, paid, at"
 )
 CALL_WIDTH = len(CALL_COLUMNS.split(","))
 INSERT_FAILURE = (
@@ -127,7 +133,7 @@ INSERT_FAILURE = (
 )
 SELECT_RESPONSE = (
     "SELECT text, finish_reason, tokens, prompt_tokens, completion_tokens, seconds, attempts, "
-    "uncounted_prompt, uncounted_completion FROM calls WHERE key = ?"
+    "uncounted_prompt, uncounted_completion, batched FROM calls WHERE key = ?"
 )
 SELECT_KEYS = "SELECT key FROM calls"
 SELECT_FAILURE = "SELECT kind, message, attempts FROM failures WHERE key = ? ORDER BY id DESC LIMIT 1"
@@ -163,6 +169,7 @@ def call_row(key: bytes, endpoint: str, model: str, response: ChatResponse, *, p
         response.attempts,
         response.uncounted.prompt_tokens,
         response.uncounted.completion_tokens,
+        int(response.batched),
         int(paid),
         time.time(),
     )
@@ -170,7 +177,7 @@ def call_row(key: bytes, endpoint: str, model: str, response: ChatResponse, *, p
 
 def response_row(row: CallRow) -> ResponseRow:
     """The columns of a call that make its response, as `SELECT_RESPONSE` gives them."""
-    return row[3:12]
+    return row[3:13]
 
 
 def failure_row(key: bytes, endpoint: str, model: str, spent: Unanswered, error: BaseException) -> FailureRow:
@@ -194,7 +201,7 @@ def recorded_failure(row: FailureOutcome) -> CallFailed | None:
 
 def replayed_response(row: ResponseRow) -> ChatResponse:
     """The response as it was recorded, to the bit, marked as replayed."""
-    text, finish_reason, tokens, prompt_tokens, completion_tokens, seconds, attempts, *most = row
+    text, finish_reason, tokens, prompt_tokens, completion_tokens, seconds, attempts, *most, batched = row
     return ChatResponse(
         text=text,
         finish_reason=finish_reason,
@@ -203,6 +210,7 @@ def replayed_response(row: ResponseRow) -> ChatResponse:
         seconds=seconds,
         attempts=attempts,
         uncounted=Usage(*most),
+        batched=bool(batched),
         replayed=True,
     )
 

@@ -66,14 +66,15 @@ class Batch:
 
 
 class Paid(msgspec.Struct, frozen=True):
-    """HTTP calls that gave a response from one model of one endpoint; tokens as the endpoint counted them,
-    and at most where it did not."""
+    """HTTP calls that gave a response from one model of one endpoint, those in batches apart; tokens as the
+    endpoint counted them, and at most where it did not."""
 
     endpoint: str
     model: str
     attempts: int
     prompt_tokens: int
     completion_tokens: int
+    batched: bool = False
 
 
 class Earlier(msgspec.Struct, frozen=True):
@@ -97,16 +98,16 @@ def earlier(connection: sqlite3.Connection) -> Earlier:
         "GROUP BY key"
     )
     paid = connection.execute(
-        "SELECT endpoint, model, sum(attempts), sum(prompt), sum(completion) FROM ("
+        "SELECT endpoint, model, sum(attempts), sum(prompt), sum(completion), batched FROM ("
         "SELECT endpoint, model, attempts, prompt_tokens + uncounted_prompt AS prompt, "
-        "completion_tokens + uncounted_completion AS completion FROM calls WHERE paid "
-        "UNION ALL SELECT endpoint, model, 0, uncounted_prompt, uncounted_completion FROM failures "
-        "WHERE uncounted_prompt > 0) GROUP BY endpoint, model ORDER BY endpoint, model"
+        "completion_tokens + uncounted_completion AS completion, batched FROM calls WHERE paid "
+        "UNION ALL SELECT endpoint, model, 0, uncounted_prompt, uncounted_completion, 0 FROM failures "
+        "WHERE uncounted_prompt > 0) GROUP BY endpoint, model, batched ORDER BY endpoint, model, batched"
     )
     return Earlier(
         seconds=seconds,
         failed={key: Unanswered(calls, Usage(prompt, reply)) for key, calls, prompt, reply in failed},
-        paid=tuple(Paid(*row) for row in paid),
+        paid=tuple(Paid(*row[:5], batched=bool(row[5])) for row in paid),
     )
 
 

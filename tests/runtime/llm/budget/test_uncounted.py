@@ -166,6 +166,7 @@ async def test_a_ledger_of_the_first_schema_is_brought_to_the_present_one(path: 
         for table in ("calls", "failures"):
             for column in ("uncounted_prompt", "uncounted_completion"):
                 connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        connection.execute("ALTER TABLE calls DROP COLUMN batched")
         connection.execute("PRAGMA user_version = 1")
         connection.commit()
         assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
