@@ -197,7 +197,7 @@ async def _finished(loaded: tp.Scenario, folder: Path) -> tp.Results:
 
 
 def outcome(results: tp.Results) -> object:
-    """The results without what was spent: no HTTP calls of searches, no amounts where a budget ended one."""
+    """The results without what was spent: no HTTP calls of searches."""
     return _outcome(lasting(results))
 
 
@@ -207,8 +207,6 @@ def _outcome(value: object) -> object:
             return {key: _outcome(inner) for key, inner in value.items() if key != "calls"}
         case list():
             return [_outcome(inner) for inner in value]
-        case str() if value.startswith("budget reached: "):
-            return "budget reached"
         case _:
             return value
 

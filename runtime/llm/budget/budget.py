@@ -164,12 +164,16 @@ class Budget:
         return min(reserved * self._minutes() / calls, cap / 2) if calls >= ENOUGH else 0.0
 
     def _reached(self, cap: Cap, account: Account) -> BudgetReached:
-        most = getattr(self.caps, cap)
-        spent = self._minutes() if cap == "minutes" else getattr(account.spent, cap)
         kept = account.reserved
-        reserved = f", and what {kept} calls cost is reserved for the final test" if kept else ""
-        if kept and cap == "calls":
-            reserved = f", {kept} calls are reserved for the final test"
+        if cap == "calls":
+            # Equal in every invocation, whatever is in flight, and where the final test has been made before.
+            most = self.caps.calls or 0
+            spent = min(account.spent.calls + account.in_flight.calls, max(0, most - kept))
+            reserved = f", {kept} calls are reserved for the final test" if kept else ""
+        else:
+            most = getattr(self.caps, cap)
+            spent = self._minutes() if cap == "minutes" else getattr(account.spent, cap)
+            reserved = f", and what {kept} calls cost is reserved for the final test" if kept else ""
         return BudgetReached(
             f"budget.{cap} is reached: {spent:g} of {most:g} {cap} spent{reserved}; "
             f"raise budget.{cap} and run the same command again to go on from here"

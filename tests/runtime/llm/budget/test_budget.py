@@ -26,7 +26,7 @@ def path(tmp_path: Path) -> Path:
 
 async def test_under_concurrency_the_server_counts_exactly_the_cap(path: Path) -> None:
     server = Counter()
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with Ledger.open(path) as ledger:
             client = stack(server, Budget(Caps(calls=300)), ledger)
             assert await ask_many(client, range(1000), at_once=256) == (300, 700, 0)
@@ -35,7 +35,7 @@ async def test_under_concurrency_the_server_counts_exactly_the_cap(path: Path) -
 
 async def test_further_attempts_count_and_never_pass_the_cap(path: Path) -> None:
     server = Counter(fails=lambda number: number % 3 == 0)
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with Ledger.open(path) as ledger:
             client = stack(server, Budget(Caps(calls=200)), ledger, attempts=4)
             answered, refused, _ = await ask_many(client, range(1000), at_once=256)
@@ -136,7 +136,7 @@ async def test_tokens_and_dollars_never_pass_their_caps_and_are_used_well(path: 
     each = usage.prompt_tokens + usage.completion_tokens
     server = Counter(usage)
     caps = Caps(tokens=10_000, usd=15_000)
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with Ledger.open(path) as ledger:
             budget = Budget(caps)
             client = stack(server, budget, ledger, price=PRICE)
@@ -270,6 +270,50 @@ async def test_the_refusal_names_the_cap_its_value_and_how_to_go_on(path: Path) 
             BudgetReached, match=r"budget\.calls is reached: 1 of 1 .* raise budget\.calls and run"
         ):
             await client.chat(asked(2))
+
+
+async def test_a_refusal_names_the_same_calls_in_every_invocation(path: Path) -> None:
+    """Whether the final test was made before, and whatever was in flight when a retry was refused."""
+    refusal = "20 of 30 calls spent, 10 calls are reserved for the final test"
+    server = Counter(fails=lambda number: number == 3)
+    async with Ledger.open(path) as ledger:
+        budget = budget_over(ledger, Caps(calls=30))
+        budget.reserve(10)
+        client = stack(server, budget, ledger, attempts=2)
+        assert (await ask_many(client, range(25), at_once=8))[0] == 19
+        with pytest.raises(BudgetReached, match=refusal):
+            await client.chat(asked(25))
+        budget.release()
+        assert (await ask_many(client, range(25, 40), at_once=8))[0] == 10
+    async with Ledger.open(path) as ledger:
+        budget = budget_over(ledger, Caps(calls=30))
+        budget.reserve(10)
+        client = stack(server, budget, ledger)
+        await client.chat(asked(0))
+        with pytest.raises(BudgetReached, match=refusal):
+            await client.chat(asked(100))
+
+
+async def test_a_refused_retry_counts_the_calls_in_flight(path: Path) -> None:
+    all_sent = anyio.Event()
+
+    class Server:
+        """The first call fails once the second is in flight."""
+
+        async def chat(self, request: ChatRequest) -> ChatResponse:
+            if request.sample == 1:
+                await all_sent.wait()
+                raise RateLimited("busy")
+            all_sent.set()
+            await anyio.sleep(0.01)
+            return ChatResponse(text="B")
+
+    async with Ledger.open(path) as ledger:
+        client = stack(Server(), Budget(Caps(calls=2)), ledger, attempts=2)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.chat, asked(2))
+            with anyio.fail_after(60), pytest.raises(BudgetReached, match="2 of 2 calls spent"):
+                await client.chat(asked(1))
 
 
 async def test_without_caps_nothing_is_refused(path: Path) -> None:
