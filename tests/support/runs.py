@@ -43,6 +43,8 @@ def scenario_data(base_url: str, **changes: object) -> dict[str, object]:
                 "limits": {"concurrency": AT_ONCE},
                 "logprobs": False,
                 "seeded": True,
+                # A call that is slow only because the machine is busy would be sent a second time.
+                "hedge": False,
             }
         },
         "models": {

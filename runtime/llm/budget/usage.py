@@ -52,7 +52,8 @@ class Used(msgspec.Struct, frozen=True, kw_only=True):
     """Usage of one invocation.
 
     `calls` were paid for and gave a response, `failed` were sent and gave none, `replayed` came from the
-    ledger; `retries` counts further HTTP calls of either, so calls + failed + retries were sent in all.
+    ledger; `retries` counts further HTTP calls of either, hedges included, so calls + failed + retries were
+    sent in all.
     Tokens and `usd` are as the endpoints counted, and at most where they did not; `seconds` (the HTTP time of
     calls, which overlap) is of paid calls alone.
     """

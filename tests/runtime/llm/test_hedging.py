@@ -327,4 +327,6 @@ async def test_over_http_a_call_that_hangs_is_answered_by_its_hedge(hedge: bool 
                         await anyio.sleep(0.7)
                         released.set()
                 await client.chat(asked(99))
+            used = models.usage()
         assert server.count == count == budget.remaining()["calls"].spent
+        assert (used.calls, used.calls + used.retries) == (42, count)
