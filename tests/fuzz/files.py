@@ -135,13 +135,12 @@ _cells = (
     | st.text(max_size=6)
     | st.sampled_from(["good", "bad", "", "\ud800", "²", "9" * 50])
 )
+_keys = st.sampled_from(["", "a", "text", "label", "é", "\ud800", "\x00"])
 _row = st.fixed_dictionaries(
     {}, optional={"text": _cells | replies(), "label": _cells, "id": _cells, "": _cells}
 )
-_nested = st.recursive(
-    _cells,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
-)
+_flat = st.lists(_cells, max_size=3) | st.dictionaries(_keys, _cells, max_size=3)
+_nested = _cells | _flat | st.lists(_flat, max_size=3) | st.dictionaries(_keys, _flat, max_size=3)
 _tables = (
     st.lists(_row | _nested, max_size=6)
     | st.dictionaries(

@@ -38,9 +38,10 @@ _odd = (
     | st.text(max_size=8)
     | st.sampled_from([KEY, "\ud800", "²", "9" * 5000, "", "NaN", "500", "429", "content_filter", "stop"])
 )
-_tree = st.recursive(
-    _odd, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
-)
+_keys = st.sampled_from(["", "text", "content", "message", "token", "logprob", "é", KEY])
+_flat = st.lists(_odd, max_size=3) | st.dictionaries(_keys, _odd, max_size=3)
+# Two levels: st.recursive takes several times as long, and deep nesting is put in among the bytes.
+_tree = _odd | _flat | st.lists(_flat, max_size=3) | st.dictionaries(_keys, _flat, max_size=3)
 
 
 def either(plausible: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
