@@ -101,7 +101,7 @@ async def simulated(
 
 async def finished(scenario: Scenario, out: Path | None = None) -> Results:
     """The results of a whole run."""
-    with anyio.fail_after(60):
+    with anyio.fail_after(110):
         async with Team(scenario, out=out) as team:
             return await team.run()
 
