@@ -57,16 +57,15 @@ soak: $(VENV)/dev  ## CALLS=2000000 calls in one process, for hours; whether mem
 
 CASES ?= 1000000
 
-fuzz: $(VENV)/dev  ## fuzzing of everything that others wrote; CASES=1000000, about three hours
+fuzz: $(VENV)/dev  ## fuzzing of everything that others wrote; CASES=1000000, about an hour
 	$(BIN)/python tests/fuzz/run.py --cases $(CASES)
 
+PART ?= search
 ONLY ?=
 
-mutants: $(VENV)/dev  ## mutation testing of runtime/search; ONLY='*.race.*' for some, `mutmut results` in build/mutants
+mutants: $(VENV)/dev  ## mutation testing of a part (tests/mutants.py lists them): PART=budget; ONLY='*.race.*' for some
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[mutants]'
-	rm -rf build/mutants && mkdir -p build/mutants/transfer_prompting && cp pyproject.toml build/mutants/
-	git ls-files -z | xargs -0 cp --parents -t build/mutants/transfer_prompting
-	cd build/mutants && $(CURDIR)/$(BIN)/mutmut run --max-children 1 $(if $(ONLY),'$(ONLY)')
+	$(BIN)/python tests/mutants.py $(PART) $(if $(ONLY),'$(ONLY)')
 
 audit: $(VENV)/dev  ## known vulnerabilities and licences of what is installed, and an SBOM in build/
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[audit]'
