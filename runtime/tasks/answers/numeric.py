@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import islice
 
 import msgspec
 
@@ -172,7 +173,7 @@ def canonical(text: str) -> str | None:
 def number_of(text: str) -> Fraction | None:
     """The value of the only number in a text; None where a part of it could be another number."""
     text = plain(text)
-    found = list(numbers(text))
+    found = list(islice(numbers(text), 2))
     if len(found) != 1:
         return None
     rest = text[: found[0].start] + " " + text[found[0].end :]
@@ -235,12 +236,13 @@ def _value(match: re.Match[str]) -> Fraction | None:
         if powered is None:
             return None
         value = powered
-    value *= _scale(match["scale"] or "")
+    if match["scale"]:
+        value *= _scale(match["scale"])
     return -value if (match["sign"] or "").startswith("-") else value
 
 
 def _scale(words: str) -> int:
-    """The factor of the words after a number: `million`, `hundred thousand`; 1 for none."""
+    """The factor of the words after a number: `million`, `hundred thousand`."""
     factor, rest = 1, words.replace("-", " ").lower().strip()
     while rest:
         word = max((word for word in _SCALES if rest.startswith(word)), key=len)
@@ -254,6 +256,8 @@ def _from_decimal(text: str) -> Fraction:
     Where both comma and point occur the last one is the decimal sign. Several of one kind, and one comma
     before three digits (`1,234`), group thousands; any other comma is a decimal comma.
     """
+    if text.isdecimal():
+        return Fraction(int(text))
     digits = text.replace(" ", "").replace("'", "").replace("_", "")
     signs = [sign for sign in digits if sign in ",."]
     if len(set(signs)) == 2:
