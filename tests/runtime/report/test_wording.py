@@ -23,6 +23,7 @@ from transfer_prompting.runtime.record.results import (
 from transfer_prompting.runtime.report.wording import (
     advice,
     conclusion,
+    describe_objective,
     describe_run,
     describe_target,
     notes,
@@ -129,6 +130,23 @@ def test_an_end_before_the_end_is_said_beside_the_result():
     assert "budget ended the run early" in describe_run(results(BETTER, status="budget"), "budget")
     assert "interrupted" in describe_run(results(status="interrupted"), "interrupted")
     assert "Not tested yet" in describe_run(None, "running")
+
+
+def test_a_budget_that_ended_before_all_targets_were_tested_says_how_many_were():
+    search = SearchSummary(
+        scope="target tickets", stage="target", tasks=("tickets",), models=("small", "large"), candidates=1,
+        finished=0, rows=4, calls=4, allotted=None, reason="the budget is spent", refused={},
+    )  # fmt: skip
+    run = msgspec.structs.replace(results(BETTER, status="budget"), searches=(search,))
+    assert describe_run(run, "budget").endswith("ended the run early: 1 of 2 targets were tested.")
+    whole = msgspec.structs.replace(results(BETTER, BETTER, status="budget"), searches=(search,))
+    assert describe_run(whole, "budget").endswith("the test on held-out rows is complete.")
+
+
+def test_the_objective_is_described_by_its_weights():
+    said = describe_objective({"accuracy": 0.5, "ece": 0.3, "ifr": 0.2, "auroc": 0.0})
+    assert said == "weighted mean of accuracy 0.5, 1 − ECE 0.3, IFR 0.2; the search maximises it"
+    assert describe_objective({}).startswith("weighted mean of the metrics that the scenario names")
 
 
 def test_what_the_judge_says_is_noted_with_how_far_it_can_be_believed():
