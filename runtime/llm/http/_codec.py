@@ -56,8 +56,10 @@ class Codec:
             self._on_limits(request.model, sheet)
         if status != 200:
             raise self._refused(request, version, status, headers, body)
-        if is_stream(body):
-            self._notice(request, self.dialect(request.model).streamed())
+        if is_stream(body) and '"stream"' not in request.extra_body:
+            dialect = self.dialect(request.model)
+            self._notice(request, dialect.streamed())
+            version = dialect.version
         try:
             return decode(body, seconds=seconds, key=self.key)
         except ErrorInside as error:
@@ -93,9 +95,27 @@ class Codec:
 _STATUS = re.compile("[45][0-9]{2}")
 
 
+_NAMED = {
+    "insufficient_quota": 429,
+    "rate_limit_exceeded": 429,
+    "rate_limit_error": 429,
+    "resource_exhausted": 429,
+    "invalid_api_key": 401,
+    "authentication_error": 401,
+    "model_not_found": 404,
+    "content_filter": 400,
+    "context_length_exceeded": 400,
+    "invalid_request_error": 400,
+    "overloaded_error": 503,
+    "unavailable": 503,
+}
+"""Statuses of errors that are named in words where the status itself says 200."""
+
+
 class _Error(msgspec.Struct):
     code: object = None
     status: object = None
+    type: object = None
 
 
 class _Outer(msgspec.Struct):
@@ -108,8 +128,10 @@ def _status_in(body: bytes) -> int | None:
         error = msgspec.json.decode(body, type=_Outer).error
     except UNREADABLE:
         return None
-    for value in (error.code, error.status):
-        status = int(value) if isinstance(value, str) and _STATUS.fullmatch(value) else value
+    for value in (error.code, error.status, error.type):
+        status = value
+        if isinstance(value, str):
+            status = int(value) if _STATUS.fullmatch(value) else _NAMED.get(value.lower())
         if isinstance(status, int) and 400 <= status < 600:
             return status
     return None

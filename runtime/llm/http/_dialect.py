@@ -12,7 +12,17 @@ OnNotice = Callable[[str, str], None]
 TokenLimit = Literal["max_tokens", "max_completion_tokens"]
 
 _LEARNABLE = frozenset({400, 404, 405, 415, 422, 500, 501})
-_OPTIONAL = ("temperature", "top_p", "seed", "response_format", "stream")
+_OPTIONAL = (
+    "temperature",
+    "top_p",
+    "seed",
+    "response_format",
+    "reasoning_effort",
+    "stream_options",
+    "stream",
+)
+_ROUTED = ("logprobs", "response_format", "seed", "top_p", "reasoning_effort", "temperature")
+"""Fields in the order in which they are left out where a router does not say which one no provider takes."""
 _REFUSES = re.compile(
     r"unsupported|not\W+(?:\w+\W+)?(?:support|permit|allow|accept|available|enabled|implement)|"
     r"n't\W+(?:support|accept|allow)|unknown|unrecogni[sz]ed|unexpected|extra|forbidden|deprecated|invalid|"
@@ -36,6 +46,14 @@ _LEAST = re.compile(
 _UNKNOWN = re.compile(
     r"unsupported|unknown|unrecogni|extra|not\W+(?:\w+\W+)?(?:support|permit)", re.IGNORECASE
 )
+_ONLY_STREAMS = re.compile(
+    r"only\s+supports?\s+stream|non-?stream(?:ing)?\s(?:calls?|requests?|mode|outputs?)|非流式"
+    r"|stream(?:ing)?\s(?:mode\s)?is\srequired|requires?\s(?:`?stream|streaming)|enable\sthe\sstream"
+    r"|\bstream`?\s(?:parameter\s)?(?:must|should|has\sto)\sbe\s(?:set\sto\s)?`?true|stream=`?false",
+    re.IGNORECASE,
+)
+_NO_ROUTE = re.compile(r"no (?:endpoints?|providers?) found[^.]{0,40}parameters", re.IGNORECASE)
+_NO_THINKING = re.compile(r"not support thinking|think value|thinking is not supported", re.IGNORECASE)
 _LOGPROBS = re.compile(r"\blog_?probs?\b", re.IGNORECASE)
 _MOST_LEAST = 1024
 """A least number of reply tokens beyond this is not plausible."""
@@ -46,8 +64,8 @@ class Dialect:
 
     `token_limit` names the field of the token limit. `omitted` holds the fields that are left out, among them
     `logprobs`. `most_alternatives` bounds `top_logprobs`, `least_tokens` the token limit from below. Without
-    `system` a system turn is put in front of the first user turn. With `no_stream` the body says
-    `stream: false`.
+    `system` a system turn is put in front of the first user turn. `stream` is what the body says about
+    streaming, None where it says nothing.
     """
 
     def __init__(self, token_limit: TokenLimit | None = None, omit: Iterable[str] = ()) -> None:
@@ -57,7 +75,7 @@ class Dialect:
         self.most_alternatives: int | None = None
         self.least_tokens = 1
         self.system = True
-        self.no_stream = False
+        self.stream: bool | None = None
 
     def messages(self, request: ChatRequest) -> tuple[Message, ...]:
         """The turns as this model takes them."""
@@ -79,9 +97,9 @@ class Dialect:
 
     def streamed(self) -> str | None:
         """Note that the endpoint streamed; a sentence about it the first time."""
-        if self.no_stream or "stream" in self.omitted:
+        if self.stream is not None or "stream" in self.omitted:
             return None
-        self.no_stream = True
+        self.stream = False
         return self._learned("streams by default: `stream: false` is sent from now on")
 
     def learn(self, status: int, text: str, param: str, request: ChatRequest) -> str | None:
@@ -89,7 +107,11 @@ class Dialect:
 
         `text` is the endpoint's error message with its code, `param` the field it names, if any.
         """
-        if status not in _LEARNABLE or not _REFUSES.search(text):
+        if status not in _LEARNABLE:
+            return None
+        if learned := self._learn_stream(text) or self._learn_route(text, request):
+            return learned
+        if not (_REFUSES.search(text) or _NO_THINKING.search(text)):
             return None
         return (
             self._learn_token_limit(text, param, request)
@@ -97,6 +119,35 @@ class Dialect:
             or self._learn_optional(text, param, request)
             or self._learn_system(text, request)
         )
+
+    def _learn_stream(self, text: str) -> str | None:
+        if self.stream or not _ONLY_STREAMS.search(text):
+            return None
+        self.stream = True
+        return self._learned("answers streaming requests only: `stream: true` is sent from now on")
+
+    def _learn_route(self, text: str, request: ChatRequest) -> str | None:
+        if not _NO_ROUTE.search(text):
+            return None
+        sent = self._sent(request)
+        name = next((name for name in _ROUTED if sent.get(name) and name not in self.omitted), None)
+        if name is None:
+            return None
+        self.omitted.add(name)
+        return self._learned(f"has no provider that takes all parameters: {name} is left out from now on")
+
+    def _sent(self, request: ChatRequest) -> dict[str, bool]:
+        """The optional fields, and whether the request has them."""
+        return {
+            "logprobs": request.top_logprobs > 0,
+            "temperature": request.temperature is not None,
+            "top_p": request.top_p is not None,
+            "seed": request.seed is not None,
+            "response_format": request.json_object,
+            "reasoning_effort": '"reasoning_effort"' in request.extra_body,
+            "stream_options": bool(self.stream),
+            "stream": self.stream is not None,
+        }
 
     def _learn_token_limit(self, text: str, param: str, request: ChatRequest) -> str | None:
         sent = self.token_limit
@@ -127,13 +178,9 @@ class Dialect:
         return self._learned("refuses logprobs: they are left out from now on")
 
     def _learn_optional(self, text: str, param: str, request: ChatRequest) -> str | None:
-        sent = {
-            "temperature": request.temperature is not None,
-            "top_p": request.top_p is not None,
-            "seed": request.seed is not None,
-            "response_format": request.json_object,
-            "stream": self.no_stream,
-        }
+        sent = self._sent(request)
+        if _NO_THINKING.search(text):
+            param = "reasoning_effort"
         for name in (param, *_OPTIONAL):
             if sent.get(name) and name not in self.omitted and _names(name, text, param):
                 self.omitted.add(name)

@@ -174,7 +174,8 @@ LONG_WAIT = 900.0
 
 _TOO_LONG = re.compile(
     r"context_length_exceeded|exceed_context_size_error|maximum context length|context length|context size"
-    r"|context window|prompt is too long|maximum number of tokens|reduce the length",
+    r"|context window|(?:prompt|input) is too long|maximum number of tokens|reduce the length"
+    r"|range of input length|too many (?:input |prompt )?tokens",
     re.IGNORECASE,
 )
 _FILTERED = re.compile(
@@ -185,10 +186,17 @@ _FILTERED = re.compile(
 )
 _NO_QUOTA = re.compile(
     r"insufficient[_ ](?:quota|balance|credits?|funds)|quota[_ ]exhausted|billing_(?:hard_limit|not_active)"
-    r"|credit balance is too low|(?:per[_ ]?day|daily|monthly)[^.]{0,40}(?:limit|quota)|PerDay"
-    r"|exceeded your (?:current|monthly|daily) quota",
+    r"|credit balance is too low|(?:per[-_ ]?day|daily|monthly)[^.]{0,40}(?:limit|quota)"
+    r"|limit[^.]{0,60}per[-_ ]?day|exceeded your (?:current|monthly|daily) quota|out of call volume quota",
     re.IGNORECASE,
 )
+_NO_CREDIT = re.compile(
+    r"insufficient[_ ](?:balance|credits?|funds)|billing_(?:hard_limit|not_active)|credit balance is too low"
+    r"|arrearage",
+    re.IGNORECASE,
+)
+"""Words with status 400 for an account without credit, as Anthropic and DashScope have them."""
+_OF_A_DAY = re.compile(r"per[-_ ]?day", re.IGNORECASE)
 _CODES_OF_LENGTH = frozenset({400, 413, 422})
 
 
@@ -223,7 +231,7 @@ def read_refusal(body: bytes, key: str | None = None) -> Refusal:
     if not isinstance(error, dict):
         return Refusal("", redacted(str(cast("object", error)), key))
     error = cast("dict[str, Any]", error)
-    message = error.get("message") or error.get("detail")
+    message = _with_cause(error.get("message"), error.get("metadata")) or error.get("detail")
     words = {
         str(error[name]): None for name in ("code", "type", "status") if isinstance(error.get(name), str)
     }
@@ -234,6 +242,12 @@ def read_refusal(body: bytes, key: str | None = None) -> Refusal:
         details=_details(error),
         wait=_wait_in(error),
     )
+
+
+def _with_cause(message: object, metadata: object) -> object:
+    """The message, with the words of the provider that a router (OpenRouter) puts beside its own."""
+    raw: object = cast("dict[str, Any]", metadata).get("raw") if isinstance(metadata, dict) else None
+    return f"{message}: {raw}" if isinstance(message, str) and isinstance(raw, str) and raw else message
 
 
 def _param(error: Mapping[str, Any]) -> str:
@@ -271,8 +285,9 @@ def refusal(
 ) -> CallFailed | EndpointError:
     """The error for an answer whose status is not 200.
 
-    429 is RateLimited, and so is 503 with Retry-After; 402, and a 429 or 403 that says that the quota is used
-    up or asks to wait 15 minutes or more, are QuotaExhausted. 408 is Unreachable; other 5xx are ServerFault.
+    429 is RateLimited, and so are 503 and 402 with a short Retry-After; any other 402, a 400 that says that
+    there is no credit, and a 429 or 403 that says that the quota is used up or asks to wait 15 minutes or
+    more, are QuotaExhausted. 408 is Unreachable; other 5xx are ServerFault.
     A prompt or a row that a content filter refuses (400, 403) is ContentFiltered, a 400, 413 or 422 about the
     context's length ContextTooLong. Other 401 and 403 are EndpointError; the rest is Rejected. The message
     carries the endpoint's own, cut to 300 characters; `key` is redacted from it.
@@ -288,7 +303,8 @@ def _error(
     endpoint: str, status: int, said: Refusal, wait: float | None, *, stated: bool
 ) -> CallFailed | EndpointError:
     words = _cut(said.message)
-    if _used_up(status, said, wait):
+    if _used_up(status, said, wait, stated=stated):
+        wait = wait if wait is None or wait >= LONG_WAIT else None
         when = "" if not wait else f"; it asks to come back in {_spell(wait)}"
         text = f"{endpoint} has no quota left for this key (status {status}): {words.rstrip('.')}{when}"
         return QuotaExhausted(text, retry_after=wait)
@@ -304,19 +320,24 @@ def _error(
     )
 
 
-def _used_up(status: int, said: Refusal, wait: float | None) -> bool:
+def _used_up(status: int, said: Refusal, wait: float | None, *, stated: bool) -> bool:
+    short = wait is not None and 0 < wait < LONG_WAIT
     if status == 402:
-        return True
+        return not (short and stated)
+    if status == 400:
+        return _NO_CREDIT.search(said.text) is not None
     if status not in (403, 429):
         return False
-    # Google calls every rate limit a quota; the wait distinguishes them.
-    short = wait is not None and 0 < wait < LONG_WAIT
-    named = _NO_QUOTA.search(said.code) or (not short and _NO_QUOTA.search(f"{said.message} {said.details}"))
-    return bool(named) or (status == 429 and wait is not None and wait >= LONG_WAIT)
+    # Google calls every rate limit a quota; the wait distinguishes them, but for the quota of a day, with
+    # which a short wait comes too.
+    named = _NO_QUOTA.search(said.code) or (not short and _NO_QUOTA.search(said.message))
+    return bool(named or _OF_A_DAY.search(said.details)) or (
+        status == 429 and wait is not None and wait >= LONG_WAIT
+    )
 
 
 def _kind(status: int, said: Refusal, *, stated: bool) -> type[CallFailed]:
-    if status == 429 or (status == 503 and stated):
+    if status == 429 or (status in (402, 503) and stated):
         return RateLimited
     if status == 408:
         return Unreachable

@@ -6,6 +6,7 @@ servers differ in the rest. Here alone a value from the wire is judged: one that
 
 import json
 import math
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
@@ -30,6 +31,7 @@ _MOST_TOKENS = 2**31
 
 _PLAIN = Dialect()
 _JSON_OBJECT = {"type": "json_object"}
+_WITH_USAGE = {"include_usage": True}
 
 
 class ErrorInside(ServerFault):
@@ -60,6 +62,7 @@ class _Body(msgspec.Struct, omit_defaults=True, gc=False):
     top_logprobs: int = 0
     response_format: dict[str, str] | None = None
     stream: bool | None = None
+    stream_options: dict[str, bool] | None = None
 
 
 class _Alternative(msgspec.Struct, gc=False):
@@ -86,6 +89,7 @@ class _Choice(msgspec.Struct, gc=False):
     message: _Reply | None = None
     finish_reason: str | None = None
     logprobs: _Logprobs | None = None
+    error: object = None
 
 
 class _Usage(msgspec.Struct, gc=False):
@@ -97,6 +101,7 @@ class _Completion(msgspec.Struct, gc=False):
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
     error: object = None
+    kind: str | None = msgspec.field(default=None, name="object")
 
 
 _encode = msgspec.json.Encoder().encode
@@ -111,7 +116,8 @@ def encode(request: ChatRequest, dialect: Dialect = _PLAIN) -> bytes:
 def fields(request: ChatRequest, dialect: Dialect = _PLAIN) -> dict[str, object]:
     """The same body as a dict, for clients that encode it themselves."""
     body = msgspec.to_builtins(_body(request, dialect))
-    return {**body, **msgspec.json.decode(request.extra_body)} if request.extra_body else body
+    extra: dict[str, object] = msgspec.json.decode(request.extra_body) if request.extra_body else {}
+    return {**body, **{name: value for name, value in extra.items() if name not in dialect.omitted}}
 
 
 def _body(request: ChatRequest, dialect: Dialect) -> _Body:
@@ -128,7 +134,8 @@ def _body(request: ChatRequest, dialect: Dialect) -> _Body:
         logprobs=alternatives > 0,
         top_logprobs=alternatives,
         response_format=_JSON_OBJECT if request.json_object and "response_format" not in omitted else None,
-        stream=False if dialect.no_stream and "stream" not in omitted else None,
+        stream=None if "stream" in omitted else dialect.stream,
+        stream_options=_WITH_USAGE if dialect.stream and "stream_options" not in omitted else None,
     )
 
 
@@ -174,11 +181,13 @@ def decode(body: bytes, *, seconds: float = 0.0, key: str | None = None) -> Chat
     except UNREADABLE:
         response = _lenient(body, seconds, key)
     else:
-        if completion.error:
-            raise ErrorInside(completion.error, key)
+        if completion.error or completion.kind == "error":
+            raise ErrorInside(completion.error or msgspec.json.decode(body), key)
         if not completion.choices:
             raise ServerFault(f"the answer holds no choice: {_quoted(body, key)}")
         choice = completion.choices[0]
+        if choice.error:
+            raise ErrorInside(choice.error, key)
         response = ChatResponse(
             text=(choice.message.content or choice.message.refusal or "") if choice.message else "",
             finish_reason=choice.finish_reason,
@@ -186,6 +195,8 @@ def decode(body: bytes, *, seconds: float = 0.0, key: str | None = None) -> Chat
             usage=_counted(completion.usage),
             seconds=seconds,
         )
+    if response.finish_reason == "error":
+        raise ServerFault(f"the answer ended with an error: {_quoted(body, key)}")
     if echoes(response.text, key):
         return msgspec.structs.replace(response, text=redacted(response.text, key))
     return response
@@ -258,8 +269,8 @@ def _lenient(body: bytes, seconds: float, key: str | None) -> ChatResponse:
         raise ServerFault(f"the answer is not a chat completion: {_quoted(body, key)}")
     completion = cast("dict[str, Any]", completion)
     choice = _first(completion.get("choices"))
-    if completion.get("error"):
-        raise ErrorInside(completion["error"], key)
+    if (error := _error_in(completion, choice)) is not None:
+        raise ErrorInside(error, key)
     if choice is None:
         raise ServerFault(f"the answer holds no choice: {_quoted(body, key)}")
     message = _mapping(choice.get("message"))
@@ -277,8 +288,8 @@ def _from_stream(body: bytes, seconds: float, key: str | None) -> ChatResponse:
     entries: list[_Token] = []
     finish, usage, chunks = None, Usage(), 0
     for chunk in _chunks(body, key):
-        if chunk.get("error"):
-            raise ErrorInside(chunk["error"], key)
+        if (error := _error_in(chunk, _first(chunk.get("choices")))) is not None:
+            raise ErrorInside(error, key)
         chunks += 1
         usage = _odd_usage(chunk.get("usage")) if chunk.get("usage") else usage
         if (choice := _first(chunk.get("choices"))) is None:
@@ -294,8 +305,15 @@ def _from_stream(body: bytes, seconds: float, key: str | None) -> ChatResponse:
     )
 
 
+def _error_in(completion: Mapping[str, Any], choice: Mapping[str, Any] | None) -> object:
+    """The error that a completion, a chunk or its first choice reports; None where there is none."""
+    inside = completion.get("error") or (choice or {}).get("error")
+    return inside or (completion if completion.get("object") == "error" else None)
+
+
 def _chunks(body: bytes, key: str | None) -> Iterator[dict[str, Any]]:
-    for line in body.decode(errors="replace").splitlines():
+    # Only these end a line of an event; `splitlines` knows others, which JSON may hold.
+    for line in re.split(r"\r\n|\n|\r", body.decode(errors="replace")):
         data = line.removeprefix("data:").strip()
         if not line.startswith("data:") or data == "[DONE]":
             continue

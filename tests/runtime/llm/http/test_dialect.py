@@ -4,6 +4,7 @@ import json
 import random
 from typing import Any
 
+import msgspec
 import pytest
 
 from transfer_prompting.runtime.errors import CallFailed, ContentFiltered, ContextTooLong, Rejected
@@ -126,6 +127,61 @@ def no_json(body: Body) -> Reply:
     return "ok"
 
 
+def sse(*chunks: object) -> Fault:
+    events = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)
+    return Fault(
+        200, body=f"{events}data: [DONE]\n\n".encode(), headers={"Content-Type": "text/event-stream"}
+    )
+
+
+STREAMED = sse(
+    {"choices": [{"delta": {"role": "assistant", "content": None, "reasoning_content": "Hm."}}]},
+    {"choices": [{"delta": {"content": "o"}}]},
+    {"choices": [{"delta": {"content": "k"}, "finish_reason": "stop"}]},
+    {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2}},
+)
+
+
+def dashscope_thinking(body: Body) -> Reply:
+    """Open Qwen3 models that think: streaming alone, and at most 5 alternatives."""
+    if not body.get("stream") and body.get("enable_thinking") is not False:
+        return fault(
+            "parameter.enable_thinking must be set to false for non-streaming calls",
+            type="invalid_request_error",
+            param=None,
+            code="invalid_parameter_error",
+        )
+    if body.get("top_logprobs", 0) > 5:
+        return fault("<400> InternalError.Algo.InvalidParameter: Range of top_logprobs should be [0, 5]")
+    return STREAMED if body.get("stream") else "ok"
+
+
+def dashscope_streaming(body: Body) -> Reply:
+    if not body.get("stream"):
+        return fault(
+            "This model only support stream mode, please enable the stream parameter to access the model."
+        )
+    return STREAMED if "stream_options" in body else fault("usage is wanted")
+
+
+def streams_without_options(body: Body) -> Reply:
+    if not body.get("stream"):
+        return fault("stream must be set to true", param="stream")
+    if "stream_options" in body:
+        return fault("Unknown parameter: 'stream_options'", param="stream_options")
+    return STREAMED
+
+
+def openrouter(body: Body) -> Reply:
+    """A model whose providers take no log-probabilities and no seed, with `require_parameters`."""
+    if "logprobs" in body or "seed" in body:
+        return fault("No endpoints found that can handle the requested parameters.", status=404, code=404)
+    if "response_format" in body:
+        raw = json.dumps({"error": {"message": "response_format is not supported"}})
+        return fault("Provider returned error", code=400, metadata={"raw": raw, "provider_name": "Lab"})
+    return "ok"
+
+
 def no_logprobs(body: Body) -> Reply:
     return fault("this backend has not implemented logprobs", status=501) if "logprobs" in body else "ok"
 
@@ -147,6 +203,9 @@ ALL = {
     "top_logprobs": 20,
     "response_format": {"type": "json_object"},
 }
+
+
+STREAMING = {"stream": True, "stream_options": {"include_usage": True}}
 
 
 def without(*names: str, **changes: object) -> dict[str, object]:
@@ -176,6 +235,10 @@ def without(*names: str, **changes: object) -> dict[str, object]:
         (sixteen_at_least, without(max_tokens=16)),
         (no_json, without("response_format")),
         (no_logprobs, without("logprobs", "top_logprobs")),
+        (dashscope_thinking, without(top_logprobs=5, **STREAMING)),
+        (dashscope_streaming, without(**STREAMING)),
+        (streams_without_options, without(stream=True)),
+        (openrouter, without("logprobs", "top_logprobs", "response_format", "seed")),
     ],
 )
 async def test_a_refused_parameter_is_left_out_or_renamed_from_then_on(
@@ -195,6 +258,50 @@ async def test_a_refused_parameter_is_left_out_or_renamed_from_then_on(
     assert first.attempts == learned
     assert len(notices) == len(set(notices)) == learned - 1
     assert all(notice.startswith("lab ") for notice in notices)
+
+
+async def test_streamed_replies_are_whole_and_counted():
+    async with chat_server(dashscope_thinking) as server, AiohttpClient(server.base_url) as client:
+        response = await asked(client)
+        assert (response.text, response.finish_reason) == ("ok", "stop")
+        assert (response.usage.prompt_tokens, response.usage.completion_tokens) == (7, 2)
+        plain = msgspec.structs.replace(REQUEST, model="other", extra_body='{"enable_thinking":false}')
+        await asked(client, plain)
+        assert "stream" not in server.bodies[-1]
+
+
+@pytest.mark.parametrize("kind", [AiohttpClient, OpenAIClient])
+@pytest.mark.parametrize(
+    "words",
+    [
+        '"granite4:3b" does not support thinking',
+        'think value "low" is not supported for this model',
+        "Unsupported value: 'reasoning_effort' does not support 'low' with this model.",
+    ],
+)
+async def test_a_refused_reasoning_effort_is_left_out(kind: type[AiohttpClient | OpenAIClient], words: str):
+    """As Ollama refuses it for models that do not reason, and OpenAI for unknown values."""
+    request = msgspec.structs.replace(REQUEST, extra_body='{"reasoning_effort":"low","keep_alive":60}')
+    notices: list[str] = []
+    async with (
+        chat_server(lambda body: fault(words) if "reasoning_effort" in body else "ok") as server,
+        kind(server.base_url, name="lab", on_notice=lambda _, text: notices.append(text)) as client,
+    ):
+        assert (await asked(client, request)).text == "ok"
+        assert last(server) == {**ALL, "keep_alive": 60}
+    assert notices == ["lab refuses reasoning_effort: it is left out from now on"]
+
+
+@pytest.mark.parametrize("kind", [AiohttpClient, OpenAIClient])
+async def test_a_stream_that_was_asked_for_is_no_news(kind: type[AiohttpClient | OpenAIClient]):
+    request = msgspec.structs.replace(REQUEST, extra_body='{"stream":true}')
+    notices: list[str] = []
+    async with (
+        chat_server(lambda body: STREAMED if body.get("stream") else "plain") as server,
+        kind(server.base_url, on_notice=lambda _, text: notices.append(text)) as client,
+    ):
+        assert [(await client.chat(request)).text for _ in range(2)] == ["ok", "ok"]
+    assert notices == []
 
 
 async def test_without_a_system_role_its_text_stands_before_the_users():

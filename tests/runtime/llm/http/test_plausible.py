@@ -31,6 +31,7 @@ from transfer_prompting.runtime.llm.http.openai_client import OpenAIClient
 from support.chat_server import Fault, chat_server
 
 REQUEST = ChatRequest(model="m", messages=(Message("user", "hi"),), max_tokens=4)
+NOW, IN_AN_HOUR = "Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 08:28:00 GMT"
 KEY = 'sk-CANARY/7f+Zq9=abc"d&e'
 
 
@@ -242,13 +243,59 @@ def test_a_limit_that_no_run_could_live_with_is_no_limit(name: str, value: str):
             {},
         ),
         (403, {"error": {"message": "Your credit balance is too low"}}, {}),
+        (400, {"error": {"message": "Your credit balance is too low to access the Anthropic API."}}, {}),
+        (
+            400,
+            {"error": {"message": "please make sure your account is in good standing", "code": "Arrearage"}},
+            {},
+        ),
+        (429, {"error": {"message": "Rate limit exceeded: free-models-per-day", "code": 429}}, {}),
+        (429, {"error": {"message": "Slow down", "code": 429}}, {"retry-after": "3600"}),
+        (429, {"error": {"message": "Slow down"}}, {"retry-after": IN_AN_HOUR, "date": NOW}),
+        (429, [{"error": {"message": "Quota exceeded", "details": [{"retryDelay": "3600s"}]}}], {}),
+        (
+            429,
+            [
+                {
+                    "error": {
+                        "message": "You exceeded your current quota. Please retry in 36s.",
+                        "status": "RESOURCE_EXHAUSTED",
+                        "details": [
+                            {
+                                "violations": [
+                                    {"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}
+                                ]
+                            },
+                            {"retryDelay": "36s"},
+                        ],
+                    }
+                }
+            ],
+            {},
+        ),
     ],
 )
 def test_a_quota_that_is_used_up_is_no_rate_limit(status: int, body: object, headers: dict[str, str]):
     error = refused(status, body, headers)
     assert type(error) is QuotaExhausted
-    assert error.retry_after == (3600 if headers else None)
-    assert ("1 h 0 min" in str(error)) == bool(headers)
+    hour = bool(headers) or "3600s" in str(body)
+    assert error.retry_after == (3600 if hour else None)
+    assert ("1 h 0 min" in str(error)) == hour
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "wait"),
+    [
+        (429, {"retry-after": "7"}, 7.0),
+        (429, {"retry-after": "Wed, 21 Oct 2026 07:28:30 GMT", "date": NOW}, 30.0),
+        (429, {"retry-after-ms": "1500"}, 1.5),
+        (402, {"retry-after": "5"}, 5.0),
+        (503, {"retry-after": "20"}, 20.0),
+    ],
+)
+def test_a_short_wait_is_waited_for(status: int, headers: dict[str, str], wait: float):
+    error = refused(status, {"error": {"message": "Too many requests"}}, headers)
+    assert (type(error), error.retry_after) == (RateLimited, wait)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_a_short_wait_in_the_body_is_a_rate_limit():
@@ -279,11 +326,27 @@ def test_what_a_content_filter_refuses_is_told_apart_from_a_refused_key(status: 
         ({"message": "no such model", "code": "404"}, Rejected),
         ({"message": "who knows"}, ServerFault),
         ("broken", ServerFault),
+        ({"message": "no credits", "code": "insufficient_quota"}, QuotaExhausted),
+        ({"message": "no credits", "code": 402}, QuotaExhausted),
+        ({"message": "bad key", "type": "authentication_error"}, EndpointError),
+        ({"message": "filtered", "code": "content_filter"}, ContentFiltered),
     ],
 )
-async def test_an_error_inside_a_good_status_is_a_failed_call(error: object, kind: type[CallFailed]):
-    for beside in ({}, {"choices": [{"message": {"content": "half"}}]}):
-        reply = Fault(200, body=json.dumps({"error": error, **beside}).encode())
+async def test_an_error_inside_a_good_status_is_a_failed_call(
+    error: object, kind: type[CallFailed | EndpointError]
+):
+    half = {"message": {"content": "half"}}
+    outer = {"object": "error", **error} if isinstance(error, dict) else {"error": error}  # pyright: ignore[reportUnknownVariableType]
+    bodies = [
+        json.dumps({"error": error}),
+        json.dumps({"error": error, "choices": [half]}),
+        json.dumps({"choices": [{**half, "error": error, "finish_reason": "error"}]}),
+        json.dumps(outer),
+        f"data: {json.dumps({'choices': [half]})}\n\ndata: {json.dumps({'error': error})}\n\n",
+        f"data: {json.dumps(outer)}\n\ndata: [DONE]\n\n",
+    ]
+    for body in bodies:
+        reply = Fault(200, body=body.encode())
         async with (
             chat_server(lambda _, reply=reply: reply) as server,
             AiohttpClient(server.base_url, name="lab") as client,
@@ -291,6 +354,25 @@ async def test_an_error_inside_a_good_status_is_a_failed_call(error: object, kin
             with pytest.raises(kind, match="lab") as raised:
                 await client.chat(REQUEST)
         assert type(raised.value) is kind
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'data: {"choices": [{"delta": {"content": "half"}}]}\n\n',
+        b'data: {"choices": [{"delta": {"content": "half"}, "finish_reason": "error"}]}\n\ndata: [DONE]\n\n',
+        b": keep-alive\n\ndata: [DONE]\n\n",
+        b'{"choices": [{"message": {"content": "half"}, "finish_reason": "error"}]}',
+    ],
+)
+def test_half_an_answer_is_a_fault_of_the_server(body: bytes):
+    with pytest.raises(ServerFault):
+        decode(body)
+
+
+def test_only_line_ends_of_events_end_a_chunk():
+    chunk = '{"choices": [{"delta": {"content": "one\u2028two\x85"}, "finish_reason": "stop"}]}'
+    assert decode(f": OPENROUTER PROCESSING\r\n\r\ndata: {chunk}\r\n\r\n".encode()).text == "one\u2028two\x85"
 
 
 @pytest.mark.parametrize("kind", [AiohttpClient, OpenAIClient])
