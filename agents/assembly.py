@@ -301,8 +301,10 @@ async def _lost_targets(
 async def _refused_targets(
     scenario: Scenario, parts: Parts, models: Models, lost: Mapping[str, str], *, judges: bool
 ) -> dict[str, str]:
-    """The target models that refuse the key of their endpoint, or are not known there, with its words; each
-    model of an endpoint with a key is asked for one token before anything else is paid for.
+    """The target models that refuse the key of their endpoint, or are not known there, with its words.
+
+    Each model of an endpoint with a key (also in headers or a query) is asked for one token before anything
+    else is paid for.
 
     EndpointError where it is the reference LLM (or, where it `judges`, the scorer LLM), or every target.
     """
@@ -315,7 +317,7 @@ async def _refused_targets(
     found: dict[str, str] = {}
     for name, role in writers + targets:
         model = scenario.models[name]
-        if scenario.endpoints[model.endpoint].api_key_env is None or model.endpoint in given:
+        if not scenario.endpoints[model.endpoint].authenticated or model.endpoint in given:
             continue
         reason = await refused(models.client(name, role), model.model)
         if reason is not None and role != "target":

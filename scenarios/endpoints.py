@@ -193,6 +193,12 @@ class Endpoint(Strict):
         examples=[True, {"poll": 60}],
     )
 
+    @property
+    def authenticated(self) -> bool:
+        """True where requests carry a key, or something that may be one: headers, a query, a user name."""
+        address = str(self.base_url or "")
+        return bool(self.api_key_env or self.headers or self.query) or "?" in address or "@" in address
+
     def at(self, folder: Path) -> Self:
         """The same endpoint, the path of a local model made absolute, starting at `folder`."""
         path = folder.absolute() / self.local if self.local is not None else None

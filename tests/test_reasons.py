@@ -58,6 +58,41 @@ async def test_a_refused_key_ends_the_run_before_anything_else_is_paid(
     assert count <= 2
 
 
+@pytest.mark.parametrize("place", ["headers", "query"])
+async def test_a_key_in_headers_or_query_is_tried_before_anything_else_is_paid(
+    tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(ENV, "wrong")
+    keyed = f"endpoints.server.{place}={{X-Key: '${{{ENV}}}'}}"
+    refusal = Fault(403, "invalid X-Key")
+    code, said, count = await run(
+        tmp_path, lambda body: refusal if body["model"] == "small-1" else None, keyed
+    )
+    assert (code, count) == (1, 2)
+    assert "refuses the key (status 403): invalid X-Key" in said
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (404, "The model `writer-1` does not exist or you do not have access to it."),
+        (400, "writer-1 is not a valid model ID"),
+        (400, "Invalid model: writer-1"),
+        (422, "model writer-1 not found, try pulling it first"),
+    ],
+)
+async def test_an_unknown_writer_ends_the_run_before_anything_else_is_paid(
+    tmp_path: Path, status: int, words: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(ENV, "right")
+    refusal = Fault(status, words)
+    code, said, count = await run(
+        tmp_path, lambda body: refusal if body["model"] == "writer-1" else None, KEYED
+    )
+    assert (code, count) == (1, 1)
+    assert f"reference LLM writer: server answered {status}: {words}" in said
+
+
 async def test_a_used_up_quota_ends_with_3_and_the_words(tmp_path: Path):
     asked = 0
 

@@ -1,12 +1,13 @@
 """Probes: reachability, log-probabilities and JSON output of an endpoint, found out before a run."""
 
+import re
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import anyio
 
 from ...prompts import template
-from ..errors import BudgetReached, CallFailed, EndpointError, QuotaExhausted
+from ..errors import BudgetReached, CallFailed, EndpointError, QuotaExhausted, Rejected
 from .chat import ChatClient, ChatRequest, ChatResponse, Message
 
 
@@ -42,6 +43,14 @@ async def probe_logprobs(client: ChatClient, model: str, top_logprobs: int) -> b
     return response is not None and any(choice.top for choice in response.tokens)
 
 
+_UNKNOWN_MODEL = re.compile(
+    r"\b(?:invalid|unknown|unsupported|no such|not a valid) model\b"
+    r"|\bmodel(?:_id|_name)?\b[^.]{0,80}\b(?:not found|not exist|is invalid|is unknown"
+    r"|not (?:supported|available))\b",
+    re.IGNORECASE,
+)
+
+
 async def refused(client: ChatClient, model: str) -> str | None:
     """Ask for one token; the endpoint's words where it refuses the key, or does not know the model.
 
@@ -56,7 +65,8 @@ async def refused(client: ChatClient, model: str) -> str | None:
     except EndpointError as error:
         return str(error)
     except CallFailed as error:
-        return str(error) if error.status == 404 else None
+        unknown = error.status == 404 or (isinstance(error, Rejected) and _UNKNOWN_MODEL.search(str(error)))
+        return str(error) if unknown else None
     except BudgetReached:
         return None
     return None
@@ -76,17 +86,18 @@ async def _answered(client: ChatClient, request: ChatRequest, question: str) -> 
 CONNECT_SECONDS = 10.0
 
 
-async def unreachable(base_url: str) -> str | None:
-    """The reason for which no connection to `base_url` can be opened; None when one can, or with a proxy."""
+async def unreachable(base_url: str, seconds: float = CONNECT_SECONDS) -> str | None:
+    """The reason for which no connection to `base_url` can be opened within so many seconds; None when one
+    can, or with a proxy."""
     url = urlsplit(base_url)
     if not {url.scheme, "all"}.isdisjoint(getproxies()):
         return None
     port = url.port or (443 if url.scheme == "https" else 80)
     try:
-        with anyio.fail_after(CONNECT_SECONDS):
+        with anyio.fail_after(seconds):
             stream = await anyio.connect_tcp(url.hostname or "", port)
     except TimeoutError:
-        return f"{base_url} does not accept a connection within {CONNECT_SECONDS:g} s"
+        return f"{base_url} does not accept a connection within {seconds:g} s"
     except OSError as error:
         return f"{base_url} cannot be reached ({_words(error)}); is the server running, the address right?"
     await stream.aclose()
