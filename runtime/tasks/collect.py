@@ -13,7 +13,7 @@ from ...scenarios.tasks import Kind
 from .answers.numeric import canonical
 from .data import Bad, ClassIndex, Item, Values, sample
 from .example import LETTERS, Example
-from .mapping import Drop, Mapper, Raw, Unfit, at, required, text
+from .mapping import Drop, Mapper, Raw, Unfit, at, required, text, written_list
 
 Labels = Sequence[str] | Mapping[str, str] | None
 """The labels in order, or from the data's values to labels; None where they are the data's own values."""
@@ -26,6 +26,10 @@ _YES_NO = {
     "false": "no",
     "y": "yes",
     "n": "no",
+    "t": "yes",
+    "f": "no",
+    "on": "yes",
+    "off": "no",
     "1": "yes",
     "0": "no",
 }
@@ -59,10 +63,16 @@ def _value(answer: object) -> str:
     return found
 
 
+def _whole(value: str) -> str:
+    """`1` for `1.0`: pandas writes whole numbers so where a column has gaps."""
+    match = re.fullmatch(r"(-?\d{1,18})\.0+", value)
+    return match[1] if match else value
+
+
 def _letter(raw: Raw, labels: Labels) -> str:
     if not 2 <= len(raw.choices) <= len(LETTERS):
         raise Unfit(f"{len(raw.choices)} choices; multiple choice takes 2 to {len(LETTERS)}")
-    value = _value(raw.answer)
+    value = _whole(_value(raw.answer))
     if isinstance(labels, Mapping):
         value = labels.get(value, value)
     if value in raw.markers:
@@ -95,7 +105,11 @@ def _label(value: str, labels: Labels) -> str:
     if isinstance(labels, Mapping):
         known = {**{label: label for label in labels.values()}, **labels}
     else:
-        known = {**{str(i): label for i, label in enumerate(labels)}, **{label: label for label in labels}}
+        # Where labels are numbers themselves, a number is a label and no index.
+        numbers = any(_whole(label).lstrip("-").isdecimal() for label in labels)
+        indexed = {} if numbers else {str(i): label for i, label in enumerate(labels)}
+        known = {**indexed, **{label: label for label in labels}}
+    value = value if value in known else _whole(value)
     if value in known:
         return known[value]
     near = {key.casefold(): label for key, label in known.items()}
@@ -114,19 +128,18 @@ def _class(answer: object, labels: Labels) -> str:
                 f"the answer is a list of {len(several)} labels; set kind: labels for several labels a row"
             )
         answer = several[0]
-    if isinstance(answer, ClassIndex) and (labels is None or not _names_index(labels, answer)):
-        return _label(answer.name, labels)
+    if isinstance(answer, ClassIndex):
+        if labels is None or isinstance(labels, Mapping):
+            return _label(str(int(answer)) if labels and str(int(answer)) in labels else answer.name, labels)
+        return labels[answer] if answer < len(labels) else _label(answer.name, labels)
     return _label(_value(answer), labels)
-
-
-def _names_index(labels: Sequence[str] | Mapping[str, str], index: int) -> bool:
-    return str(index) in labels if isinstance(labels, Mapping) else index < len(labels)
 
 
 def _label_set(answer: object, labels: Labels) -> str:
     """The labels of one row with commas between them: from a list, or from a text that separates them."""
     if isinstance(answer, str):
-        answer = [part for part in re.split("[,;|]", answer) if part.strip()]
+        written = written_list(answer)
+        answer = [part for part in re.split("[,;|]", answer) if part.strip()] if written is None else written
     if answer is None:
         answer = []
     if not isinstance(answer, list | tuple):
@@ -152,7 +165,8 @@ def _yes_no(value: str, labels: Labels, *, maybe: bool) -> str:
     allowed = ("yes", "no", "maybe") if maybe else ("yes", "no")
     if labels is not None:
         value = _label(value, labels)
-    found = "maybe" if maybe and value.casefold() == "maybe" else _YES_NO.get(value.casefold().rstrip("."))
+    plain = _whole(value).casefold().rstrip(".")
+    found = "maybe" if maybe and plain == "maybe" else _YES_NO.get(plain)
     if found is None:
         raise Unfit(f"answer {value!r} is none of {', '.join(allowed)}; map it with `labels`")
     return found

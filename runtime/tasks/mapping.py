@@ -1,6 +1,9 @@
 """From a row of data to its parts: field names, options, templates."""
 
+import ast
+import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast
 
@@ -147,6 +150,8 @@ def read_choices(values: Values, paths: str | Sequence[str]) -> Choices:
 def _of_field(value: object, path: str) -> Choices:
     if isinstance(value, Mapping):
         return _of_mapping(cast("Values", value), path)
+    if isinstance(value, str) and (written := written_list(value)) is not None:
+        value = written
     if not isinstance(value, list | tuple):
         raise Unfit(f"{path} holds no list of choices: {str(value)[:60]!r}")
     items = cast("list[object]", value)
@@ -154,6 +159,24 @@ def _of_field(value: object, path: str) -> Choices:
         rows = [cast("Values", item) for item in items]
         return _texts([at(row, "text") for row in rows]), _markers([at(row, "label") for row in rows])
     return _texts(items), ()
+
+
+def written_list(value: str) -> list[object] | None:
+    """The list that a text writes as JSON, Python or numpy does (`["a", "b"]`, `['a' 'b']`), as tables hold
+    it; None for any other text."""
+    text = value.strip()
+    if not (text.startswith("[") and text.endswith("]")):
+        return None
+    for read in (json.loads, ast.literal_eval):
+        try:
+            found: object = read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        # Python joins texts without a comma between them, as numpy writes them.
+        if isinstance(found, list) and not re.search(r"(['\"])\s+\1", text):
+            return cast("list[object]", found)
+    quoted = re.fullmatch(r"\[\s*(?:'[^']*'|\"[^\"]*\")(?:\s+(?:'[^']*'|\"[^\"]*\"))*\s*\]", text)
+    return [one[1:-1] for one in re.findall(r"'[^']*'|\"[^\"]*\"", text)] if quoted else None
 
 
 def _of_mapping(value: Values, path: str) -> Choices:

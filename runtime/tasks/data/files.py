@@ -223,8 +223,10 @@ def _columns(members: Mapping[str, object]) -> Mapping[str, Sequence[object]] | 
     if not all(isinstance(value, dict) for value in found):
         return None
     tables = cast("list[dict[str, object]]", found)
-    numbered = [str(i) for i in range(len(tables[0]))]
-    if not numbered or any(list(table) != numbered for table in tables):
+    numbers = list(tables[0])
+    if not numbers or not all(number.isdecimal() for number in numbers):
+        return None
+    if any(list(table) != numbers for table in tables):
         return None
     return {name: list(table.values()) for name, table in zip(members, tables, strict=True)}
 

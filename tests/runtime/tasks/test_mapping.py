@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from transfer_prompting.runtime.tasks.collect import Labels, read_gold
-from transfer_prompting.runtime.tasks.mapping import Raw, Unfit, by_fields
+from transfer_prompting.runtime.tasks.mapping import Raw, Unfit, by_fields, read_choices
 from transfer_prompting.scenarios.errors import InputError
 from transfer_prompting.scenarios.tasks import FieldSettings, Kind
 
@@ -225,3 +225,33 @@ def test_free_text_may_have_several_accepted_answers():
 def test_judged_rows_need_no_answer():
     raw = mapped({"question": "Tell a story."}, kind="judged")
     assert read_gold(raw, "judged", None) == ("", ())
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "labels", "gold"),
+    [
+        ("1.0", "classification", ["0", "1"], "1"),
+        ("4.0", "classification", ["1", "2", "3", "4", "5"], "4"),
+        (1.0, "classification", ["no", "yes"], "yes"),
+        ("1.0", "yes_no", None, "yes"),
+        ("f", "yes_no", None, "no"),
+        ('["billing", "hardware"]', "labels", None, "billing, hardware"),
+        ("['billing', 'hardware']", "labels", ["hardware", "billing"], "hardware, billing"),
+        ("['billing' 'hardware']", "labels", None, "billing, hardware"),
+        ("['billing']", "labels", None, "billing"),
+        ("[]", "labels", None, "none"),
+        ("billing; hardware", "labels", None, "billing, hardware"),
+    ],
+)
+def test_answers_are_read_as_tables_hold_them(answer: object, kind: Kind, labels: Labels, gold: str):
+    assert read_gold(Raw("Which?", answer), kind, labels)[0] == gold
+
+
+def test_a_number_is_no_index_of_labels_that_are_numbers():
+    with pytest.raises(Unfit, match="'0' is not among the labels"):
+        read_gold(Raw("How good?", "0"), "classification", ["1", "2", "3"])
+
+
+@pytest.mark.parametrize("written", ["['cat', 'dog']", '["cat", "dog"]', "['cat' 'dog']", "[ 'cat'\n 'dog']"])
+def test_choices_are_read_as_tables_hold_them(written: str):
+    assert read_choices({"choices": written}, "choices")[0] == ("cat", "dog")
