@@ -101,6 +101,7 @@ def init(
         Answers,
         at_terminal,
         check_connection,
+        connection_notes,
         describe_tasks,
         interview,
         starter_of,
@@ -125,6 +126,9 @@ def init(
     typer.echo(f"wrote {path}; next: tprompt peek {shlex.quote(str(path))}")
     if test:
         check_connection(load(path), typer.echo)
+    elif asked:
+        for line in connection_notes(load(path)):
+            typer.echo(f"! {line}")
 
 
 @app.command(rich_help_panel=START)

@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.prompt import Confirm, InvalidResponse, Prompt, PromptBase
 
 from ..agents.loading import load_tasks
-from ..runtime.tasks.guess import Guess, guess
+from ..runtime.tasks.guess import Guess, answer_counts, guess
 from ..runtime.tasks.load import LoadedTask
 from ..runtime.tasks.mapping import ANSWERS, QUESTIONS
 from ..scenarios import Scenario
@@ -134,7 +134,8 @@ def _ask_field(given: Answers) -> str | None:
     found = _guessed(given.data)
     guessed = found.answer
     while True:
-        Console().print(escape(describe_guess(found)), highlight=False)
+        counts = answer_counts(given.data, found.answer)
+        Console().print(escape(describe_guess(found) + describe_counts(counts)), highlight=False)
         chosen = Prompt.ask("Field with the answer", default=found.answer)
         if chosen == found.answer:
             break
@@ -196,6 +197,19 @@ def describe_guess(found: Guess) -> str:
     labels = f" ({', '.join(found.labels)})" if found.labels else ""
     blank = f"; {count_rows(found.blank)} without an answer" if found.blank else ""
     return f"guessed: {found.kind}; question: {found.question}; answer: {found.answer}{labels}{blank}"
+
+
+COUNTED = 10
+"""Answers whose counts are shown."""
+
+
+def describe_counts(counts: Counter[str]) -> str:
+    """The most frequent answers with the rows that have them, as text; empty where none repeats."""
+    if not counts or counts.most_common(1)[0][1] == 1:
+        return ""
+    shown = ", ".join(f"{count} {answer[:40]}" for answer, count in counts.most_common(COUNTED))
+    more = len(counts) - COUNTED
+    return f"\nanswers: {shown}" + (f" and {more} others" if more > 0 else "")
 
 
 def starter_of(path: Path, answers: Answers) -> Starter:
@@ -299,6 +313,24 @@ def describe_tasks(starter: Starter, loaded: dict[str, LoadedTask]) -> Iterator[
         skipped = f"; {count_rows(task.blank)} without an answer skipped" if task.blank else ""
         shown = f" ({rows})" if rows else ""
         yield f"{task.name}: {task.kind}{fields}; {count_rows(sum(map(len, splits)))}{shown}{skipped}"
+
+
+BRIEFLY = 3.0
+"""Seconds that a person waits for a connection to open."""
+
+
+def connection_notes(scenario: Scenario) -> Iterator[str]:
+    """Reasons for which the endpoints cannot be called yet: a key that is not set, no connection. No call is
+    made."""
+    from ..runtime.llm.probes import unreachable
+
+    used = (*scenario.targets, scenario.reference.model)
+    for name in dict.fromkeys(scenario.models[model].endpoint for model in used):
+        endpoint = scenario.endpoints[name]
+        if endpoint.api_key_env and not os.environ.get(endpoint.api_key_env):
+            yield f"{endpoint.api_key_env} is not set; set it to the key of this endpoint before you run"
+        if endpoint.base_url and (reason := anyio.run(unreachable, str(endpoint.base_url), BRIEFLY)):
+            yield reason
 
 
 BRIEF_RETRY = Retry(attempts=1, seconds=10)

@@ -13,10 +13,18 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from transfer_prompting.agents.loading import load_tasks
-from transfer_prompting.cli.init import Answers, describe_tasks, starter_of, starter_tasks, write_starter
+from transfer_prompting.cli.init import (
+    Answers,
+    connection_notes,
+    describe_counts,
+    describe_tasks,
+    starter_of,
+    starter_tasks,
+    write_starter,
+)
 from transfer_prompting.cli.options import PLACES
 from transfer_prompting.cli.starter import GROUNDS, Starter
-from transfer_prompting.runtime.tasks.guess import Guess, guess
+from transfer_prompting.runtime.tasks.guess import Guess, answer_counts, guess
 from transfer_prompting.scenarios import load
 from transfer_prompting.scenarios.errors import InputError
 from transfer_prompting.scenarios.scenario import json_schema
@@ -66,6 +74,56 @@ KINDS: dict[str, tuple[Rows, Guess]] = {
 @pytest.mark.parametrize(("rows", "expected"), KINDS.values(), ids=KINDS)
 def test_the_kind_of_a_task_is_seen_in_its_rows(tmp_path: Path, rows: Rows, expected: Guess):
     assert guess(written(tmp_path / "rows.jsonl", rows)) == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (
+            lambda i: {
+                "id": i,
+                "lang": "en",
+                "split": "ab"[i % 2],
+                "Body": f"Text {i}",
+                "Sentiment": "xyz"[i % 3],
+            },
+            Guess("classification", "Body", "Sentiment", ("x", "y", "z")),
+        ),
+        (
+            lambda i: {"text": f"Text {i}", "labels": [["a"], ["b", "a"]][i % 2]},
+            Guess("labels", "text", "labels", ("a", "b")),
+        ),
+        (
+            lambda i: {
+                "question": f"Cost of {i}?",
+                "answer": [f"{i % 99}.234,50", f"{i}½", f"{i} apples"][i % 3],
+            },
+            Guess("numeric", "question", "answer"),
+        ),
+        (
+            lambda i: {"query": f"Query {i}", "intent": f"intent {i % 30}"},
+            Guess("classification", "query", "intent", tuple(sorted(f"intent {i}" for i in range(30)))),
+        ),
+        (
+            lambda i: {"input": f"Text {i}", **({"output": "ab"[i % 2]} if i else {})},
+            Guess("classification", "input", "output", ("a", "b"), blank=1),
+        ),
+        (
+            lambda i: {"text": f"Text {i}", "label": "first" if i < 600 else "second"},
+            Guess("classification", "text", "label", ("first", "second")),
+        ),
+    ],
+)
+def test_fields_are_known_by_name_and_shape(tmp_path: Path, row: Any, expected: Guess):
+    assert guess(written(tmp_path / "rows.jsonl", repeated(row, 1200))) == expected
+
+
+def test_a_guess_is_shown_with_counts(tmp_path: Path):
+    data = written(
+        tmp_path / "rows.jsonl", repeated(lambda i: {"text": f"Text {i}", "label": "aab"[i % 3]}, 30)
+    )
+    assert describe_counts(answer_counts(data, "label")) == "\nanswers: 20 a, 10 b"
+    assert describe_counts(answer_counts(data, "text")) == ""
 
 
 @pytest.mark.parametrize("rows", [[{"a": "one"}, {"a": "two"}], [{"a": 1, "b": 2}], []])
@@ -239,6 +297,18 @@ def test_the_prompt_may_be_in_a_file_and_fits_the_kind_where_there_is_none(tmp_p
 def test_a_model_that_runs_here_takes_no_address(tmp_path: Path):
     with pytest.raises(InputError, match="--base-url"):
         starter_of(tmp_path / "a.yaml", Answers(place="embedded", base_url="http://localhost:1/v1"))
+
+
+def test_an_endpoint_that_cannot_be_called_yet_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_tcp_port: int
+):
+    monkeypatch.delenv("LAB_KEY", raising=False)
+    path = tmp_path / "scenario.yaml"
+    url = f"http://127.0.0.1:{free_tcp_port}/v1"
+    write_starter(starter_of(path, Answers(place="vllm", base_url=url, key="LAB_KEY")), path)
+    key, address = connection_notes(load(path))
+    assert key.startswith("LAB_KEY is not set")
+    assert address.startswith(f"{url} cannot be reached (")
 
 
 async def test_answers_are_not_lost_when_someone_stops_half_way(tmp_path: Path):
