@@ -69,7 +69,11 @@ class Limiter:
         )
 
     def has_room(self) -> bool:
-        """True while a call could start at once: none waits, a place is free, no rate or pause forbids it."""
+        """True while one more call could start at once: none waits, a place is free, no rate or pause forbids
+        it. A probe, which is sent despite a pause, is a call that waits, never a further one."""
+        return self._may_start() and self._clock.now() >= self._allowance.paused_until
+
+    def _may_start(self) -> bool:
         allowance = self._allowance
         if self._queue or not allowance.free():
             return False
@@ -81,7 +85,7 @@ class Limiter:
 
     def enter(self, tokens: float) -> int | None:
         """Start a call now and return its number; None when it has to `wait`."""
-        return self._allowance.take(tokens) if self.has_room() else None
+        return self._allowance.take(tokens) if self._may_start() else None
 
     async def wait(self, tokens: float) -> int:
         """Wait for a turn and start the call; returns its number."""
