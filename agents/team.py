@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
@@ -22,7 +22,7 @@ from ..runtime.llm.stack import SpendingNow
 from ..runtime.record.results import Results, Status, write
 from ..runtime.report.page import write_page
 from ..runtime.tasks.load import LoadedTask
-from ..runtime.telemetry import Telemetry
+from ..runtime.telemetry import RunSpan, Telemetry
 from ..scenarios import Scenario
 from .application import TargetFunction
 from .assembly import Assembler, Assembly, Checked, check, estimated, relay_of
@@ -93,6 +93,7 @@ class Team:
         if log is not None:
             self._following.call(log_events(log))
         self._telemetry = telemetry
+        self._span: RunSpan | None = None
         self._endpoints = endpoints
         if telemetry is not None:
             self.bus.intercept(telemetry.asks(self.run_id))
@@ -136,12 +137,12 @@ class Team:
         if self._assembly is None or self._begun:
             raise RuntimeError("enter the team (async with) before running it; a team runs once")
         self._begun = True
-        if self._telemetry is None:
+        if self._span is None:
             with headed(Header(0, run=self.run_id)):
                 return await self._run(self._assembly.coordinator)
-        with self._telemetry.run(self.scenario.name, self.run_id) as ended:
+        with self._span.current():
             results = await self._run(self._assembly.coordinator)
-            ended(results.status)
+            self._span.ended(results.status)
         return results
 
     @overload
@@ -244,7 +245,14 @@ class Team:
             telemetry=self._telemetry,
             endpoints=self._endpoints,
         )
-        async with assembler.open() as self._assembly:
+        async with AsyncExitStack() as opened:
+            if self._telemetry is None:
+                self._assembly = await opened.enter_async_context(assembler.open())
+            else:
+                self._span = self._telemetry.begin(self.scenario.name, self.run_id)
+                opened.callback(self._span.end)
+                with self._span.current():  # the probes of models are a part of the run
+                    self._assembly = await opened.enter_async_context(assembler.open())
             yield
             if self._running is not None:  # a run that goes on in a task outside this scope ends first
                 self._running.cancel()

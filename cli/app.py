@@ -3,6 +3,7 @@
 import shlex
 import signal
 import sys
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .failures import explain
-from .options import AllowCode, Exit, ExportFormat, Folder, Overrides, Place, ScenarioName, TableFormat
+from .options import (
+    AllowCode,
+    BusOption,
+    Exit,
+    ExportFormat,
+    Folder,
+    LogForm,
+    LogLeast,
+    MetricsAddress,
+    Overrides,
+    Place,
+    ScenarioName,
+    ServedModels,
+    TableFormat,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -95,8 +110,7 @@ def init(
 
         tprompt init my.yaml --endpoint vllm --model Qwen/Qwen2.5-7B-Instruct --data tickets.csv --test
     """
-    from ..scenarios import load
-    from ..scenarios.errors import InputError
+    from ..scenarios import InputError, load
     from .init import (
         Answers,
         at_terminal,
@@ -151,6 +165,9 @@ def run(
         bool, typer.Option("--keep", help="With --live: serve on after the run, until Ctrl-C.")
     ] = False,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of --live; 0 is any free one.")] = 0,
+    metrics: MetricsAddress = None,
+    log_format: LogForm = None,
+    log_level: LogLeast = None,
     fail_under: Annotated[
         str | None,
         typer.Option(
@@ -180,8 +197,8 @@ def run(
 
         tprompt run my.yaml --json | jq -c 'select(.type == "PromptScored")'
     """
-    from ..scenarios import load
-    from ..scenarios.errors import InputError
+    from ..scenarios import InputError, load
+    from .logs import stderr_log
     from .run import RunOptions
     from .run import run as run_scenario
     from .signals import Interrupted
@@ -192,7 +209,8 @@ def run(
     least = None if fail_under is None else parse_threshold(fail_under)
     loaded = load(scenario, overrides or (), allow_code=allow_code)
     folder = out or Path("runs") / loaded.name
-    options = RunOptions(_console(), quiet, json, verbose, live, keep, port, least)
+    log = stderr_log(log_format, log_level)
+    options = RunOptions(_console(), quiet, json, verbose, live, keep, port, metrics, log, least)
     try:
         code = run_scenario(loaded, folder, options)
     except (Interrupted, KeyboardInterrupt):
@@ -407,18 +425,11 @@ def presets(
 @app.command(rich_help_panel=OTHER)
 def worker(
     scenario: ScenarioName,
-    bus: Annotated[
-        str | None, typer.Option(help="Address of the nats-server.", show_default="the scenario's bus")
-    ] = None,
-    models: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model",
-            metavar="NAME",
-            help="Entry of the scenario's models to serve. Repeatable.",
-            show_default="those of bus.models, else the targets",
-        ),
-    ] = None,
+    bus: BusOption = None,
+    models: ServedModels = None,
+    metrics: MetricsAddress = None,
+    log_format: LogForm = None,
+    log_level: LogLeast = None,
     overrides: Overrides = None,
 ) -> None:
     """Make the model calls of runs that were started on other machines, until SIGTERM or Ctrl-C.
@@ -432,15 +443,18 @@ def worker(
     from rich.console import Console
 
     from ..scenarios import load
+    from .logs import stderr_log
     from .worker import run_worker
 
-    console = Console(soft_wrap=True, emoji=False)
+    console, log = Console(soft_wrap=True, emoji=False), stderr_log(log_format, log_level)
+    show = partial(console.print, markup=False, highlight=False)
     try:
         run_worker(
             load(scenario, overrides or ()),
             models or (),
             url=bus,
-            say=lambda line: console.print(line, markup=False, highlight=False),
+            say=log.info if log else show,
+            metrics=metrics,
         )
     except KeyboardInterrupt:
         raise typer.Exit(Exit.INTERRUPTED) from None

@@ -43,6 +43,22 @@ class TableFormat(StrEnum):
     HTML = "html"
 
 
+class LogFormat(StrEnum):
+    """Forms of the log on stderr."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """Least level of the log on stderr."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
 def _scenarios(incomplete: str) -> list[str]:
     from ..scenarios.scenario import completions
 
@@ -66,5 +82,34 @@ Overrides = Annotated[
 AllowCode = Annotated[
     bool,
     typer.Option("--allow-code", help="Import the Python modules that the scenario names: you trust them."),
+]
+MetricsAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics",
+        metavar="[HOST:]PORT",
+        help="Serve metrics for Prometheus (/metrics) and health (/health) there; without HOST on loopback "
+        "alone, port 0 is any free one.",
+        show_default="off",
+    ),
+]
+LogForm = Annotated[
+    LogFormat | None, typer.Option("--log-format", help="Also write the log on stderr, in this form.")
+]
+LogLeast = Annotated[
+    LogLevel | None,
+    typer.Option("--log-level", help="Least level of the log on stderr.", show_default="info"),
+]
+BusOption = Annotated[
+    str | None, typer.Option("--bus", help="Address of the nats-server.", show_default="the scenario's bus")
+]
+ServedModels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="Entry of the scenario's models to serve. Repeatable.",
+        show_default="those of bus.models, else the targets",
+    ),
 ]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Output folder of a run.")]

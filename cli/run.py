@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
@@ -11,6 +11,7 @@ import anyio
 import msgspec
 from rich.console import Console
 from rich.markup import escape
+from structlog.typing import FilteringBoundLogger
 
 from ..agents.team import Team
 from ..runtime.bus import Event
@@ -48,7 +49,8 @@ class RunOptions(msgspec.Struct, frozen=True):
     """Display of a run, see `terminal.display`, and what else its end decides.
 
     `live` serves the report on loopback during the run, on `port` (0: any free one); `keep` goes on after its
-    end until a signal comes. `fail_under` is a metric and the least gain of every target on held-out rows.
+    end until a signal comes. `metrics` is where metrics and health are served, `log` gets every event.
+    `fail_under` is a metric and the least gain of every target on held-out rows.
     """
 
     console: Console
@@ -58,6 +60,8 @@ class RunOptions(msgspec.Struct, frozen=True):
     live: bool = False
     keep: bool = False
     port: int = 0
+    metrics: str | None = None
+    log: FilteringBoundLogger | None = None
     fail_under: tuple[str, float] | None = None
 
     def say(self, line: str) -> None:
@@ -123,23 +127,40 @@ def _run_variants(scenario: Scenario, folder: Path, options: RunOptions) -> Exit
 
 async def _served(scenario: Scenario, folder: Path, options: RunOptions, show: Print) -> Results:
     """A run whose results are printed when it ends, served from before it begins where it is to be live."""
-    team = Team(scenario, out=folder)
-    if not options.live:
-        results = await _displayed(team, options)
-        show(results, folder, options)
-        return results
-    from ..runtime.report.live import Feed, serve
+    team = Team(scenario, out=folder, log=options.log)
+    async with AsyncExitStack() as served:
+        observers: list[Callable[[Event], object]] = []
+        if options.metrics is not None:
+            observers.append(await _monitored(team, options.metrics, served, options.say))
+        if not options.live:
+            results = await _displayed(team, options, *observers)
+            show(results, folder, options)
+            return results
+        from ..runtime.report.live import Feed, serve
 
-    feed = Feed(folder, team.now)
-    async with serve(feed, port=options.port) as url:
+        feed = Feed(folder, team.now)
+        url = await served.enter_async_context(serve(feed, port=options.port))
         options.say(f"live view: {url}")
-        results = await _displayed(team, options, feed.take)
+        results = await _displayed(team, options, *observers, feed.take)
         show(results, folder, options)
         await feed.finish()
         if options.keep and results.status != "interrupted":
             options.say("still serving; Ctrl-C ends it")
             await _until_signal()
-    return results
+        return results
+
+
+async def _monitored(
+    team: Team, where: str, served: AsyncExitStack, say: Callable[[str], None]
+) -> Callable[[Event], object]:
+    """Serve metrics and health of a run as long as the stack lasts; what takes its events."""
+    from ..runtime.report.monitor import RunMonitor, address, monitored
+
+    host, port = address(where)
+    monitor = RunMonitor(team.scenario.name, team.now)
+    url = await served.enter_async_context(monitored(monitor.families, monitor.health, host=host, port=port))
+    say(f"metrics: {url}/metrics, health: {url}/health")
+    return monitor.take
 
 
 async def _until_signal() -> None:

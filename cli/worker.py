@@ -1,7 +1,9 @@
 """The process of a worker, from the command line."""
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio.abc import TaskStatus
@@ -12,11 +14,20 @@ from ..scenarios import Bus, Scenario
 from ..scenarios.errors import InputError
 from .run import run_event_loop
 
+if TYPE_CHECKING:
+    from ..runtime.llm.relay import RelayWorker
+
 
 def run_worker(
-    scenario: Scenario, models: Sequence[str], *, url: str | None, say: Callable[[str], None]
+    scenario: Scenario,
+    models: Sequence[str],
+    *,
+    url: str | None,
+    say: Callable[[str], object],
+    metrics: str | None = None,
 ) -> None:
-    """Serve calls of these entries of `models` until SIGTERM; `say` gets a line for what happens.
+    """Serve calls of these entries of `models` until SIGTERM; `say` gets a line for what happens, and
+    `metrics` is where metrics and health are served.
 
     Calls in hand finish then; a second SIGTERM ends them. `url` takes precedence over the address in the
     scenario. Raises what `RelayWorker` raises.
@@ -27,12 +38,28 @@ def run_worker(
     worker = RelayWorker(scenario, models, settings, say=say)
 
     async def serve() -> None:
-        async with ungrouped(), anyio.create_task_group() as tasks:
+        async with ungrouped(), _monitored(worker, metrics, say), anyio.create_task_group() as tasks:
             await tasks.start(_stop_on_sigterm, worker.stop, tasks.cancel_scope)
             await worker.run()
             tasks.cancel_scope.cancel()
 
     run_event_loop(serve)
+
+
+@asynccontextmanager
+async def _monitored(
+    worker: "RelayWorker", where: str | None, say: Callable[[str], object]
+) -> AsyncGenerator[None]:
+    if where is None:
+        yield
+        return
+    from ..runtime.report.monitor import WorkerMonitor, address, monitored
+
+    host, port = address(where)
+    monitor = WorkerMonitor(worker.state)
+    async with monitored(monitor.families, monitor.health, host=host, port=port) as url:
+        say(f"metrics: {url}/metrics, health: {url}/health")
+        yield
 
 
 async def _stop_on_sigterm(

@@ -81,6 +81,9 @@ class GenAI:
             if isinstance(status, int):
                 span.set_attribute("http.response.status_code", status)
             raise
+        for name, value in (("id", response.id), ("model", response.model)):
+            if value:
+                span.set_attribute(f"gen_ai.response.{name}", value)
         if response.finish_reason:
             span.set_attribute("gen_ai.response.finish_reasons", (response.finish_reason,))
         for token, count in _used(response).items():
@@ -91,8 +94,9 @@ class GenAI:
 class TracedClient:
     """A chat client whose calls are traced and measured; innermost, so that one is an HTTP call.
 
-    The provider is `openai` for every server that speaks its protocol (`server.address` distinguishes them),
-    and the endpoint's own name for what is run here or handed over by the application.
+    The provider is the one that the server's address belongs to, `openai` for any other server that speaks
+    its protocol (`server.address` distinguishes them), and the endpoint's own name for what is run here or
+    handed over by the application.
     """
 
     def __init__(self, inner: ChatClient, name: str, endpoint: Endpoint, genai: GenAI) -> None:
@@ -111,8 +115,36 @@ def _place(name: str, endpoint: Endpoint) -> dict[str, AttributeValue]:
     url = endpoint.base_url
     if url is None:
         return {"gen_ai.provider.name": name}
-    place: dict[str, AttributeValue] = {"gen_ai.provider.name": "openai", "server.address": url.host or ""}
+    host = url.host or ""
+    place: dict[str, AttributeValue] = {"gen_ai.provider.name": provider(host), "server.address": host}
     return {**place, "server.port": url.port} if url.port else place
+
+
+PROVIDERS = {
+    "api.openai.com": "openai",
+    "openai.azure.com": "azure.ai.openai",
+    "services.ai.azure.com": "azure.ai.inference",
+    "api.anthropic.com": "anthropic",
+    "generativelanguage.googleapis.com": "gcp.gemini",
+    "aiplatform.googleapis.com": "gcp.vertex_ai",
+    "amazonaws.com": "aws.bedrock",
+    "ml.cloud.ibm.com": "ibm.watsonx.ai",
+    "api.mistral.ai": "mistral_ai",
+    "api.cohere.ai": "cohere",
+    "api.cohere.com": "cohere",
+    "api.deepseek.com": "deepseek",
+    "api.groq.com": "groq",
+    "api.perplexity.ai": "perplexity",
+    "api.x.ai": "x_ai",
+}
+"""The names that the conventions have for providers, by the end of their host names."""
+
+
+def provider(host: str) -> str:
+    """The provider that a host name belongs to; `openai` where the conventions name none."""
+    found = (name for end, name in PROVIDERS.items() if host == end or host.endswith(f".{end}"))
+    regional = "gcp.vertex_ai" if host.endswith("-aiplatform.googleapis.com") else "openai"
+    return next(found, regional)
 
 
 def _asked(request: ChatRequest) -> dict[str, AttributeValue]:
@@ -146,15 +178,41 @@ if TYPE_CHECKING:
     from .llm.chat import ChatClient
 
 NAME = "transfer_prompting"
-SCHEMA = "https://opentelemetry.io/schemas/1.37.0"
+SCHEMA = "https://opentelemetry.io/schemas/1.41.0"
+
+
+class RunSpan:
+    """The span of a run, which is current only inside `current`: around the start of a team and its run."""
+
+    def __init__(self, span: Span, run: str, here: Callable[[], dict[str, str]]) -> None:
+        self._span = span
+        self._run = run
+        self._here = here
+
+    @contextmanager
+    def current(self) -> Generator[None]:
+        """Attribute everything inside to the run, also what is asked over the bus; an error is recorded."""
+        from opentelemetry.trace import use_span
+
+        with use_span(self._span), headed(Header(0, run=self._run, trace=self._here())):
+            yield
+
+    def ended(self, status: str) -> None:
+        """Note the status that the run ended with."""
+        self._span.set_attribute(f"{NAME}.status", status)
+
+    def end(self) -> None:
+        """End the span."""
+        self._span.end()
 
 
 class Telemetry:
     """Traces and measures teams through OpenTelemetry (`Team(..., telemetry=Telemetry())`).
 
-    - One span for the run, below it one for every ask between agents, below those one for every HTTP call to
-      a model (or call of the application's function). A replayed call has none.
-    - Calls to models follow the semantic conventions for generative AI (1.37), with the histograms
+    - One span for the run, from entering its team to leaving it; below it one for every ask between agents
+      and every probe of a model, below those one for every HTTP call to a model (or call of the
+      application's function). A replayed call has none.
+    - Calls to models follow the semantic conventions for generative AI (1.41), with the histograms
       `gen_ai.client.operation.duration` in seconds and `gen_ai.client.token.usage`; asks have
       `transfer_prompting.ask.duration` in seconds. Prompts and replies are not recorded.
     - The trace context travels in the header of each ask (W3C Trace Context), so that spans of agents on
@@ -191,18 +249,10 @@ class Telemetry:
         """The client of the endpoint `name`, each of its calls traced and measured."""
         return TracedClient(client, name, endpoint, self._genai)
 
-    @contextmanager
-    def run(self, name: str, run: str) -> Generator[Callable[[str], None]]:
-        """The span of a run, and the header it gives all that is asked inside; call what it yields with the
-        status the run ended with."""
+    def begin(self, name: str, run: str) -> RunSpan:
+        """The span of a run, begun when its team is entered; its caller ends it."""
         attributes = {f"{NAME}.scenario": name, f"{NAME}.run": run}
-        with self._tracer.start_as_current_span(f"run {name}", attributes=attributes) as span:
-
-            def ended(status: str) -> None:
-                span.set_attribute(f"{NAME}.status", status)
-
-            with headed(Header(0, run=run, trace=self._here())):
-                yield ended
+        return RunSpan(self._tracer.start_span(f"run {name}", attributes=attributes), run, self._here)
 
     def asks(self, run: str | None = None) -> Interceptor:
         """An interceptor that traces and measures the asks of one run, or of any."""

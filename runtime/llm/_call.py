@@ -161,6 +161,8 @@ class Sender(Layer):
             call.sent_at = None
             gate.leave()
         call.seconds = anyio.current_time() - start
+        if response.id or response.model:
+            response = replace(response, id="", model="")
         call.attempts += response.attempts - 1
         call.uncounted += not response.usage.prompt_tokens
         return response

@@ -83,7 +83,8 @@ class ChatResponse(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     HTTP call that succeeded; `attempts` counts HTTP calls including failed ones, `uncounted` is the most that
     those may have used of which the endpoint gave no (plausible) count. `batched` is True where the call was
     made in a batch, at its price and with no `seconds` of its own. `replayed` is True when the call ledger
-    answered and nothing was sent.
+    answered and nothing was sent. `id` and `model` are what the endpoint calls the completion and the model,
+    for telemetry alone: above the client they are empty.
     """
 
     text: str
@@ -95,6 +96,8 @@ class ChatResponse(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     uncounted: Usage = Usage()
     batched: bool = False
     replayed: bool = False
+    id: str = ""
+    model: str = ""
 
 
 class ChatClient(Protocol):

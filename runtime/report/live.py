@@ -1,6 +1,5 @@
 """The live view: the report's page for a run in progress, served on loopback."""
 
-import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -13,10 +12,10 @@ import anyio.to_thread
 import msgspec
 from aiohttp import web
 
-from ...scenarios.errors import InputError
 from ..bus import Event
 from ..concurrency import ungrouped
 from ..llm.stack import SpendingNow
+from ._server import HEADERS, LOOPBACK, listening
 from .page._state import RunState
 from .page.build import build_view, view_of
 from .page.document import document
@@ -120,26 +119,10 @@ class Feed:
         return build_view(self._run, progress=self._progress.snapshot()), ()
 
 
-HOST = "127.0.0.1"
 QUIET = 15.0
 """Seconds after which a viewer without news is sent a comment, which finds out whether it is still there."""
 
-LAST_SECONDS = 2.0
-"""Seconds that viewers have to take what is left when the server stops."""
-
 MOST_VIEWERS = 64
-
-_QUIET = logging.getLogger(f"{__name__}.http")
-_QUIET.addHandler(logging.NullHandler())
-_QUIET.propagate = False  # a malformed request is answered with 400; its traceback is of no interest
-
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -153,24 +136,14 @@ async def serve(feed: Feed, *, port: int = 0) -> AsyncGenerator[str]:
     Raises InputError when the port (0: any free one) is taken.
     """
     server = _Server(feed, secrets.token_urlsafe(18))
-    runner = web.AppRunner(
-        server.application(), access_log=None, logger=_QUIET, shutdown_timeout=LAST_SECONDS
-    )
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, HOST, port)
+    async with listening(server.application(), what="the live view", port=port) as bound:
         try:
-            await site.start()
-        except OSError as error:
-            raise InputError(f"the live view cannot listen on port {port}: {error.strerror}") from None
-        async with ungrouped(), anyio.create_task_group() as tasks:
-            tasks.start_soon(feed.run)
-            yield server.listens(runner.addresses[0][1])
-            tasks.cancel_scope.cancel()
-    finally:
-        feed.close()
-        with anyio.CancelScope(shield=True):
-            await runner.cleanup()
+            async with ungrouped(), anyio.create_task_group() as tasks:
+                tasks.start_soon(feed.run)
+                yield server.listens(bound)
+                tasks.cancel_scope.cancel()
+        finally:
+            feed.close()
 
 
 class _Server:
@@ -181,8 +154,8 @@ class _Server:
         self._viewers = 0
 
     def listens(self, port: int) -> str:
-        self._hosts = frozenset(f"{name}:{port}" for name in (HOST, "localhost"))
-        return f"http://{HOST}:{port}/{self._token}/"
+        self._hosts = frozenset(f"{name}:{port}" for name in (LOOPBACK, "localhost"))
+        return f"http://{LOOPBACK}:{port}/{self._token}/"
 
     def application(self) -> web.Application:
         @web.middleware

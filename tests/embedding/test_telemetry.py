@@ -19,6 +19,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 import transfer_prompting as tp
 from transfer_prompting.runtime.bus import headed
 from transfer_prompting.runtime.llm.chat import ChatRequest, Message
+from transfer_prompting.runtime.telemetry import provider
 from transfer_prompting.scenarios.endpoints import Endpoint
 
 from support.brief import brief_clients, brief_scenario
@@ -117,6 +118,7 @@ async def test_calls_to_models_follow_the_conventions_for_generative_ai():
     span = watched.named("chat small-1")[0]
     told = dict(facts(span))
     assert span.kind is SpanKind.CLIENT
+    assert str(told.pop("gen_ai.response.id")).startswith("chatcmpl-")
     assert isinstance(told.pop("gen_ai.usage.input_tokens"), int)
     assert isinstance(told.pop("gen_ai.usage.output_tokens"), int)
     place = {"gen_ai.provider.name": "openai", "server.address": "127.0.0.1", "server.port": port}
@@ -127,6 +129,7 @@ async def test_calls_to_models_follow_the_conventions_for_generative_ai():
         "gen_ai.request.temperature": 0.0,
         "gen_ai.output.type": "text",
         "gen_ai.response.finish_reasons": ("stop",),
+        "gen_ai.response.model": "small-1",
     }
     (point,) = [
         point for point in watched.points("gen_ai.client.operation.duration") if point.attributes == same
@@ -137,6 +140,32 @@ async def test_calls_to_models_follow_the_conventions_for_generative_ai():
         assert point.attributes is not None
         used[str(point.attributes["gen_ai.token.type"])] += int(point.sum)
     assert used == {"input": results.usage.prompt_tokens, "output": results.usage.completion_tokens}
+
+
+async def test_probes_of_models_are_a_part_of_the_run():
+    watched = Watched()
+    async with chat_server(helpful_world()) as server:
+        endpoint = {"base_url": server.base_url}  # which does not say whether it returns log-probabilities
+        await finished(brief_scenario(endpoints={"server": endpoint}), watched)
+    (run,) = watched.named("run brief")
+    assert id_of(run) in {above(span) for span in watched.named("chat small-1")}
+    assert len({span.context.trace_id for span in watched.spans if span.context}) == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("api.openai.com", "openai"),
+        ("mine.openai.azure.com", "azure.ai.openai"),
+        ("bedrock-runtime.eu-west-1.amazonaws.com", "aws.bedrock"),
+        ("us-central1-aiplatform.googleapis.com", "gcp.vertex_ai"),
+        ("generativelanguage.googleapis.com", "gcp.gemini"),
+        ("127.0.0.1", "openai"),
+        ("notapi.x.ai", "openai"),
+    ],
+)
+def test_a_provider_is_known_by_its_address(host: str, name: str):
+    assert provider(host) == name
 
 
 async def test_a_call_that_fails_is_a_failed_span_beside_the_one_that_succeeds():

@@ -20,6 +20,9 @@ from ._text import echoes, excerpt, redacted
 
 PATH = "/chat/completions"
 
+MOST_NAME = 200
+"""Characters of an id or a model's name; what is longer is no name."""
+
 MOST_BYTES = 64 * 2**20
 """An answer may have so many bytes, once decompressed."""
 
@@ -102,6 +105,8 @@ class _Completion(msgspec.Struct, gc=False):
     usage: _Usage | None = None
     error: object = None
     kind: str | None = msgspec.field(default=None, name="object")
+    id: object = None
+    model: object = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -194,12 +199,18 @@ def decode(body: bytes, *, seconds: float = 0.0, key: str | None = None) -> Chat
             tokens=_tokens(choice.logprobs.content) if choice.logprobs and choice.logprobs.content else (),
             usage=_counted(completion.usage),
             seconds=seconds,
+            id=_name(completion.id),
+            model=_name(completion.model),
         )
     if response.finish_reason == "error":
         raise ServerFault(f"the answer ended with an error: {_quoted(body, key)}")
     if echoes(response.text, key):
         return msgspec.structs.replace(response, text=redacted(response.text, key))
     return response
+
+
+def _name(value: object) -> str:
+    return value if isinstance(value, str) and len(value) <= MOST_NAME else ""
 
 
 def _counted(usage: _Usage | None) -> Usage:

@@ -67,7 +67,7 @@ class NatsConnection:
         server: NatsServer,
         *,
         on_end: Callable[[], None] | None = None,
-        say: Callable[[str], None] | None = None,
+        say: Callable[[str], object] | None = None,
     ) -> None:
         self.client = Client()
         self.failure: TransferPromptingError | None = None

@@ -21,6 +21,7 @@ from ...errors import UNREADABLE, BusError
 from ..chat import ChatClient, ChatRequest
 from ..connection import check_endpoint, connected
 from ..http._refusals import RateSheet
+from ..workers import WorkerCalls, WorkerState
 from ._connection import NatsConnection, NatsServer
 from ._wire import (
     RUN,
@@ -61,7 +62,7 @@ class RelayWorker:
         models: Sequence[str],
         settings: Bus,
         *,
-        say: Callable[[str], None],
+        say: Callable[[str], object],
     ) -> None:
         self._scenario = scenario
         for name in models:
@@ -73,6 +74,19 @@ class RelayWorker:
         self._server = NatsServer.of(settings)
         self._say = say
         self._woken = anyio.Event()
+        self._services_now: list[_Service] = []
+        self._incoming: NatsConnection | None = None
+
+    def state(self) -> WorkerState:
+        """A snapshot for metrics and health."""
+        calls = tuple(
+            WorkerCalls(str(one.served), one.in_hand, one.answered, one.failed) for one in self._services_now
+        )
+        if self._woken.is_set():
+            return WorkerState("stopping", calls)
+        if not calls or self._incoming is None:
+            return WorkerState("starting", calls)
+        return WorkerState("serving" if self._incoming.client.is_connected else "disconnected", calls)
 
     def stop(self) -> None:
         """Take no further call; `run` returns when those in hand have ended."""
@@ -102,6 +116,7 @@ class RelayWorker:
                 for service in services:
                     await service.start(incoming.client, calls)
                 await incoming.flush()
+                self._services_now, self._incoming = services, incoming
                 serving = "; ".join(str(service.served) for service in services)
                 self._say(f"serving {serving} on {self._server.url}")
                 await self._woken.wait()
@@ -159,9 +174,9 @@ class _Service:
         self._outgoing = outgoing
         self._slots = anyio.Semaphore(at_once)
         self._tasks: TaskGroup | None = None
-        self._in_hand = 0
-        self._answered = 0
-        self._failed = 0
+        self.in_hand = 0
+        self.answered = 0
+        self.failed = 0
 
     async def start(self, incoming: Client, tasks: TaskGroup) -> None:
         """Take calls from now on, and make them in `tasks`."""
@@ -183,7 +198,7 @@ class _Service:
         self._tasks.start_soon(self._answer, call)
 
     async def _answer(self, call: Send) -> None:
-        self._in_hand += 1
+        self.in_hand += 1
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._beat, call, tasks.cancel_scope)
@@ -192,16 +207,16 @@ class _Service:
                     await self._outgoing.publish(call.inbox, self._fitting(encode(answer)))
                 tasks.cancel_scope.cancel()
         finally:
-            self._in_hand -= 1
+            self.in_hand -= 1
 
     async def _made(self, request: ChatRequest) -> Sent | Failure:
         try:
             async with self._slots:
                 response = await self._client.chat(request)
         except Exception as error:  # noqa: BLE001 - every error of a call goes to its run
-            self._failed += 1
+            self.failed += 1
             return Failure.of(error, self._limits.pop(request.model, None))
-        self._answered += 1
+        self.answered += 1
         return Sent(response, self._limits.pop(request.model, None))
 
     def _fitting(self, answer: bytes) -> bytes:
@@ -231,7 +246,7 @@ class _Service:
     def _stats(self, endpoint: EndpointStats) -> dict[str, int]:
         """Data of the service's statistics: the framework counts a call as done when it has only begun."""
         del endpoint
-        return {"in_hand": self._in_hand, "answered": self._answered, "failed": self._failed}
+        return {"in_hand": self.in_hand, "answered": self.answered, "failed": self.failed}
 
 
 async def _refuse_other_versions(client: Client) -> None:
