@@ -285,13 +285,13 @@ CROSSES = {
     "Send": "request: ChatRequest, inbox: str, heartbeat: Annotated[float, Meta(ge=0.05, le=60)]",
     "ChatRequest": "model: str, messages: tuple[Message, ...], max_tokens: int, "
     "temperature: float | None, top_p: float | None, top_logprobs: int, seed: int | None, json_object: bool, "
-    "extra_body: str, sample: int",
+    "extra_body: str, sample: int, can_wait: bool",
     "Message": "role: Literal['system', 'user', 'assistant'], content: str",
     "Working": "",
     "Sent": "response: ChatResponse, limits: RateSheet | None",
     "ChatResponse": "text: str, finish_reason: str | None, tokens: tuple[TokenChoice, ...], usage: Usage, "
     f"seconds: Annotated[float, Meta(ge=0, le=1000000000.0)], attempts: {COUNT}, "
-    "uncounted: Usage, replayed: bool",
+    "uncounted: Usage, batched: bool, replayed: bool, id: str, model: str",
     "TokenChoice": "token: str, logprob: Annotated[float, Meta(le=0)], top: tuple[TokenLogprob, ...]",
     "TokenLogprob": "token: str, logprob: Annotated[float, Meta(le=0)]",
     "Usage": f"prompt_tokens: {COUNT}, completion_tokens: {COUNT}",
