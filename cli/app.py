@@ -16,6 +16,7 @@ from .options import (
     BusOption,
     Exit,
     ExportFormat,
+    FailUnder,
     Folder,
     LogForm,
     LogLeast,
@@ -168,14 +169,7 @@ def run(
     metrics: MetricsAddress = None,
     log_format: LogForm = None,
     log_level: LogLeast = None,
-    fail_under: Annotated[
-        str | None,
-        typer.Option(
-            metavar="METRIC=VALUE",
-            help="Exit with 1 when any target's held-out gain is below this, e.g. gain=0.02 (the objective) "
-            "or accuracy=0.",
-        ),
-    ] = None,
+    fail_under: FailUnder = None,
 ) -> None:
     """Run a scenario, or resume it where the folder holds a run of it.
 

@@ -112,4 +112,13 @@ ServedModels = Annotated[
         show_default="those of bus.models, else the targets",
     ),
 ]
+FailUnder = Annotated[
+    str | None,
+    typer.Option(
+        "--fail-under",
+        metavar="METRIC=VALUE",
+        help="Exit with 1 when any target's held-out gain is below this, e.g. gain=0.02 (the objective) "
+        "or accuracy=0.",
+    ),
+]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Output folder of a run.")]
