@@ -57,7 +57,7 @@ soak: $(VENV)/dev  ## CALLS=2000000 calls in one process, for hours; whether mem
 
 CASES ?= 1000000
 
-fuzz: $(VENV)/dev  ## fuzzing of everything that others wrote; CASES=1000000, about an hour
+fuzz: $(VENV)/dev  ## fuzzing of everything that others wrote; CASES=1000000, about two hours
 	$(BIN)/python tests/fuzz/run.py --cases $(CASES)
 
 PART ?= search

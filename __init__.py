@@ -92,6 +92,7 @@ if TYPE_CHECKING:
         SearchStarted,
         TargetTested,
         TaskSummary,
+        WorkRefused,
     )
     from .runtime.prompt import Prompt
     from .runtime.record.results import Results
@@ -189,6 +190,7 @@ _MODULES = {
         "SearchStarted",
         "TargetTested",
         "TaskSummary",
+        "WorkRefused",
     ),
     "runtime.prompt": ("Prompt",),
     "runtime.record.results": ("Results",),
@@ -280,6 +282,7 @@ __all__ = [
     "TokenLogprob",
     "TransferPromptingError",
     "Usage",
+    "WorkRefused",
     "current_header",
     "errors",
     "evaluate",

@@ -78,6 +78,10 @@ class BudgetReached(TransferPromptingError):
     """The next call would pass a cap of the budget; nothing was sent."""
 
 
+class OutOfQuota(BudgetReached):
+    """A provider's quota ended the run as a budget does; it may be there again when the run is resumed."""
+
+
 class EndpointError(TransferPromptingError):
     """An endpoint cannot be used: it did not start, cannot be reached, or refuses the key."""
 

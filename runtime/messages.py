@@ -300,6 +300,15 @@ class NotesTaken(Event, frozen=True):
     dropped: bool = False
 
 
+class WorkRefused(Event, frozen=True):
+    """The budget refused work (job `job`), which ends all searches; `caps` are the budget's by name."""
+
+    scope: str
+    job: int
+    refusal: str
+    caps: dict[str, float]
+
+
 class PromptScored(Event, frozen=True):
     """A prompt answered further search rows (job `job`).
 

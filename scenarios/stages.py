@@ -334,6 +334,12 @@ class BudgetSettings(Strict):
         default=None, description="Minutes of all invocations together. No cap by default.", examples=[60]
     )
 
+    @property
+    def caps(self) -> dict[str, float]:
+        """The caps that are set, by name."""
+        named = {name: getattr(self, name) for name in ("evaluations", "calls", "tokens", "usd", "minutes")}
+        return {name: float(cap) for name, cap in named.items() if cap is not None}
+
     def search_rows(self, targets: int) -> int | None:
         """The cap on rows answered while searching for so many targets; None where other caps decide."""
         if self.evaluations is not None:

@@ -8,7 +8,7 @@ import msgspec
 
 from ...runtime.bus import Bus
 from ...runtime.concurrency import settle
-from ...runtime.errors import UNUSABLE, BudgetReached, QuotaExhausted
+from ...runtime.errors import UNUSABLE, BudgetReached, OutOfQuota, QuotaExhausted
 from ...runtime.evaluation.evaluate import evaluate
 from ...runtime.evaluation.objective import Objective
 from ...runtime.evaluation.outcomes import FLAWED, FLAWS, Failed, Flaw, Graded, Outcomes
@@ -164,7 +164,7 @@ class Evaluator:
                 exhausted = end
             elif isinstance(end, QuotaExhausted):
                 await self.report_quota(end)
-                exhausted = BudgetReached(str(end))
+                exhausted = OutOfQuota(str(end))
             elif isinstance(end, Exception):
                 await self.lose(pair[1], str(end))
             else:

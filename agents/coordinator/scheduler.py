@@ -18,7 +18,7 @@ from anyio.abc import TaskGroup
 
 from ...runtime.bus import Bus, Request
 from ...runtime.concurrency import unwrapped
-from ...runtime.errors import BudgetReached, CallFailed, EndpointError, QuotaExhausted
+from ...runtime.errors import BudgetReached, CallFailed, EndpointError, OutOfQuota, QuotaExhausted
 from ...runtime.messages import (
     CandidatesProposed,
     NotesTaken,
@@ -28,6 +28,7 @@ from ...runtime.messages import (
     Proposed,
     Reflect,
     Reflected,
+    WorkRefused,
 )
 from ...runtime.record.history import Record
 from ...scenarios import Scenario
@@ -87,6 +88,8 @@ class Scheduler:
         self._counts = counts
         self._row_characters = row_characters
         self._order = deque(recorded.job for recorded in record.order)
+        caps = scenario.budget.caps
+        self._refused = {one.job: one.refusal for one in record.order if one.refusal and one.caps == caps}
         self._dropped = frozenset(recorded.job for recorded in record.order if recorded.dropped)
         self.cut = False
         self._numbers = 0
@@ -177,6 +180,8 @@ class Scheduler:
         self._in_flight[job.number] = job
         if job.number in self._dropped and not isinstance(work, Block):
             self._results[job.number] = Dropped()
+        elif job.number in self._refused:
+            self._results[job.number] = BudgetReached(self._refused[job.number])
         else:
             tasks.start_soon(self._do, job)
 
@@ -205,7 +210,7 @@ class Scheduler:
             result = await self._result(job)
         except QuotaExhausted as error:
             await self._evaluator.report_quota(error)
-            result = BudgetReached(str(error))
+            result = OutOfQuota(str(error))
         except (BudgetReached, CallFailed, EndpointError) as error:
             result = error
         self._results[job.number] = result
@@ -236,6 +241,7 @@ class Scheduler:
                 return self._order[0]
             self._order.clear()  # the scenario has changed: the recorded path leads elsewhere
             self._dropped = frozenset()
+            self._refused = {}
         if self._scenario.deterministic or not self._results:
             return min(self._in_flight)
         return next(iter(self._results))
@@ -254,6 +260,9 @@ class Scheduler:
         if isinstance(result, BudgetReached):
             self.cut = True
             self._settle(job, Amount(), allotment)
+            if not isinstance(result, OutOfQuota):
+                caps = self._scenario.budget.caps
+                await self._record(WorkRefused(search.plan.scope, job.number, str(result), caps))
             for one in searches:
                 one.stop(f"budget reached: {result}", exhausted=True)
             return

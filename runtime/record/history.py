@@ -14,7 +14,7 @@ from ...scenarios.document import parse, read_text
 from ...scenarios.errors import InputError
 from ..bus import Bus, Event
 from ..errors import UNREADABLE
-from ..messages import CandidatesProposed, NotesTaken, PromptScored, RunEnded
+from ..messages import CandidatesProposed, NotesTaken, PromptScored, RunEnded, WorkRefused
 from .files import opened, read_lines, replace_file, writing
 
 
@@ -38,13 +38,16 @@ def begun(path: Path) -> datetime | None:
 
 
 class RecordedJob(msgspec.Struct, frozen=True):
-    """A job of an earlier invocation; `dropped` where its result was not waited for.
+    """A job of an earlier invocation; `dropped` where its result was not waited for, with a `refusal` where
+    a budget of these `caps` refused it.
 
     The beginning of a search is an entry without a number: how much was `allotted` to it.
     """
 
     job: int = -1
     dropped: bool = False
+    refusal: str = ""
+    caps: dict[str, float] = {}
     scope: str = ""
     allotted: int | None = None
 
@@ -84,7 +87,7 @@ class History:
         with writing(self._path):
             self._file.write(line + b"\n")
             self._file.flush()
-            if isinstance(event, CandidatesProposed | PromptScored | NotesTaken):
+            if isinstance(event, CandidatesProposed | PromptScored | NotesTaken | WorkRefused):
                 self._left -= 1
             ended = isinstance(event, RunEnded) and event.status in ("complete", "budget")
             if self._left <= 0 or ended:

@@ -12,7 +12,7 @@ linux = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts de
 
 
 @linux
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, 1, 22])
 async def test_a_run_under_faults_loses_repeats_and_leaves_nothing(tmp_path: Path, seed: int):
     await chaos_run(Script.drawn(seed), tmp_path / "out")
 
