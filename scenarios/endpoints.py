@@ -86,6 +86,11 @@ def with_environment(text: str) -> str:
     return _VARIABLE.sub(read, text)
 
 
+def from_environment(text: str) -> list[str]:
+    """The values of the environment variables that stand as ${NAME} in the text."""
+    return [os.environ.get(name, "") for name in _VARIABLE.findall(text)]
+
+
 def _resolved(value: object) -> object:
     return with_environment(value) if isinstance(value, str) else value
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
-from ...scenarios.endpoints import Endpoint, Model, with_environment
+from ...scenarios.endpoints import Endpoint, Model, from_environment, with_environment
 from ...scenarios.errors import InputError
 from .chat import ChatClient
 from .embedded import OneTokenInTurn, find_model, serve_embedded
@@ -161,6 +161,15 @@ def _of_sdk(client: Client) -> TypeIs[AsyncOpenAI]:
     return sdk is not None and isinstance(client, sdk.AsyncOpenAI)
 
 
+SECRET = 12
+"""Characters of an environment variable in a header or query from which it counts as a secret."""
+
+
+def _secrets(endpoint: Endpoint) -> list[str]:
+    texts = [*endpoint.headers.values(), *endpoint.query.values()]
+    return [value for text in texts for value in from_environment(text) if len(value) >= SECRET]
+
+
 def _client(
     name: str,
     endpoint: Endpoint,
@@ -178,6 +187,7 @@ def _client(
     return Sending(
         url,
         api_key=key,
+        secrets=_secrets(endpoint),
         timeout=endpoint.timeout,
         name=name,
         headers=_resolved(name, "headers", endpoint.headers),

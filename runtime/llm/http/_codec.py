@@ -9,6 +9,7 @@ from ...errors import UNREADABLE, CallFailed, EndpointError, ParameterRefused, R
 from ..chat import ChatRequest, ChatResponse
 from ._dialect import Dialect, OnNotice
 from ._refusals import OnLimits, rate_sheet, read_refusal, refusal
+from ._text import Key
 from ._wire import ErrorInside, decode, is_stream
 
 
@@ -22,7 +23,7 @@ class Codec:
         self,
         name: str,
         *,
-        key: str | None = None,
+        key: Key = None,
         dialects: Mapping[str, Dialect] | None = None,
         on_limits: OnLimits | None = None,
         on_notice: OnNotice | None = None,

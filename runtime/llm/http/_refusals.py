@@ -20,7 +20,7 @@ from ...errors import (
     ServerFault,
     Unreachable,
 )
-from ._text import excerpt, redacted
+from ._text import Key, excerpt, redacted
 
 _UNIT = {
     "ns": 1e-9,
@@ -218,7 +218,7 @@ class Refusal(msgspec.Struct, frozen=True):
         return f"{self.code} {self.message}"
 
 
-def read_refusal(body: bytes, key: str | None = None) -> Refusal:
+def read_refusal(body: bytes, key: Key = None) -> Refusal:
     """The error in a body, wherever this server puts it; `key` is redacted from it."""
     text = redacted(body[: 2**16].decode(errors="replace"), key)
     try:
@@ -281,7 +281,7 @@ def _wait_in(error: Mapping[str, Any]) -> float | None:
 
 
 def refusal(
-    *, endpoint: str, status: int, headers: Mapping[str, str], body: bytes, key: str | None = None
+    *, endpoint: str, status: int, headers: Mapping[str, str], body: bytes, key: Key = None
 ) -> CallFailed | EndpointError:
     """The error for an answer whose status is not 200.
 

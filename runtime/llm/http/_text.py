@@ -5,6 +5,9 @@ from base64 import b64encode, urlsafe_b64encode
 from functools import lru_cache
 from html.entities import codepoint2name
 
+Key = str | tuple[str, ...] | None
+"""The key of an endpoint, or several secrets that its requests carry."""
+
 _MARK = "[key]"
 
 
@@ -16,22 +19,26 @@ def excerpt(text: str, length: int = 200) -> str:
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
-def redacted(text: str, key: str | None) -> str:
-    """The text without the key, should the endpoint have echoed it.
+def redacted(text: str, key: Key) -> str:
+    """The text without the key or keys, should the endpoint have echoed them.
 
     Found are the key itself, its JSON, URL and HTML encodings (of any of its characters), and its base64.
     """
-    if not key:
-        return text
-    pattern, literals = _forms(key)
-    for literal in literals:
-        text = text.replace(literal, _MARK)
-    return pattern.sub(_MARK, text)
+    for one in _several(key):
+        pattern, literals = _forms(one)
+        for literal in literals:
+            text = text.replace(literal, _MARK)
+        text = pattern.sub(_MARK, text)
+    return text
 
 
-def echoes(text: str, key: str | None) -> bool:
+def echoes(text: str, key: Key) -> bool:
     """A fast test for long texts: True where a part of the key that no encoding changes is in the text."""
-    return bool(key) and _core(key or "") in text
+    return any(_core(one) in text for one in _several(key))
+
+
+def _several(key: Key) -> tuple[str, ...]:
+    return tuple(filter(None, (key,) if isinstance(key, str) else key or ()))
 
 
 @lru_cache(maxsize=64)

@@ -16,7 +16,7 @@ import msgspec
 from ...errors import UNREADABLE, ServerFault
 from ..chat import ChatRequest, ChatResponse, Message, TokenChoice, TokenLogprob, Usage
 from ._dialect import Dialect
-from ._text import echoes, excerpt, redacted
+from ._text import Key, echoes, excerpt, redacted
 
 PATH = "/chat/completions"
 
@@ -40,7 +40,7 @@ _WITH_USAGE = {"include_usage": True}
 class ErrorInside(ServerFault):
     """A body that came with status 200 reports an `error`, as JSON."""
 
-    def __init__(self, error: object, key: str | None) -> None:
+    def __init__(self, error: object, key: Key) -> None:
         self.error = _as_json({"error": error})
         super().__init__(f"the answer is an error: {_quoted(self.error, key)}")
 
@@ -174,7 +174,7 @@ def is_stream(body: bytes) -> bool:
     return body[:64].lstrip().startswith((b"data:", b"event:", b":"))
 
 
-def decode(body: bytes, *, seconds: float = 0.0, key: str | None = None) -> ChatResponse:
+def decode(body: bytes, *, seconds: float = 0.0, key: Key = None) -> ChatResponse:
     """The response in a body that came with status 200, a stream of chunks included.
 
     Missing usage, log-probabilities or content are not errors: a reply may be empty. Raises ServerFault when
@@ -261,14 +261,14 @@ def _logprob(value: float | None) -> float | None:
     return min(value, 0.0) if value <= _ROUNDING else None
 
 
-def _quoted(body: bytes, key: str | None) -> str:
+def _quoted(body: bytes, key: Key) -> str:
     return excerpt(redacted(body[:4096].decode(errors="replace"), key))
 
 
 # What follows reads answers that are odd: parts for content, fractions for counts, streams.
 
 
-def _lenient(body: bytes, seconds: float, key: str | None) -> ChatResponse:
+def _lenient(body: bytes, seconds: float, key: Key) -> ChatResponse:
     if is_stream(body):
         return _from_stream(body, seconds, key)
     try:
@@ -294,7 +294,7 @@ def _lenient(body: bytes, seconds: float, key: str | None) -> ChatResponse:
     )
 
 
-def _from_stream(body: bytes, seconds: float, key: str | None) -> ChatResponse:
+def _from_stream(body: bytes, seconds: float, key: Key) -> ChatResponse:
     texts: list[str] = []
     entries: list[_Token] = []
     finish, usage, chunks = None, Usage(), 0
@@ -322,7 +322,7 @@ def _error_in(completion: Mapping[str, Any], choice: Mapping[str, Any] | None) -
     return inside or (completion if completion.get("object") == "error" else None)
 
 
-def _chunks(body: bytes, key: str | None) -> Iterator[dict[str, Any]]:
+def _chunks(body: bytes, key: Key) -> Iterator[dict[str, Any]]:
     # Only these end a line of an event; `splitlines` knows others, which JSON may hold.
     for line in re.split(r"\r\n|\n|\r", body.decode(errors="replace")):
         data = line.removeprefix("data:").strip()

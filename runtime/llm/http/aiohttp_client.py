@@ -1,6 +1,6 @@
 """The chat client for HTTP endpoints: one keep-alive session, bytes in, bytes out."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from time import perf_counter
 from types import TracebackType
 from typing import Self
@@ -29,10 +29,10 @@ class AiohttpClient:
     Each `chat` is one HTTP call: nothing is retried and nothing limited here. `connections` bounds the open
     connections (0: as many as there are calls in flight). `timeout` is for one whole call, in seconds.
     `name` is what error messages call the endpoint. The key goes into the header `auth_header`, after the
-    word `auth_scheme` if there is one; `headers` and `query` are added to every request. `dialects` are the
-    forms of requests by model, further ones are learned. `on_limits` gets the model's name and the limits in
-    an answer's headers, `on_notice` what was learned. Proxies are taken from the environment when the session
-    opens.
+    word `auth_scheme` if there is one; `headers` and `query` are added to every request, and `secrets` in
+    them are shown as little as the key. `dialects` are the forms of requests by model, further ones are
+    learned. `on_limits` gets the model's name and the limits in an answer's headers, `on_notice` what was
+    learned. Proxies are taken from the environment when the session opens.
 
     Raises what `refusal` makes of an error status; ParameterRefused when the request can be sent again in
     another form; Unreachable when there is no connection (with 0 `attempts`) or no answer in time;
@@ -45,6 +45,7 @@ class AiohttpClient:
         base_url: str,
         *,
         api_key: str | None = None,
+        secrets: Iterable[str] = (),
         connections: int = 0,
         timeout: float = 60.0,
         name: str | None = None,
@@ -62,7 +63,11 @@ class AiohttpClient:
         self._timeout = timeout
         self._query = dict(query or {})
         self.codec = Codec(
-            name or self._base_url, key=api_key, dialects=dialects, on_limits=on_limits, on_notice=on_notice
+            name or self._base_url,
+            key=(api_key or "", *secrets),
+            dialects=dialects,
+            on_limits=on_limits,
+            on_notice=on_notice,
         )
         self._headers = {
             "Content-Type": "application/json",

@@ -12,7 +12,7 @@ from ._text import redacted
 from ._wire import MOST_BYTES, fields, too_large
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from types import ModuleType, TracebackType
 
     from openai import AsyncOpenAI
@@ -41,6 +41,7 @@ class OpenAIClient:
         base_url: str | None = None,
         *,
         api_key: str | None = None,
+        secrets: Iterable[str] = (),
         timeout: float | None = None,
         name: str | None = None,
         headers: Mapping[str, str] | None = None,
@@ -69,7 +70,7 @@ class OpenAIClient:
         self._client = client.with_options(max_retries=0, timeout=timeout or client.timeout)
         self._codec = Codec(
             name or str(client.base_url).rstrip("/"),
-            key=api_key or client.api_key or None,
+            key=(api_key or client.api_key, *secrets),
             dialects=dialects,
             on_limits=on_limits,
             on_notice=on_notice,

@@ -1,5 +1,6 @@
 """The whole stack of a scenario's models over real HTTP."""
 
+import json
 import math
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -313,6 +314,22 @@ async def test_settings_of_endpoint_and_model_reach_the_wire(
         "reasoning_effort": "low",
         "chat_template_kwargs": {"enable_thinking": False},
     }
+
+
+@pytest.mark.parametrize("place", ["headers", "query"])
+@pytest.mark.parametrize("client", ["aiohttp", "openai"])
+async def test_a_secret_in_a_header_or_query_that_the_server_echoes_is_not_shown(
+    path: Path, monkeypatch: pytest.MonkeyPatch, place: str, client: str
+) -> None:
+    secret = "sk-of/the+header"
+    monkeypatch.setenv("TRIAL_SECRET", secret)
+    said = "denied: " + json.dumps(secret).replace("/", "\\/")
+    async with chat_server(lambda body: Fault(401, said)) as server:
+        endpoint = {"base_url": server.base_url, "client": client, place: {"x-pass": "Token ${TRIAL_SECRET}"}}
+        async with opened(scenario("", endpoints={"here": endpoint}), path) as (models, _):
+            with pytest.raises(EndpointError, match="denied") as raised:
+                await models.client("small", "target").chat(asked())
+    assert "sk-of" not in str(raised.value)
 
 
 async def test_two_entries_of_one_model_with_different_fields_are_different_calls(path: Path) -> None:
