@@ -112,7 +112,7 @@ def recorded_output(name: str) -> list[str]:
 
 
 def without_progress(lines: Sequence[str]) -> list[str]:
-    return [line for line in lines if not line.startswith(f"  {ANY} ")]
+    return [line for line in lines if not line.startswith(f"{ANY} ")]
 
 
 def check_keys(block: Block) -> None:
