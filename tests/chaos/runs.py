@@ -228,7 +228,10 @@ def caps_kept(script: Script, server: ChatServer) -> None:
 
 
 def paid_once(folder: Path, chaos: Chaos, script: Script) -> int:
-    """Every whole answer is in the ledger, once; answers on their way at a cancellation, or late, excepted.
+    """Every whole answer is in the ledger, once.
+
+    Excepted are answers on their way at a cancellation, or late, and replies of the reference LLM that the
+    search did not wait for.
 
     Returns how many were on their way.
     """
@@ -236,7 +239,8 @@ def paid_once(folder: Path, chaos: Chaos, script: Script) -> int:
         (kept,) = ledger.execute("SELECT count(*) FROM calls WHERE paid").fetchone()
     lost = chaos.given.total() - kept
     hold(lost >= 0, f"{-lost} calls in the ledger that the server never answered")
-    excused = script.stalls + (16 if script.stop_kind == "cancelled" else 0)
+    dropped = (folder / "history.jsonl").read_text().count('"dropped":true')
+    excused = script.stalls + dropped + (16 if script.stop_kind == "cancelled" else 0)
     hold(lost <= excused, f"{lost} answers were paid for and are not in the ledger")
     return lost
 

@@ -47,6 +47,8 @@ _PROBE, _PROBE_SHARE = 8.0, 0.01
 # At low rates both last at least for as many calls.
 _CALLS = 30
 _BELOW = 0.97
+# Calls a second that are tried at least: a latency measured while the clock jumped says nothing of a rate.
+_LEAST = 1 / 60
 _ENOUGH = 30
 _FEW = 5
 
@@ -106,6 +108,7 @@ class LearnedRate:
         return (self._served - served) / max(now - at, 1e-3)
 
     def _begin(self, start: float, high: float, rise: float | None) -> None:
+        start, high = max(start, _LEAST), max(high, _LEAST)
         self._start, self._high, self._used = start, high, 0.0
         self._rise = None if rise is None else max(rise, _CALLS / high)
         if self.pace is None:
