@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -28,6 +28,8 @@ ALIKE = 4
 """First calls of a model that fail for one reason, after which it is lost."""
 
 Split = Literal["train", "validation", "test"]
+
+K = TypeVar("K", bound=tuple[str, str])
 
 
 class Evaluation(msgspec.Struct, frozen=True):
@@ -225,11 +227,11 @@ class Evaluator:
         """Failed calls grouped by model and cause, and flaws of many replies, the most frequent first."""
         failed = [
             f"{count} call{'s' if count > 1 else ''} of {model} failed: {reason}"
-            for (model, reason), count in self._failures.most_common()
+            for (model, reason), count in _frequent_first(self._failures)
         ]
         return failed + [
             f"{count} of {self._replies[model]} replies of {model} {FLAWS[flaw]}"
-            for (model, flaw), count in self._flaws.most_common()
+            for (model, flaw), count in _frequent_first(self._flaws)
             if count > FLAWED * self._replies[model]
         ]
 
@@ -280,6 +282,11 @@ class Evaluator:
 def _cause(failed: Failed) -> str:
     """The reason without what differs from call to call: how often and for how long it was tried."""
     return failed.reason.partition(" (gave up after")[0][:REASON_CHARACTERS]
+
+
+def _frequent_first(counts: Counter[K]) -> list[tuple[K, int]]:
+    """The counts, equal ones by name, so that no order of answers shows."""
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _usable(rated: Rated | None) -> bool:
