@@ -118,9 +118,13 @@ class Race:
         return [one for one, plain in self._plain.items() if self._no_better(one, plain)]
 
     def _no_better(self, prompt: int, other: int) -> bool:
+        lead = self._lead(prompt, other)
+        return len(lead) >= PAIRED_ROWS and float(lead.sum()) <= 0
+
+    def _lead(self, prompt: int, other: int) -> Vector:
+        """By how much one prompt's score exceeds another's, on each row that both have answered."""
         both = self.answered[prompt] & self.answered[other]
-        lead = (self.scores[prompt, both] - self.scores[other, both]).sum()
-        return bool(both.sum() >= PAIRED_ROWS and lead <= 0)
+        return self.scores[prompt, both] - self.scores[other, both]
 
     def next(
         self, left: int, *, block: int = BLOCK, without: frozenset[int] = frozenset()
@@ -164,10 +168,9 @@ class Race:
     def clearly_better(self, prompt: int, other: int) -> bool:
         """True when one prompt leads another on the rows both have answered: at least `PAIRED_ROWS`, and by
         `CLEAR` standard errors of the mean difference."""
-        both = self.answered[prompt] & self.answered[other]
-        if both.sum() < PAIRED_ROWS:
+        lead = self._lead(prompt, other)
+        if len(lead) < PAIRED_ROWS:
             return False
-        lead = self.scores[prompt, both] - self.scores[other, both]
         error = float(lead.std(ddof=1)) / math.sqrt(len(lead))
         return float(lead.mean()) > CLEAR * error
 
