@@ -260,7 +260,6 @@ async def open_models(
                 open_ledger(scenario.folder / scenario.cache, shared=True)
             )
         record = BatchRecord(batches)
-        tasks = await opened.enter_async_context(_background())
         connections: dict[str, Connection] = {}
         for name in endpoints:
             connection = connected(
@@ -273,6 +272,8 @@ async def open_models(
                 shared=shared_limits,
             )
             connections[name] = await opened.enter_async_context(connection)
+        # Last, so that its tasks have ended before the connections that they use are closed.
+        tasks = await opened.enter_async_context(_background())
         yield Models(
             scenario,
             connections,

@@ -14,6 +14,7 @@ import pytest
 
 import transfer_prompting as tp
 from transfer_prompting.agents.team import Team
+from transfer_prompting.runtime.llm.http.aiohttp_client import AiohttpClient
 from transfer_prompting.runtime.llm.ledger.ledger import open_ledger
 from transfer_prompting.scenarios import load
 
@@ -109,6 +110,27 @@ async def test_a_batch_whose_id_was_not_recorded_any_more_is_found_by_its_file(t
     assert results.status == "complete"
     assert server.created == created
     assert set(bodies(server).values()) == {1}
+
+
+async def test_a_run_that_is_cancelled_stops_asking_for_its_batch_before_its_connections_close(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    close = AiohttpClient.__aexit__
+
+    async def slowly(client: AiohttpClient, *error: Any) -> None:
+        await close(client, *error)
+        await anyio.sleep(0.1)
+
+    monkeypatch.setattr(AiohttpClient, "__aexit__", slowly)
+    async with batch_server(helpful_world()) as server:
+        server.hold()
+        path = written(tmp_path, server.base_url, {"gather": 0.05, "poll": 0.001}, strategy="original")
+        with anyio.fail_after(60):
+            async with Team(load(path)) as team, anyio.create_task_group() as tasks:
+                tasks.start_soon(team.run)
+                await server.started.wait()
+                tasks.cancel_scope.cancel()
+    assert server.created == 1
 
 
 async def test_a_batch_that_was_started_though_the_answer_was_lost_is_not_started_again():
