@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from ..agents.loading import foreseen, load_tasks
+from ..agents.loading import foreseen, load_tasks, resolve
 from ..runtime.record.results import TargetResult, in_folder
 from ..runtime.report.chat_export import as_langchain, as_openai
 from ..runtime.report.export import as_dspy, as_json, as_promptfoo, as_text, chosen, only
@@ -47,7 +47,12 @@ def _promptfoo(target: TargetResult, scenario: Scenario) -> str:
 
 
 def _read(target: TargetResult, scenario: Scenario) -> tuple[LoadedTask, Reading]:
-    """The task of a target, and how its answers are read."""
+    """The task of a target, and how the run read its answers: with log-probabilities or without, as the
+    endpoint had them."""
     loaded = load_tasks(scenario)
-    tasks = {name: one.task for name, one in loaded.items()}
-    return loaded[target.task], foreseen(scenario, tasks, [target.model])[target.task, target.model]
+    tasks = {target.task: loaded[target.task].task}
+    key = target.task, target.model
+    expected = foreseen(scenario, tasks, [target.model])[key]
+    if target.reading in (None, expected.describe()):
+        return loaded[target.task], expected
+    return loaded[target.task], resolve(scenario, tasks, {target.model: False})[key]

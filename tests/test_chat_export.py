@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import yaml
 from openai import AsyncOpenAI
 
 from transfer_prompting.agents.loading import load_tasks
@@ -140,3 +142,14 @@ async def test_the_command_prints_both(run: Path, form: str, said: str):
     done = await tprompt("export", run, "--format", form)
     assert done.returncode == 0
     assert said in done.stdout
+
+
+async def test_the_command_prints_what_was_sent_where_log_probabilities_were_tried(run: Path, tmp_path: Path):
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    settings = yaml.safe_load((folder / "scenario.yaml").read_text())
+    del settings["endpoints"]["server"]["logprobs"]
+    settings["tasks"]["tickets"]["confidence"] = "auto"
+    (folder / "scenario.yaml").write_text(yaml.safe_dump(settings))
+    done = await tprompt("export", folder, "--format", "openai")
+    assert "Confidence: NN%" in json.loads(done.stdout)["messages"][-1]["content"]
