@@ -295,7 +295,7 @@ def _whole(
         scenario.tasks[TASK],
         folder=scenario.folder,
         seed=scenario.seed,
-        seed_prompt=scenario.stages.source.seed_prompts[0],
+        seed_prompt=scenario.seed_prompts[0],
     )
     return setup, loaded
 

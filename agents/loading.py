@@ -24,7 +24,7 @@ def load_one(scenario: Scenario, name: str) -> LoadedTask:
     Raises InputError when data is missing or wrong.
     """
     settings = scenario.tasks[name]
-    first_seed = scenario.stages.source.seed_prompts[0]
+    first_seed = scenario.seed_prompts[0]
     loaded = load_task(
         name,
         settings,

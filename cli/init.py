@@ -21,7 +21,7 @@ from ..runtime.tasks.guess import Guess, answer_counts, guess
 from ..runtime.tasks.load import LoadedTask
 from ..runtime.tasks.mapping import ANSWERS, QUESTIONS
 from ..scenarios import Scenario
-from ..scenarios.document import parse
+from ..scenarios.document import parse, read_text
 from ..scenarios.endpoints import Retry
 from ..scenarios.errors import InputError
 from ..scenarios.scenario import build
@@ -82,6 +82,17 @@ class _DataFile(PromptBase[Path]):
         return path
 
 
+class _PromptText(PromptBase[str]):
+    """Asks for a prompt or the file that holds it, until the file can be read."""
+
+    def process_response(self, value: str) -> str:
+        try:
+            _prompt(value, Path())
+        except InputError as error:
+            raise InvalidResponse(f"[prompt.invalid]{escape(str(error))}") from None
+        return value
+
+
 def at_terminal() -> bool:
     """True when there is a person to ask."""
     return sys.stdin.isatty() and sys.stdout.isatty()
@@ -104,7 +115,7 @@ def interview(path: Path) -> Answers:
 
 
 def _ask_base_url(given: Answers) -> str | None:
-    where, value = GROUNDS[given.place or PLACES[0]].at
+    where, value = _ground(given).at
     if where != "base_url":
         return None
     url = Prompt.ask("Base URL", default=value)
@@ -112,10 +123,10 @@ def _ask_base_url(given: Answers) -> str | None:
 
 
 def _ask_key(given: Answers) -> str | None:
-    ground = GROUNDS[given.place or PLACES[0]]
+    ground = _ground(given)
     if ground.at[0] != "base_url":
         return None
-    default = ground.key or "none"
+    default = ground.key if ground.key and given.base_url is None else "none"
     name = Prompt.ask("Environment variable with the API key", default=default)
     return None if name == default else "" if name == "none" else name
 
@@ -160,12 +171,12 @@ def _ask_source(given: Answers) -> Path | None:
 def _ask_prompt(given: Answers) -> str | None:
     kind = "classification" if given.data is None else _guessed(given.data, given.field).kind
     default = PROMPTS.get(kind, ANY_PROMPT)
-    prompt = Prompt.ask("The prompt you use today, or a file that holds it", default=default)
+    prompt = _PromptText.ask("The prompt you use today, or a .md or .txt file that holds it", default=default)
     return None if prompt == default else prompt
 
 
 _QUESTIONS: tuple[tuple[str, Callable[[Answers], object]], ...] = (
-    ("place", lambda _: _chosen("Where are your models", PLACES)),
+    ("place", lambda _: _chosen("Where are your models (any API like OpenAI's: openai)", PLACES)),
     ("base_url", _ask_base_url),
     ("key", _ask_key),
     ("target", lambda given: Prompt.ask("Model the prompts are for", default=_ground(given).target)),
@@ -226,20 +237,20 @@ def starter_of(path: Path, answers: Answers) -> Starter:
         target=answers.target or ground.target,
         sources=sources,
         targets=targets,
-        prompt=_prompt(answers.prompt) or PROMPTS.get(targets[0].kind, ANY_PROMPT),
+        prompt=_prompt(answers.prompt, path.parent) or PROMPTS.get(targets[0].kind, ANY_PROMPT),
         base_url=answers.base_url,
         key=answers.key,
     )
 
 
-def _prompt(given: str | None) -> str | None:
-    """The prompt itself, where a file that holds it is named."""
+def _prompt(given: str | None, folder: Path) -> str | None:
+    """The prompt; where a file that holds it is named, its path as seen from `folder`."""
     if given is None or not names_file(given):
         return given
-    try:
-        return Path(given.strip()).read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--prompt {given}: cannot be read: {error}") from None
+    file = Path(given.strip()).expanduser()
+    if not read_text(file).strip():
+        raise InputError(f"{file}: the file of the prompt is empty")
+    return os.path.relpath(file, folder)
 
 
 def starter_tasks(

@@ -82,7 +82,8 @@ class StarterTask(msgspec.Struct, frozen=True):
 class Starter(msgspec.Struct, frozen=True):
     """The content of a first scenario. Without `sources` there is no source stage.
 
-    `base_url` and `key` take the place of those of the kind of endpoint.
+    `base_url` and `key` take the place of those of the kind of endpoint, whose key is for its own address
+    alone. `prompt` is a text, or the path of a file that holds it as seen from the scenario.
     """
 
     name: str
@@ -95,12 +96,26 @@ class Starter(msgspec.Struct, frozen=True):
     base_url: str | None = None
     key: str | None = None
 
+    @property
+    def endpoint(self) -> str:
+        """The name of the endpoint: its kind, or `api` for another address than OpenAI's."""
+        elsewhere = self.base_url not in (None, GROUNDS[self.place].at[1])
+        return "api" if self.place == "openai" and elsewhere else self.place
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """The names of writer and target: the models' own, without the organisation where that is enough."""
+        writer, target = _last_part(self.writer), _last_part(self.target)
+        same = self.writer == self.target
+        return (writer, target) if same or writer != target else (self.writer, self.target)
+
     def text(self, *, file: str, schema: str) -> str:
         """The YAML; `file` is what commands call it, `schema` where editors find the JSON Schema."""
         return "\n".join(self._lines(file, schema)) + "\n"
 
     def _lines(self, file: str, schema: str) -> Iterator[str]:
         small = self.place == "embedded"
+        writer, target = self.names
         yield from (
             f"# yaml-language-server: $schema={schema}",
             f"# Look at your rows as models see them: tprompt peek {file}",
@@ -114,14 +129,14 @@ class Starter(msgspec.Struct, frozen=True):
             *self._endpoint(),
             "",
             "models: # an endpoint and the name it knows; prices make budget.usd count",
-            *self._model("writer", self.writer),
-            *self._model("target", self.target),
+            *(self._model(writer, self.writer) if writer != target else ()),
+            *self._model(target, self.target),
             "",
             "reference: # the model that writes candidates",
-            "  model: writer",
+            f"  model: {_quoted(writer)}",
             *(_SMALL_WRITER if small else ()),
             "",
-            "targets: [target] # the models the prompts are for",
+            f"targets: {_list([target])} # the models the prompts are for",
             "",
             "tasks:",
             *(line for task in self.sources for line in self._task(task, "prompts are refined here first")),
@@ -144,16 +159,19 @@ class Starter(msgspec.Struct, frozen=True):
         ground = GROUNDS[self.place]
         where, value = ground.at
         comment = " # runs here, on the CPU" if self.place == "embedded" else ""
-        key = ground.key if self.key is None else self.key
-        yield f"  {self.place}:"
+        own = self.base_url in (None, value)
+        key = (ground.key if own else "") if self.key is None else self.key
+        yield f"  {self.endpoint}:"
         yield f"    {where}: {_address(self.base_url or value)}{comment}"
         if key:
             yield f"    api_key_env: {_quoted(key)} # the key itself stays in the environment"
+        elif where == "base_url":
+            yield "    # api_key_env: API_KEY # the environment variable of the key, where it needs one"
         yield from (f"    {line}" for line in ground.settings)
 
     def _model(self, name: str, model: str) -> Iterator[str]:
-        yield f"  {name}:"
-        yield f"    endpoint: {self.place}"
+        yield f"  {_quoted(name)}:"
+        yield f"    endpoint: {self.endpoint}"
         yield f"    model: {_quoted(model)}"
         yield "    # price: {input_per_million: 2.00, output_per_million: 8.00}"
 
@@ -194,6 +212,10 @@ def _quoted(text: str) -> str:
     """A YAML scalar: a plain word as it is, all else as a JSON string, which YAML reads the same way."""
     plain = _PLAIN.fullmatch(text) and text.lower() not in _NO_WORDS
     return text if plain else json.dumps(text, ensure_ascii=False)
+
+
+def _last_part(model: str) -> str:
+    return model.rstrip("/").rpartition("/")[2] or model
 
 
 def _address(text: str) -> str:

@@ -1,7 +1,7 @@
 """A YAML document that knows on which line every key stands, and refuses secrets."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -32,12 +32,17 @@ class Document:
             path = as_text if as_text in self._lines else path[:-1]
         return f"{self.name}:{self._lines.get(path, 1)}: {key}"
 
-    def set(self, path: tuple[str, ...], value: object, source: str) -> None:
-        """Set the value at a path, creating mappings on the way; InputError where a scalar is in the way."""
+    def set(self, path: str, value: object, source: str) -> None:
+        """Set the value at a path of keys joined by dots, creating mappings on the way.
+
+        Keys that are there may hold dots, as names of models do. InputError where a scalar is in the way.
+        """
         here: object = self.data
-        for key in path[:-1]:
+        key, rest = _key(here, path.split("."))
+        while rest:
             here = _step(here, key, source)
-        _put(here, path[-1], value, source)
+            key, rest = _key(here, rest)
+        _put(here, key, value, source)
 
 
 def parse(text: str, name: str) -> Document:
@@ -46,6 +51,14 @@ def parse(text: str, name: str) -> Document:
     if not isinstance(data, dict):
         raise InputError(f"{name}: expected a mapping of scenario keys (name, endpoints, models, …)")
     return Document(name, cast("dict[str, object]", data), lines)
+
+
+def _key(here: object, parts: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """The key that these parts begin with, the longest that is there, and the parts behind it."""
+    known = cast("dict[str, object]", here) if isinstance(here, dict) else {}
+    sizes = (size for size in range(len(parts), 1, -1) if ".".join(parts[:size]) in known)
+    size = next(sizes, 1)
+    return ".".join(parts[:size]), parts[size:]
 
 
 def _step(here: object, key: str, source: str) -> object:

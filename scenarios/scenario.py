@@ -22,7 +22,7 @@ from .stages import (
     StagesSettings,
     StrategyName,
 )
-from .tasks import TaskSettings
+from .tasks import TaskSettings, names_file
 
 PROBLEMS = 50
 """Problems of one scenario that are listed."""
@@ -117,6 +117,11 @@ class Scenario(Strict):
         """True when Python modules that it names may be imported; the caller decides, not the file."""
         return self._allow_code
 
+    @property
+    def seed_prompts(self) -> list[str]:
+        """The texts of the seed prompts, read from their files where these are named. Raises InputError."""
+        return [_held(prompt, self._folder) for prompt in self.stages.source.seed_prompts]
+
     def endpoint_of(self, model: str) -> Endpoint:
         """The endpoint that serves an entry of `models`."""
         return self.endpoints[self.models[model].endpoint]
@@ -133,7 +138,11 @@ class Scenario(Strict):
         tasks = {name: task.at(self._folder) for name, task in self.tasks.items()}
         endpoints = {name: endpoint.at(self._folder) for name, endpoint in self.endpoints.items()}
         cache = None if self.cache is None else str(self._folder / self.cache)
-        return self.model_copy(update={"tasks": tasks, "endpoints": endpoints, "cache": cache})
+        source = self.stages.source.model_copy(update={"seed_prompts": self.seed_prompts})
+        stages = self.stages.model_copy(update={"source": source})
+        return self.model_copy(
+            update={"tasks": tasks, "endpoints": endpoints, "cache": cache, "stages": stages}
+        )
 
     @classmethod
     def load(
@@ -249,6 +258,16 @@ def build(document: Document, folder: Path, *, allow_code: bool = False) -> Scen
         raise InputError("\n".join(problems)) from None
 
 
+def _held(prompt: str, folder: Path) -> str:
+    if not names_file(prompt):
+        return prompt
+    path = folder / Path(prompt.strip()).expanduser()
+    text = read_text(path).strip()
+    if not text:
+        raise InputError(f"{path}: the file of the prompt is empty")
+    return text
+
+
 def _problem(document: Document, error: Mapping[str, object]) -> str:
     path = cast("tuple[Key, ...]", error["loc"])
     context = cast("Mapping[str, object]", error.get("ctx", {}))
@@ -311,7 +330,7 @@ def _override(document: Document, override: str) -> None:
     if not equals or not path.strip():
         raise InputError(f"--set {override}: expected key.path=value, e.g. --set budget.calls=500")
     parsed, _ = read_yaml(value, f"--set {override}")
-    document.set(tuple(path.strip().split(".")), parsed, f"--set {override}")
+    document.set(path.strip(), parsed, f"--set {override}")
 
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -346,7 +365,7 @@ def variants(scenario: Scenario, cache: Path) -> list[Variant]:
             where = f"compare.variants.{name}"
             document = Document(where, data)
             for key, value in values.items():
-                document.set(tuple(key.split(".")), value, f"{where}.{key}")
+                document.set(key, value, f"{where}.{key}")
             called = f"{scenario.name}-{name}" if name else scenario.name
             shared = {"name": called, "seed": seed, "cache": str(cache.absolute())}
             document.data.update(shared)

@@ -256,8 +256,9 @@ class SourceStageSettings(StageSettings):
     )
     seed_prompts: list[PromptText] = Field(
         min_length=1,
-        description="The original prompts; of an application with several, each a mapping of texts by name.",
-        examples=[["Which label fits this text?"]],
+        description="The original prompts: texts, or paths of `.md` or `.txt` files; of an application with "
+        "several, each a mapping of texts by name.",
+        examples=[["Which label fits this text?"], ["prompts/triage.md"]],
     )
     seed_position: Literal["system", "before", "after"] = Field(
         default="before",

@@ -146,7 +146,7 @@ def test_what_is_written_is_valid_wherever_models_run(tmp_path: Path, place: Any
     scenario = load(path)
     assert scenario.stages.source.seed_prompts == [prompt]
     assert scenario.stages.target.tasks == ["my-rows"]
-    assert scenario.models["target"].model == ground.target
+    assert [scenario.models[name].model for name in scenario.targets] == [ground.target]
     assert [len(task.splits.test) > 0 for task in load_tasks(scenario).values()] == [True, True]
     schema = yaml.safe_load(json_schema())
     assert not [*Draft202012Validator(schema).iter_errors(yaml.safe_load(path.read_text()))]
@@ -182,8 +182,9 @@ async def test_options_say_all_that_is_asked(tmp_path: Path):
     )
     assert done.returncode == 0, done.stderr
     scenario = load(tmp_path / "bugs.yaml")
-    assert scenario.models["target"].model == "org/small"
-    assert scenario.models["writer"].model == "org/large"
+    assert scenario.models["small"].model == "org/small"
+    assert scenario.models["large"].model == "org/large"
+    assert (scenario.targets, scenario.reference.model) == (["small"], "large")
     assert scenario.tasks["bugs"].labels == ["high", "low"]
     assert scenario.stages.source.tasks == []
 
@@ -249,11 +250,13 @@ async def test_at_a_terminal_it_asks(tmp_path: Path):
             await terminal.see("Rows of a task to refine prompts on first")
             terminal.type("others.jsonl\n")
             await terminal.see("The prompt you use today")
+            terminal.type("promt.md\n")
+            await terminal.see("promt.md: cannot be read: No such file")
             terminal.type("Urgent or not?\n")
             await terminal.see("wrote scenario.yaml")
             assert await terminal.end() == 0
     scenario = load(tmp_path / "scenario.yaml")
-    assert scenario.models["target"].model == "qwen3:0.6b"
+    assert scenario.targets == ["qwen3:0.6b"]
     assert scenario.tasks["bugs"].labels == ["high", "low"]
     assert scenario.stages.source.seed_prompts == ["Urgent or not?"]
     assert scenario.stages.source.tasks == ["others"]
@@ -288,10 +291,51 @@ def test_the_prompt_may_be_in_a_file_and_fits_the_kind_where_there_is_none(tmp_p
     prompt = tmp_path / "mine.md"
     prompt.write_text("Add: {question}\n")
     path = tmp_path / "scenario.yaml"
-    assert starter_of(path, Answers(data=data, prompt=str(prompt))).prompt == "Add: {question}"
+    starter = starter_of(path, Answers(data=data, prompt=str(prompt)))
+    write_starter(starter, path)
+    assert starter.prompt == "mine.md"
+    assert load(path).seed_prompts == ["Add: {question}"]
     assert "number" in starter_of(path, Answers(data=data)).prompt
     with pytest.raises(InputError, match=r"none\.md: cannot be read"):
         starter_of(path, Answers(data=data, prompt="none.md"))
+    prompt.write_text(" \n")
+    with pytest.raises(InputError, match=r"mine\.md: the file of the prompt is empty"):
+        starter_of(path, Answers(data=data, prompt=str(prompt)))
+
+
+@pytest.mark.parametrize(
+    ("writer", "target", "names"),
+    [
+        ("gpt-4.1", "gpt-4.1-nano", ["gpt-4.1", "gpt-4.1-nano"]),
+        ("org/large", "org/small", ["large", "small"]),
+        ("one/qwen", "two/qwen", ["one/qwen", "two/qwen"]),
+        ("org/same", "org/same", ["same"]),
+        ("no", "llama3.2:1b", ["no", "llama3.2:1b"]),
+    ],
+)
+def test_models_go_by_their_own_names(tmp_path: Path, writer: str, target: str, names: list[str]):
+    path = tmp_path / "scenario.yaml"
+    write_starter(starter_of(path, Answers(place="vllm", writer=writer, target=target)), path)
+    scenario = load(path)
+    assert [*scenario.models] == names
+    assert (scenario.reference.model, scenario.targets) == (names[0], [names[-1]])
+
+
+def test_a_model_whose_name_has_dots_can_be_overridden(tmp_path: Path):
+    path = tmp_path / "scenario.yaml"
+    write_starter(starter_of(path, Answers()), path)
+    scenario = load(path, ["models.gpt-4.1.temperature=0.5", "models.gpt-4.1-nano.price.input_per_million=3"])
+    assert [*scenario.models] == ["gpt-4.1", "gpt-4.1-nano"]
+    assert scenario.models["gpt-4.1"].temperature == 0.5
+    assert scenario.models["gpt-4.1-nano"].price.input_per_million == 3
+
+
+def test_the_key_of_openai_is_for_no_other_address(tmp_path: Path):
+    path = tmp_path / "scenario.yaml"
+    write_starter(starter_of(path, Answers(base_url="http://localhost:9/v1")), path)
+    assert load(path).endpoints["api"].api_key_env is None
+    write_starter(starter_of(path, Answers(base_url="http://localhost:9/v1", key="LAB_KEY")), path)
+    assert load(path).endpoints["api"].api_key_env == "LAB_KEY"
 
 
 def test_a_model_that_runs_here_takes_no_address(tmp_path: Path):
@@ -343,7 +387,7 @@ async def test_the_connection_to_each_model_is_tested_on_demand(tmp_path: Path, 
         models = ("--model", "org/small", "--writer", "org/large")
         done = await tprompt("init", "--endpoint", "vllm", *url, *models, "--test", cwd=tmp_path)
     assert (tmp_path / "scenario.yaml").exists()
-    assert "target: org/small answers in " in done.stdout
-    assert ("writer: org/large answers in " in done.stdout) == answering
+    assert "small: org/small answers in " in done.stdout
+    assert ("large: org/large answers in " in done.stdout) == answering
     assert done.returncode == (0 if answering else 1)
     assert answering or "404" in done.stderr

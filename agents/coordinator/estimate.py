@@ -204,7 +204,7 @@ class _Estimation:
 
     def _written(self, plan: Plan, calls: int) -> EstimatedCalls:
         settings = self._scenario.reference
-        seed = len(self._scenario.stages.source.seed_prompts[0])
+        seed = len(self._scenario.seed_prompts[0])
         rows = [row for task in plan.tasks for row in self._loaded[task].splits.train[:SAMPLED_ROWS]]
         row = sum(len(row.context) + len(row.question) for row in rows) / len(rows)
         shown = settings.history * 2 * seed + (settings.exemplars * len(plan.tasks) + settings.failures) * row

@@ -63,7 +63,7 @@ def hosted(scenario: Scenario) -> tuple[str, ...]:
 def originals(scenario: Scenario, tasks: Iterable[Task]) -> tuple[Prompt, ...]:
     """The seed prompts and these tasks' own original prompts, each once; the original of the first task
     leads."""
-    texts = [task.original for task in tasks] + list(scenario.stages.source.seed_prompts)
+    texts = [task.original for task in tasks] + scenario.seed_prompts
     return tuple(original(scenario, text) for text in dict.fromkeys(texts))
 
 

@@ -107,7 +107,7 @@ def settle(name: str, spec: TaskSettings, seed_prompt: str) -> Settings:
         name=name,
         kind=kind,
         description=spec.description or (preset.description if preset else _TASKS[kind]),
-        prompt=_prompt(spec.prompt) or (preset.prompt if preset else _prompt(seed_prompt)),
+        prompt=_prompt(spec.prompt) or (preset.prompt if preset else seed_prompt),
         labels=spec.labels or (same.labels or None if same else None),
         synonyms=spec.synonyms or (same.synonyms if same and not spec.labels else {}),
         fields=spec.fields,
