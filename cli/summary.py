@@ -18,11 +18,10 @@ from ..runtime.report.wording import (
     UNTESTED,
     Conclusion,
     advice,
-    better,
     conclusion,
     describe_objective,
     describe_run,
-    label,
+    directed,
     notes,
     unproductive,
 )
@@ -50,6 +49,8 @@ def summary(results: Results, *, verbose: bool = False) -> RenderableType:
     parts: list[RenderableType] = []
     detailed = verbose or len(results.targets) <= FEW
     if results.targets:
+        tested = plural(len(results.targets), "target")
+        parts.append(Text(f"held-out test of {tested}: original → best prompt", style="italic"))
         parts += [_overview(results), Text(describe_run(results, results.status))]
         parts += [Text(f"objective: {describe_objective(results.objective)}", style="dim"), ""]
     for target in results.targets:
@@ -66,8 +67,7 @@ def summary(results: Results, *, verbose: bool = False) -> RenderableType:
 
 def _overview(results: Results) -> Table:
     several = len(results.targets) > 1
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", title_justify="left")
-    table.title = f"held-out test of {plural(len(results.targets), 'target')}: original → best prompt"
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("target", overflow="fold", min_width=12, max_width=24)
     for name in ("accuracy", "objective", "gain\n95 % interval", "p (Holm)" if several else "p", "calls"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -75,15 +75,22 @@ def _overview(results: Results) -> Table:
     for target in results.targets:
         base, best, gain = target.baseline.scorecard, target.best.scorecard, target.gain.get("objective")
         spent = calls.get(((target.task,), (target.model,)))
+        found = conclusion(target)
+        gain = None if found == "kept" else gain
         table.add_row(
-            f"{escape(target.task)} · {escape(target.model)}\n{RESULT[conclusion(target)]}",
-            f"{format_number(base.accuracy)} → {format_number(best.accuracy)}",
-            f"{format_number(base.objective)} → {format_number(best.objective)}",
+            f"{escape(target.task)} · {escape(target.model)}\n{RESULT[found]}",
+            _from_to(base.accuracy, best.accuracy, found),
+            _from_to(base.objective, best.objective, found),
             _change(gain),
             format_p(None if gain is None else gain.p_adjusted if several else gain.p),
             "–" if spent is None else f"{spent:,}",
         )
     return table
+
+
+def _from_to(base: float | None, best: float | None, found: Conclusion) -> str:
+    """Both values, or the original's alone where it is the best."""
+    return format_number(base) if found == "kept" else f"{format_number(base)} → {format_number(best)}"
 
 
 def _change(gain: Gain | None) -> str:
@@ -97,6 +104,8 @@ def _target(
     target: TargetResult, *, several: bool, detailed: bool, verbose: bool
 ) -> Iterator[RenderableType]:
     if detailed:
+        rows = plural(target.best.scorecard.n, "row")
+        yield Text(f"{target.task} · {target.model}: held-out test, {rows}", style="italic")
         yield _metrics(target, several=several, verbose=verbose)
         yield from (Text(line, style="dim") for line in _remarks(target))
     else:
@@ -109,27 +118,23 @@ def _target(
 
 def _metrics(target: TargetResult, *, several: bool, verbose: bool) -> Table:
     base, best = target.baseline.scorecard, target.best.scorecard
-    table = Table(
-        title=f"{target.task} · {target.model}: held-out test, {plural(best.n, 'row')}",
-        title_justify="left",
-        box=None,
-        padding=(0, 2, 0, 0),
-        header_style="dim",
-    )
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("metric", overflow="fold")
-    for column in ("original", "best", "difference", "95 % interval", "p (Holm)" if several else "p"):
+    kept = conclusion(target) == "kept"
+    changes = ("best", "difference", "95 % interval", "p (Holm)" if several else "p")
+    for column in ("original", *(() if kept else changes)):
         table.add_column(column, justify="right", no_wrap=True)
     for name in (*LABELS,) if verbose else METRICS:
         gain = target.gain.get(name)
         if gain is None and getattr(base, name) is None and getattr(best, name) is None:
             continue
-        arrow = " ↓" if better(name) == "lower" else ""
-        table.add_row(f"{label(name)}{arrow}", *_values(base, best, name), *_gain(name, gain, several))
+        cells = (*_values(base, best, name), *_gain(name, gain, several))
+        table.add_row(directed(name), *(cells[:1] if kept else cells))
     for name, value in best.judged.items():
         before = base.judged.get(name)
         difference = None if before is None or value is None else value - before
-        numbers = (format_number(before), format_number(value), format_number(difference, sign=True))
-        table.add_row(escape(name), *numbers, "–", "–")
+        cells = (format_number(before), format_number(value), format_number(difference, sign=True), "–", "–")
+        table.add_row(escape(name), *(cells[:1] if kept else cells))
     return table
 
 
@@ -151,9 +156,13 @@ def _remarks(target: TargetResult) -> Iterator[str]:
     chance = target.chance
     baselines = f"majority class {format_number(chance.majority)}, guessing {format_number(chance.random)}"
     yield f"↓ lower is better; {baselines}; selection bias {format_number(target.selection_bias, sign=True)}"
-    parts = (("original", target.baseline.calibration), ("best", target.best.calibration))
+    parts = {"original": target.baseline.calibration}
+    if conclusion(target) != "kept":
+        parts["best"] = target.best.calibration
     scaled = [
-        f"{name} {format_number(one.scaled_ece)} (T = {one.temperature:.2f})" for name, one in parts if one
+        f"{name} {format_number(one.scaled_ece)} (T = {one.temperature:.2f})"
+        for name, one in parts.items()
+        if one
     ]
     if scaled:
         yield f"ECE after temperature scaling on search rows: {', '.join(scaled)}"

@@ -112,24 +112,31 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 
 def comparison_table(comparison: "Comparison", metrics: Sequence[str]) -> RenderableType:
-    """Means on held-out test with 95 % intervals by scenario, and differences from the first."""
+    """Means on held-out test with 95 % intervals by scenario, and differences from the first, or of the only
+    one from the original."""
     from ..runtime.report.comparison import short_names
 
     rows = comparison.rows
     if not rows:
         return "nothing to compare: no run has results"
-    names = short_names(rows)
-    means = _table("held-out test, means over tasks, models and seeds", names)
+    names = dict(zip((row.name for row in rows), short_names(rows), strict=True))
+    means = _table(names.values())
     _fill(means, metrics, lambda metric: [_mean(row.means.get(metric), sign=False) for row in rows])
     means.add_section()
     means.add_row("runs", *(str(row.runs) for row in rows))
     means.add_row("calls a run", *("–" if row.calls is None else f"{row.calls:,.0f}" for row in rows))
-    gains = _table(f"difference from {names[0]}, target by target", names[1:])
-    _fill(gains, metrics, lambda metric: [_mean(row.differences.get(metric), sign=True) for row in rows[1:]])
-    remark = "95 % t intervals over seeds, for these tasks and models; replayed calls count like paid ones."
-    warned = [Text(f"! {warning}", style="yellow") for warning in comparison.warnings]
-    tables = [means, gains] if len(rows) > 1 else [means]
-    return Group(*tables, remark, *warned)
+    base, others = names[comparison.base], [row for row in rows if row.name != comparison.base]
+    gains = _table(names[row.name] for row in others)
+    _fill(gains, metrics, lambda metric: [_mean(row.differences.get(metric), sign=True) for row in others])
+    return Group(
+        "held-out test, means over tasks, models and seeds",
+        means,
+        escape(f"difference from {base}, target by target (+ is above {base})"),
+        gains,
+        "↓ lower is better. 95 % t intervals over seeds, for these tasks and models; replayed calls count "
+        "like paid ones.",
+        *(Text(f"! {warning}", style="yellow") for warning in comparison.warnings),
+    )
 
 
 def results_view(runs: "Sequence[Results]", metrics: Sequence[str]) -> RenderableType:
@@ -146,22 +153,25 @@ def grid_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """A plain table of texts; all columns but the first two are numbers."""
     table = Table()
     for i, name in enumerate(head):
-        table.add_column(escape(name), justify="left" if i < 2 else "right", overflow="fold")
+        head = escape(name).replace(": ", ":\n")  # no name is cut before it has to be
+        table.add_column(head, justify="left" if i < 2 else "right", overflow="fold")
     for row in rows:
         table.add_row(*map(escape, row))
     return table
 
 
-def _table(title: str, names: Sequence[str]) -> Table:
-    table = Table("metric", title=escape(title), title_justify="left")
+def _table(names: Iterable[str]) -> Table:
+    table = Table("metric")
     for name in names:
         table.add_column(escape(name), justify="right", overflow="fold")
     return table
 
 
 def _fill(table: Table, metrics: Sequence[str], cells: Callable[[str], list[str]]) -> None:
+    from ..runtime.report.wording import directed
+
     for metric in metrics:
-        table.add_row(f"{metric}\n(lower is better)" if metric == "ece" else metric, *cells(metric))
+        table.add_row(directed(metric), *cells(metric))
 
 
 def _mean(mean: "Mean | None", *, sign: bool) -> str:

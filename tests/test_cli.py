@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
 from rich.console import Console
 from typer.main import get_command
@@ -14,7 +15,8 @@ from typer.testing import CliRunner
 
 from transfer_prompting.cli.app import app
 from transfer_prompting.cli.summary import parse_threshold, shortfalls, summary
-from transfer_prompting.runtime.record.results import in_folder
+from transfer_prompting.runtime.evaluation.scorecard import Gain
+from transfer_prompting.runtime.record.results import Targets, in_folder
 from transfer_prompting.runtime.tasks.presets import Preset, presets
 from transfer_prompting.scenarios.errors import InputError
 
@@ -99,6 +101,21 @@ def test_the_summary_fits_80_columns(tmp_path: Path):
         assert max(map(len, lines)) <= 80
         assert "…" not in shown.get()
         assert any("p (Holm)" in line for line in lines)
+
+
+def test_a_kept_original_is_shown_without_differences(tmp_path: Path):
+    found = write_run(tmp_path / "out", models=("small",), page=False)
+    (target,) = found.targets
+    gain = {name: Gain(0.0, 0.0, 0.0, 1.0) for name in target.gain}
+    kept = msgspec.structs.replace(target, best=target.baseline, gain=gain)
+    console = Console(width=80, no_color=True)
+    with console.capture() as shown:
+        console.print(summary(msgspec.structs.replace(found, targets=Targets([kept]))))
+    said = " ".join(shown.get().split())
+    assert "original kept" in said
+    assert "the original is kept" in said
+    assert "difference" not in said
+    assert "[0.000" not in said
 
 
 @pytest.mark.parametrize(

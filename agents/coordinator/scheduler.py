@@ -317,9 +317,10 @@ class Scheduler:
         search = job.search
         self._settle(job, Amount(calls=getattr(error, "attempts", 0)), allotment)
         if isinstance(job.work, Propose):
+            known = search.failed
             refused = search.fail_proposal(error)
             await self._record(CandidatesProposed(search.plan.scope, job.number, (), refused))
-            if search.failed:
+            if search.failed and not known:
                 await self._record(ProblemMet(search.plan.scope, search.reason))
         else:
             search.fail_notes()

@@ -1,6 +1,6 @@
 """Comparison of runs: scores of each scenario's best prompts on test, and their differences."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import takewhile
 from typing import Literal
@@ -21,7 +21,7 @@ Cell = tuple[str, str, int]
 METRICS = ("objective", "accuracy", "ifr", "ece", "auroc", "auprc_p", "auprc_n")
 """The objective and the metrics of Transfer-Prompting (arXiv 2502.14211)."""
 SOURCE = "source prompt"
-ORIGINAL = "original prompt"
+ORIGINAL = "original"
 
 
 class Mean(msgspec.Struct, frozen=True):
@@ -34,7 +34,7 @@ class Mean(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One scenario: means by metric, differences from the first row by metric, and calls a run.
+    """One scenario: means by metric, its differences from the base by metric, and calls a run.
 
     `calls` counts replayed calls like paid ones, so that a shared ledger favours nobody; None for the
     original prompt, which is tested within the other runs.
@@ -48,9 +48,14 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """The rows in the order of the runs, and last the original prompts of the first row's runs."""
+    """The rows in the order of the runs, and last the original prompts of the first row's runs.
+
+    `base` is the name of the row that differences are from: the first scenario, or the original where there
+    is one scenario alone.
+    """
 
     rows: tuple[Row, ...]
+    base: str = ORIGINAL
     warnings: tuple[str, ...] = ()
 
 
@@ -69,20 +74,19 @@ def compare_runs(runs: Iterable[Results], metrics: Sequence[str] = METRICS) -> C
     if not groups:
         return Comparison(())
     first = next(iter(groups))
+    base = first if len(groups) > 1 else ORIGINAL
     cards[ORIGINAL] = _cells(groups[first], "baseline")
     rows = [
         Row(
             name=name,
             runs=len(groups.get(name, groups[first])),
             means=_means(found, metrics),
-            differences={} if name == first else _differences(found, cards[first], metrics),
+            differences={} if name == base else _differences(found, cards[base], metrics),
             calls=_calls(groups[name]) if name in groups else None,
         )
         for name, found in cards.items()
     ]
-    return Comparison(
-        tuple(rows), warnings=tuple(mismatches(run for group in groups.values() for run in group))
-    )
+    return Comparison(tuple(rows), base, tuple(mismatches(run for group in groups.values() for run in group)))
 
 
 def short_names(rows: Sequence[Row]) -> list[str]:
@@ -94,10 +98,13 @@ def short_names(rows: Sequence[Row]) -> list[str]:
 
 
 def mismatches(runs: Iterable[Results]) -> Iterator[str]:
-    """Lines on targets whose runs are not comparable: other test rows, or another reading of the replies.
+    """Lines on runs of one name and seed, and on targets whose runs are not comparable: other test rows, or
+    another reading of the replies.
 
     Every seed splits the rows anew, so rows are compared within a seed and their number over all seeds.
     """
+    runs = list(runs)
+    yield from _hidden(runs)
     counts: dict[Pair, set[int]] = defaultdict(set)
     readings: dict[Pair, set[str]] = defaultdict(set)
     digests: dict[tuple[Pair, int], set[str]] = defaultdict(set)
@@ -120,6 +127,15 @@ def mismatches(runs: Iterable[Results]) -> Iterator[str]:
         if len(readings[pair]) > 1:
             said = "; ".join(sorted(readings[pair]))
             yield f"{name}: replies were read in different ways ({said}); do not compare these"
+
+
+def _hidden(runs: Iterable[Results]) -> Iterator[str]:
+    for (name, seed), count in Counter((run.name, run.seed) for run in runs).items():
+        if count > 1:
+            yield (
+                f"{name}: {count} runs have seed {seed}, and only the last of them is shown; give runs that "
+                "differ in more than their seed other names (--set name=…)"
+            )
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,7 +163,7 @@ def entries(runs: Iterable[Results], metrics: Sequence[str] = METRICS) -> list[E
         groups[run.name].append(run)
     if not groups:
         return []
-    cards = {"original": _cells(next(iter(groups.values())), "baseline")}
+    cards = {ORIGINAL: _cells(next(iter(groups.values())), "baseline")}
     for name, group in groups.items():
         source = f"{name}: {SOURCE}" if len(groups) > 1 else SOURCE
         cards |= {source: transferred} if (transferred := _transferred(group)) else {}

@@ -8,7 +8,7 @@ from typing import Literal
 
 from ..formatting import UNDEFINED, format_number
 from .comparison import Entry, Mean
-from .wording import label
+from .wording import directed
 
 Format = Literal["csv", "markdown", "latex", "html"]
 
@@ -43,7 +43,7 @@ def text_rows(entries: Sequence[Entry]) -> tuple[list[str], list[list[str]]]:
     for task, model, metric in keys:
         pair = f"{task} · {model}"
         values = [_cell(found.get((task, model, metric, prompt))) for prompt in prompts]
-        rows.append(["" if pair == before else pair, label(metric), *values])
+        rows.append(["" if pair == before else pair, directed(metric), *values])
         before = pair
     return head, rows
 
@@ -73,7 +73,7 @@ def render(entries: Sequence[Entry], form: Format, warnings: Sequence[str] = ())
     )
 
 
-CAPTION = "Held-out test: mean over seeds ± half of the 95 % t interval"
+CAPTION = "Held-out test: mean over seeds ± half of the 95 % t interval; ↓ lower is better"
 
 
 def _csv(entries: Sequence[Entry]) -> str:

@@ -75,6 +75,11 @@ def better(metric: str) -> Literal["higher", "lower"]:
     return "higher" if known is None else known.better
 
 
+def directed(metric: str) -> str:
+    """The metric's name with an arrow down where lower is better."""
+    return f"{label(metric)} ↓" if better(metric) == "lower" else label(metric)
+
+
 def significance(metric: str, gain: Gain | None) -> Literal["better", "worse", "unclear"]:
     """Better or worse where the 95 % interval of a gain excludes 0, else unclear."""
     if gain is None or gain.low is None or gain.high is None or metric in UNTESTED:
@@ -133,13 +138,16 @@ def warnings(target: TargetResult) -> tuple[str, ...]:
 
 def _warnings(target: TargetResult) -> Iterator[str]:
     best, base, chance = target.best.scorecard, target.baseline.scorecard, target.chance
-    for name, part in (("original", target.baseline), ("best prompt", target.best)):
+    kept = conclusion(target) == "kept"
+    chosen = "original" if kept else "best prompt"
+    parts = {"original": target.baseline, chosen: target.best}
+    for name, part in parts.items():
         yield from _flaw_warnings(name, part)
         yield from _format_warning(name, part.scorecard)
     floor = max((value for value in (chance.majority, chance.random) if value is not None), default=None)
     if floor is not None and best.accuracy is not None and best.accuracy <= floor:
         yield (
-            f"The best prompt's accuracy, {format_number(best.accuracy)}, is not above the "
+            f"The {chosen}'s accuracy, {format_number(best.accuracy)}, is not above the "
             f"{format_number(floor)} of answering without reading the question."
         )
     gain = target.gain.get("accuracy")
@@ -150,19 +158,19 @@ def _warnings(target: TargetResult) -> Iterator[str]:
         )
     if target.selection_bias is not None and target.selection_bias > 0.05:
         yield (
-            f"The estimate that chose the best prompt was {format_number(target.selection_bias, sign=True)} "
+            f"The estimate that chose the {chosen} was {format_number(target.selection_bias, sign=True)} "
             "above its objective on test (optimism from selection)."
         )
     if best.unmet:
         missed = "; ".join(f"{name} {said}" for name, said in best.unmet.items())
-        yield f"The best prompt misses what the scenario requires: {missed}."
+        yield f"The {chosen} misses what the scenario requires: {missed}."
     if best.n < 100:
         width = round(100 * 1.96 * 0.5 / best.n**0.5) if best.n else 100
         yield (
             f"{plural(best.n, 'test row')} are few: an accuracy from them is uncertain by about ±{width} "
             "points."
         )
-    failed = best.failed + base.failed
+    failed = base.failed if kept else best.failed + base.failed
     if failed:
         yield f"{plural(failed, 'call')} failed and {'is' if failed == 1 else 'are'} excluded."
 
@@ -193,14 +201,21 @@ def _format_warning(name: str, card: Scorecard) -> Iterator[str]:
 
 
 def unproductive(results: Results) -> Iterator[str]:
-    """Searches that scored the original alone, since every candidate was refused, with the reasons."""
+    """Searches that scored the original alone, since there was no other candidate, with the reasons."""
     for search in results.searches:
         if search.candidates <= 1 and search.refused:
             reasons = ", ".join(f"{count:,} {reason}" for reason, count in search.refused.items())
             name = "source" if search.stage == "source" else _pair(search.tasks, search.models)
             hint = "; a candidate must keep the prompt's {variables}" if VARIABLES in search.refused else ""
-            yield f"{name}: every candidate was refused ({reasons}){hint}."
+            said = f"every candidate was refused ({reasons}){hint}"
+            if search.refused.keys() == {CALL_FAILED}:
+                calls = plural(search.refused[CALL_FAILED], "call")
+                said = f"no candidate was written; {calls} of the reference LLM failed"
+            yield f"{name}: {said}."
 
+
+CALL_FAILED = "call failed"
+"""The reason under which calls of the reference LLM that brought no candidate are counted."""
 
 VARIABLES = "variables changed"
 """The reason under which candidates without the prompt's variables are refused."""

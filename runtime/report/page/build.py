@@ -175,13 +175,20 @@ def _targets(
             notes=notes(target),
             metrics=tuple(_metrics(target)),
             calls=calls.get(((target.task,), (target.model,))),
+            estimate=_estimate(target),
             selection_bias=rounded(target.selection_bias),
             majority=rounded(target.chance.majority),
             random=rounded(target.chance.random),
-            failed=base.failed + best.failed,
+            failed=base.failed + (0 if conclusion(target) == "kept" else best.failed),
             diagrams=() if confidences is None else confidences.diagrams(target),
             more={key: _as_json(value) for key, value in raw.items() if key not in PLACED_OF_TARGET},
         )
+
+
+def _estimate(target: TargetResult) -> float | None:
+    """The estimate that chose the best prompt."""
+    objective, bias = target.best.scorecard.objective, target.selection_bias
+    return None if objective is None or bias is None else rounded(objective + bias)
 
 
 def _metrics(target: TargetResult) -> Iterator[MetricView]:
@@ -242,6 +249,10 @@ def _search(state: RunState, search: SearchState, results: Results | None) -> Se
     started = search.started
     leader = None if search.leader is None else search.latest.get(search.leader)
     summary = _summary(results, started.scope)
+    tested = () if results is None or started.stage == "source" else results.targets
+    chosen = next(
+        (_estimate(one) for one in tested if one.task in started.tasks and one.model in started.models), None
+    )
     return SearchView(
         name=search_name(started),
         scope=started.scope,
@@ -255,7 +266,7 @@ def _search(state: RunState, search: SearchState, results: Results | None) -> Se
         calls=search.calls if summary is None else summary.calls,
         allotted=started.allotted if started.unit == "calls" else None,
         leader=search.leader,
-        objective=rounded(search.objective()),
+        objective=rounded(search.objective()) if chosen is None else chosen,
         rows=0 if leader is None else leader.rows,
         reason=search.reason,
         refused=dict(sorted(search.refused.items())),

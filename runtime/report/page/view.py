@@ -74,7 +74,8 @@ class Diagram(msgspec.Struct, frozen=True, kw_only=True):
 
 class TargetView(msgspec.Struct, frozen=True, kw_only=True):
     """One target task and model. `words` describe the result, `advice` says which prompt to use, `sent` are
-    its messages for a test row, `notes` warn of numbers that mislead. `calls` is the cost of its search."""
+    its messages for a test row, `notes` warn of numbers that mislead. `calls` is the cost of its search,
+    `estimate` the objective expected of the best prompt when it was chosen."""
 
     task: str
     model: str
@@ -88,6 +89,7 @@ class TargetView(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     metrics: tuple[MetricView, ...] = ()
     calls: int | None = None
+    estimate: float | None = None
     selection_bias: float | None = None
     majority: float | None = None
     random: float | None = None

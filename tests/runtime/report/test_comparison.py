@@ -122,6 +122,33 @@ def test_the_table_has_a_column_for_each_scenario_and_leaves_out_what_their_name
     assert any("difference from transfer" in line for line in lines)
 
 
+def shown(runs: list[Results]) -> list[str]:
+    console = Console(width=80, record=True)
+    console.print(comparison_table(compare_runs(runs), METRICS))
+    return console.export_text().splitlines()
+
+
+def test_metrics_go_by_the_labels_used_elsewhere():
+    lines = shown([run("a", 1, {"t": 0.5})])
+    for metric in ("Objective", "Accuracy", "Format followed (IFR)", "Calibration error (ECE) ↓"):
+        assert any(metric in line for line in lines)
+    assert not any("ifr" in line or "ece" in line for line in lines)
+
+
+def test_one_scenario_is_compared_with_the_original():
+    found = compare_runs([run("a", 1, {"t": 0.6})])
+    assert found.base == ORIGINAL
+    assert found.rows[0].differences["objective"].value == pytest.approx(0.2)
+    lines = shown([run("a", 1, {"t": 0.6})])
+    assert "difference from original, target by target (+ is above original)" in lines
+    assert any("+0.200" in line for line in lines)
+
+
+def test_runs_of_one_name_and_seed_hide_each_other_and_are_named():
+    (warning,) = compare_runs([run("a", 1, {"t": 0.5}), run("a", 1, {"t": 0.6})]).warnings
+    assert warning.startswith("a: 2 runs have seed 1, and only the last of them is shown")
+
+
 def test_runs_tested_on_different_rows_are_named():
     one, other = run("a", 1, {"t": 0.5}), run("b", 1, {"t": 0.6})
     target = other.targets[0]

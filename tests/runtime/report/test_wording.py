@@ -207,6 +207,14 @@ def test_a_gain_that_accuracy_does_not_share_is_warned_of():
     assert any("although accuracy fell (−0.020)" in note for note in notes(found))
 
 
+def test_warnings_on_a_kept_original_name_the_original_once():
+    kept = target(Gain(0.0, 0.0, 0.0, 1.0), words="Decide.", selection_bias=0.08, chance=Chance(0.8, 0.5))
+    said = notes(kept)
+    assert any(note.startswith("The original's accuracy, 0.700, is not above") for note in said)
+    assert any(note.startswith("The estimate that chose the original was +0.080") for note in said)
+    assert not any("best prompt" in note for note in said)
+
+
 @pytest.mark.parametrize(
     ("gain", "said"), [(BETTER, "Use the best"), (WORSE, "Keep"), (UNCLEAR, "Keep the original")]
 )
@@ -238,3 +246,6 @@ def test_a_search_whose_candidates_were_all_refused_is_named():
     assert said.startswith("tickets · small: every candidate was refused (54 variables changed)")
     assert "{variables}" in said
     assert not list(unproductive(msgspec.structs.replace(run, searches=())))
+    failed = msgspec.structs.replace(search, refused={"call failed": 7})
+    (said,) = unproductive(msgspec.structs.replace(run, searches=(failed,)))
+    assert said == "tickets · small: no candidate was written; 7 calls of the reference LLM failed."

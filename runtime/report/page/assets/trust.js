@@ -32,18 +32,12 @@ function baselines(view) {
     number(target.random),
     value(target, "accuracy", "baseline"),
     value(target, "accuracy", "best"),
-    estimateWhenChosen(target),
+    number(target.estimate),
     value(target, "objective", "best"),
     signed(target.selection_bias),
     count(target.failed),
   ]);
   return table("Baselines that do not read the question, and optimism from selection (selection bias: the estimate that chose the best prompt, minus its objective on test)", columns, rows, { class: "stacked" });
-}
-
-function estimateWhenChosen(target) {
-  const metric = metricOf(target, "objective");
-  const known = metric && metric.best[0] !== null && target.selection_bias !== null;
-  return number(known ? metric.best[0] + target.selection_bias : null);
 }
 
 function splits(view) {

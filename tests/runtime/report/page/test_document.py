@@ -137,6 +137,15 @@ def test_a_run_without_results_reports_what_it_has(tmp_path: Path):
     assert blocks == ()
 
 
+def test_the_estimate_of_a_chosen_prompt_is_one_number_everywhere(tmp_path: Path):
+    write_run(tmp_path, page=False)
+    shown, _ = view_of(tmp_path)
+    chosen = {(target.task, target.model): target.estimate for target in shown.targets}
+    searches = {(*one.tasks, *one.models): one.objective for one in shown.searches if one.stage == "target"}
+    assert None not in chosen.values()
+    assert chosen == searches
+
+
 def test_what_results_hold_beyond_this_version_is_shown_as_it_is(tmp_path: Path):
     write_run(tmp_path)
     data = json.loads((tmp_path / "results.json").read_text())
