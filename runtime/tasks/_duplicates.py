@@ -33,12 +33,15 @@ def asked(example: Example) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def groups(keys: Sequence[str]) -> list[list[int]]:
+def groups(keys: Sequence[str]) -> list[tuple[int, ...]]:
     """Indices of equal keys together, in order of first appearance."""
-    found: dict[str, list[int]] = {}
+    first: dict[str, int] = {}
+    equal: dict[int, list[int]] = {}
     for index, key in enumerate(keys):
-        found.setdefault(key, []).append(index)
-    return list(found.values())
+        earliest = first.setdefault(key, index)
+        if earliest != index:
+            equal.setdefault(earliest, [earliest]).append(index)
+    return [tuple(equal.get(index, (index,))) for index in first.values()]
 
 
 class Near(msgspec.Struct, frozen=True):
@@ -67,14 +70,15 @@ def near_pairs(keys: Sequence[str], threshold: float = NEAR, *, work: int = MOST
         prefix = ordered[: len(found) - ceil(threshold * len(found)) + 1]
         candidates = _candidates(prefix, index)
         work -= len(candidates) * len(found)
-        near = (i for i in candidates if keys[i] != keys[later] and _alike(sets[i], found, threshold))
+        whole = frozenset(found)
+        near = (i for i in candidates if keys[i] != keys[later] and _alike(sets[i], whole, threshold))
         pairs += [(earlier, later) for earlier in sorted(near)]
         for shingle in prefix:
             index.setdefault(shingle, []).append(later)
     return Near(tuple(pairs), len(keys))
 
 
-def joined(parts: Iterable[Sequence[int]], size: int) -> list[list[int]]:
+def joined(parts: Iterable[Sequence[int]], size: int) -> list[tuple[int, ...]]:
     """The connected components of 0 … size-1 under "is in one of these parts", by least member."""
     root = list(range(size))
 
@@ -90,25 +94,31 @@ def joined(parts: Iterable[Sequence[int]], size: int) -> list[list[int]]:
             root[high] = low
     components: dict[int, list[int]] = {}
     for i in range(size):
-        components.setdefault(find(i), []).append(i)
-    return list(components.values())
+        least = find(i)
+        if least != i:
+            components.setdefault(least, [least]).append(i)
+    return [tuple(components.get(i, (i,))) for i in range(size) if root[i] == i]
 
 
-def _shingles(key: str) -> frozenset[str]:
+def _shingles(key: str) -> tuple[str, ...]:
+    """The different shingles of a text. A tuple, as the garbage collector leaves those of texts alone: sets for
+    all rows of a large file would hold the interpreter for as long as it looks at each."""
     tokens = _TOKEN.findall(key)
     if len(tokens) <= _SHINGLE:
-        return frozenset([" ".join(tokens)])
-    return frozenset(" ".join(tokens[i : i + _SHINGLE]) for i in range(len(tokens) - _SHINGLE + 1))
+        return (" ".join(tokens),)
+    return tuple(
+        dict.fromkeys(" ".join(tokens[i : i + _SHINGLE]) for i in range(len(tokens) - _SHINGLE + 1))
+    )
 
 
 def _candidates(prefix: Sequence[str], index: dict[str, list[int]]) -> set[int]:
     return {earlier for shingle in prefix for earlier in index.get(shingle, ())}
 
 
-def _alike(one: frozenset[str], other: frozenset[str], threshold: float) -> bool:
+def _alike(one: Sequence[str], other: frozenset[str], threshold: float) -> bool:
     if min(len(one), len(other)) < threshold * max(len(one), len(other)):
         return False
-    common = len(one & other)
+    common = len(other.intersection(one))
     return common >= threshold * (len(one) + len(other) - common)
 
 

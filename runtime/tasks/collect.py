@@ -193,7 +193,7 @@ MOST_PROBLEMS = 5
 """So many bad rows are listed in one message; reading stops there."""
 
 
-class Placed(msgspec.Struct, frozen=True):
+class Placed(msgspec.Struct, frozen=True, gc=False):
     """An example and the place of its row."""
 
     example: Example

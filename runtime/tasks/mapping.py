@@ -21,7 +21,7 @@ class Unfit(ValueError):
     """A row that cannot become an example; the message holds the reason, the caller knows the place."""
 
 
-class Raw(msgspec.Struct, frozen=True):
+class Raw(msgspec.Struct, frozen=True, gc=False):
     """The parts of a row, cleaned. `answer` is as the data has it; a number counts choices or labels from 0.
 
     `markers` are the data's own names of the choices ("A", "1"), where it has them.

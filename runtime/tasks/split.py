@@ -94,7 +94,7 @@ def _rounded(exact: Sequence[float]) -> list[int]:
     return whole
 
 
-def _units(rows: Sequence[Example]) -> tuple[list[list[int]], list[str]]:
+def _units(rows: Sequence[Example]) -> tuple[list[tuple[int, ...]], list[str]]:
     """Groups of rows that belong in one split, and warnings about them."""
     keys = [asked(row) for row in rows]
     equal = groups(keys)
@@ -123,7 +123,7 @@ def _units(rows: Sequence[Example]) -> tuple[list[list[int]], list[str]]:
 
 
 def _place(
-    units: Sequence[list[int]],
+    units: Sequence[Sequence[int]],
     rows: Sequence[Example],
     sizes: Sequence[int],
     stratum: Stratum,
