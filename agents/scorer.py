@@ -20,10 +20,10 @@ from ..runtime.tasks.example import Example
 from ..runtime.tasks.task import Reading, Task, messages, shown
 from .judge.rubrics import Judging
 
-BATCH = 16
+BATCH = 8
 """Rows per `Answer`: large enough that a bus costs nothing beside the calls, small enough to spread."""
 
-WIDTH = 4
+WIDTH = 2
 """Rows of one prompt asked for at once, for each worker."""
 
 QUICK_ROWS = 2_000
@@ -36,7 +36,7 @@ Replies = Sequence[tuple[Example, Reply | Failed]]
 """Rows with what came back for them."""
 
 
-class _Batch(msgspec.Struct, frozen=True):
+class _Batch(msgspec.Struct, frozen=True, gc=False):
     responses: tuple[Graded | Failed, ...]
     rated: tuple[Rated, ...]
     exhibits: tuple[JudgedResponse, ...]
