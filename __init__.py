@@ -96,6 +96,7 @@ if TYPE_CHECKING:
     )
     from .runtime.prompt import Prompt
     from .runtime.record.results import Results
+    from .runtime.report.tracking import MetricPoint, MLflow, RunSummary, Tracker, WandB
     from .runtime.tasks.answers.formats import AnswerFormat
     from .runtime.tasks.answers.strict import Lines
     from .runtime.tasks.data.own import DataReader
@@ -194,6 +195,13 @@ _MODULES = {
     ),
     "runtime.prompt": ("Prompt",),
     "runtime.record.results": ("Results",),
+    "runtime.report.tracking": (
+        "MLflow",
+        "MetricPoint",
+        "RunSummary",
+        "Tracker",
+        "WandB",
+    ),
     "runtime.tasks.answers.formats": ("AnswerFormat",),
     "runtime.tasks.answers.strict": ("Lines",),
     "runtime.tasks.data.own": ("DataReader",),
@@ -241,7 +249,9 @@ __all__ = [
     "Judged",
     "JudgedResponse",
     "Lines",
+    "MLflow",
     "Message",
+    "MetricPoint",
     "NotesTaken",
     "Observer",
     "OperatorRecord",
@@ -265,6 +275,7 @@ __all__ = [
     "Results",
     "RunEnded",
     "RunStarted",
+    "RunSummary",
     "Scenario",
     "Score",
     "Scorecard",
@@ -280,8 +291,10 @@ __all__ = [
     "Telemetry",
     "TokenChoice",
     "TokenLogprob",
+    "Tracker",
     "TransferPromptingError",
     "Usage",
+    "WandB",
     "WorkRefused",
     "current_header",
     "errors",

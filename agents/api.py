@@ -24,6 +24,7 @@ from ..runtime.llm.budget.usage import Meter, UsageReport
 from ..runtime.llm.limits.shared import Endpoints
 from ..runtime.prompt import Prompt
 from ..runtime.record.results import Results
+from ..runtime.report.tracking import Tracker
 from ..runtime.tasks.load import LoadedTask, load_rows
 from ..runtime.tasks.task import Reading
 from ..scenarios.plugins import is_dotted
@@ -191,6 +192,7 @@ async def optimize(
     seed: int = 0,
     settings: Mapping[str, object] | None = None,
     endpoints: Endpoints | None = None,
+    trackers: Sequence[Tracker] = (),
     **task: object,
 ) -> Results:
     """Search for a better prompt, and test it and the original on rows that the search never saw.
@@ -203,6 +205,7 @@ async def optimize(
     one model or several, each optimised for; a function of the application may be one. `writer` is the
     reference LLM, by default the (first) model. `budget` is a number of HTTP calls in all, `light`, `medium`
     or `heavy`, or the keys of a scenario's `budget`. With `out`, a folder, the run is durable and resumes.
+    `trackers` are experiment trackers, such as `tp.MLflow()`.
     Other arguments are those of `evaluate`. Whatever these do not offer, `Scenario` and `Team` do.
 
     Raises InputError for wrong rows or settings or too small a budget, EndpointError where a model cannot be
@@ -242,6 +245,7 @@ async def optimize(
         metrics=setup.metrics,
         strategy=None if isinstance(strategy, str) else strategy,
         endpoints=endpoints,
+        trackers=trackers,
     ) as team:
         return await team.run()
 

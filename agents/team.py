@@ -1,7 +1,7 @@
 """A team: the bus, the agents and all they stand on, for one scenario."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,7 @@ from ..runtime.llm.limits.shared import Endpoints
 from ..runtime.llm.stack import SpendingNow
 from ..runtime.record.results import Results, Status, write
 from ..runtime.report.page import write_page
+from ..runtime.report.tracking import Tracker, Tracking
 from ..runtime.tasks.load import LoadedTask
 from ..runtime.telemetry import RunSpan, Telemetry
 from ..scenarios import Scenario
@@ -56,8 +57,8 @@ class Team:
     `JudgePrompt`, `CompareResponses`); `metrics`, functions under the names that the
     scenario uses for them (`module:function`), which then are not imported; `strategy`, in place of the
     scenario's; `bus`, which the host enters and leaves itself; `log`, a structlog logger that receives every
-    event; `telemetry`, for spans and metrics in the host's OpenTelemetry providers; `endpoints`, limits that
-    several teams share.
+    event; `telemetry`, for spans and metrics in the host's OpenTelemetry providers; `trackers`, experiment
+    trackers such as `tp.MLflow()`; `endpoints`, limits that several teams share.
 
     Calls of `clients` and `targets` are limited, retried, budgeted and recorded like any other: a resumed run
     replays them, as long as their endpoints keep their `base_url` or `host` name. What is `served` is neither
@@ -82,6 +83,7 @@ class Team:
         strategy: Strategy | None = None,
         log: FilteringBoundLogger | None = None,
         telemetry: Telemetry | None = None,
+        trackers: Sequence[Tracker] = (),
         endpoints: Endpoints | None = None,
     ) -> None:
         self.scenario = scenario
@@ -92,6 +94,8 @@ class Team:
         self._following = Following()
         if log is not None:
             self._following.call(log_events(log))
+        self._tracking = Tracking(trackers)
+        self._following.call(self._tracking.take)
         self._telemetry = telemetry
         self._span: RunSpan | None = None
         self._endpoints = endpoints
@@ -132,18 +136,19 @@ class Team:
         """Both stages and the test; with an output folder also writes `results.json` and `report.html` there.
 
         A run that is stopped returns what it has. One that is cancelled or fails writes what it has before
-        the error goes on. A team runs once.
+        the error goes on. A team runs once. Raises EndpointError where a tracker cannot begin.
         """
         if self._assembly is None or self._begun:
             raise RuntimeError("enter the team (async with) before running it; a team runs once")
         self._begun = True
-        if self._span is None:
-            with headed(Header(0, run=self.run_id)):
-                return await self._run(self._assembly.coordinator)
-        with self._span.current():
-            results = await self._run(self._assembly.coordinator)
-            self._span.ended(results.status)
-        return results
+        async with self._tracking.of(self.scenario, self.run_id, self._out):
+            if self._span is None:
+                with headed(Header(0, run=self.run_id)):
+                    return await self._run(self._assembly.coordinator)
+            with self._span.current():
+                results = await self._run(self._assembly.coordinator)
+                self._span.ended(results.status)
+            return results
 
     @overload
     def events(self, *, buffer: int = 1024) -> AsyncIterator[Event]: ...
@@ -182,6 +187,7 @@ class Team:
                     await self._following.over.wait()
                 if self._out is not None:
                     await anyio.to_thread.run_sync(write_page, self._out)
+                await self._tracking.end(results, self._out)
             self._ended.set()
         return results
 

@@ -26,6 +26,7 @@ from .options import (
     ScenarioName,
     ServedModels,
     TableFormat,
+    TrackerNames,
 )
 
 if TYPE_CHECKING:
@@ -167,6 +168,7 @@ def run(
     ] = False,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of --live; 0 is any free one.")] = 0,
     metrics: MetricsAddress = None,
+    track: TrackerNames = None,
     log_format: LogForm = None,
     log_level: LogLeast = None,
     fail_under: FailUnder = None,
@@ -204,7 +206,8 @@ def run(
     loaded = load(scenario, overrides or (), allow_code=allow_code)
     folder = out or Path("runs") / loaded.name
     log = stderr_log(log_format, log_level)
-    options = RunOptions(_console(), quiet, json, verbose, live, keep, port, metrics, log, least)
+    followed = (metrics, tuple(track or ()), log)
+    options = RunOptions(_console(), quiet, json, verbose, live, keep, port, *followed, least)
     try:
         code = run_scenario(loaded, folder, options)
     except (Interrupted, KeyboardInterrupt):

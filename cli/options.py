@@ -43,6 +43,13 @@ class TableFormat(StrEnum):
     HTML = "html"
 
 
+class TrackerName(StrEnum):
+    """Experiment trackers that a run can be logged to."""
+
+    MLFLOW = "mlflow"
+    WANDB = "wandb"
+
+
 class LogFormat(StrEnum):
     """Forms of the log on stderr."""
 
@@ -91,6 +98,14 @@ MetricsAddress = Annotated[
         help="Serve metrics for Prometheus (/metrics) and health (/health) there; without HOST on loopback "
         "alone, port 0 is any free one.",
         show_default="off",
+    ),
+]
+TrackerNames = Annotated[
+    list[TrackerName] | None,
+    typer.Option(
+        "--track",
+        help="Log the run to this experiment tracker, set up by its own environment variables. Repeatable.",
+        show_default="none",
     ),
 ]
 LogForm = Annotated[

@@ -18,6 +18,7 @@ from ..runtime.bus import Event
 from ..runtime.concurrency import ungrouped
 from ..runtime.record.results import Results
 from ..runtime.report.comparison import METRICS
+from ..runtime.report.tracking import TRACKERS
 from ..scenarios import Scenario
 from ..scenarios.errors import InputError
 from ..scenarios.scenario import variants
@@ -49,7 +50,8 @@ class RunOptions(msgspec.Struct, frozen=True):
     """Display of a run, see `terminal.display`, and what else its end decides.
 
     `live` serves the report on loopback during the run, on `port` (0: any free one); `keep` goes on after its
-    end until a signal comes. `metrics` is where metrics and health are served, `log` gets every event.
+    end until a signal comes. `metrics` is where metrics and health are served, `trackers` names experiment
+    trackers, `log` gets every event.
     `fail_under` is a metric and the least gain of every target on held-out rows.
     """
 
@@ -61,6 +63,7 @@ class RunOptions(msgspec.Struct, frozen=True):
     keep: bool = False
     port: int = 0
     metrics: str | None = None
+    trackers: tuple[str, ...] = ()
     log: FilteringBoundLogger | None = None
     fail_under: tuple[str, float] | None = None
 
@@ -127,7 +130,8 @@ def _run_variants(scenario: Scenario, folder: Path, options: RunOptions) -> Exit
 
 async def _served(scenario: Scenario, folder: Path, options: RunOptions, show: Print) -> Results:
     """A run whose results are printed when it ends, served from before it begins where it is to be live."""
-    team = Team(scenario, out=folder, log=options.log)
+    trackers = [TRACKERS[name]() for name in options.trackers]
+    team = Team(scenario, out=folder, log=options.log, trackers=trackers)
     async with AsyncExitStack() as served:
         observers: list[Callable[[Event], object]] = []
         if options.metrics is not None:

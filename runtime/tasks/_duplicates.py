@@ -101,14 +101,12 @@ def joined(parts: Iterable[Sequence[int]], size: int) -> list[tuple[int, ...]]:
 
 
 def _shingles(key: str) -> tuple[str, ...]:
-    """The different shingles of a text. A tuple, as the garbage collector leaves those of texts alone: sets for
-    all rows of a large file would hold the interpreter for as long as it looks at each."""
+    """The different shingles of a text, in a tuple: the garbage collector leaves tuples of texts alone, while
+    it would look at the set of every row of a large file, and hold the interpreter meanwhile."""
     tokens = _TOKEN.findall(key)
     if len(tokens) <= _SHINGLE:
         return (" ".join(tokens),)
-    return tuple(
-        dict.fromkeys(" ".join(tokens[i : i + _SHINGLE]) for i in range(len(tokens) - _SHINGLE + 1))
-    )
+    return tuple(dict.fromkeys(" ".join(tokens[i : i + _SHINGLE]) for i in range(len(tokens) - _SHINGLE + 1)))
 
 
 def _candidates(prefix: Sequence[str], index: dict[str, list[int]]) -> set[int]:
