@@ -92,8 +92,9 @@ class OpenAIClient:
         try:
             status, headers, body = await self._sent(fields(request, dialect))
         except Exception as error:
-            # Errors of reading the body come as the SDK's HTTP library raises them, httpx or a fork of it.
-            if not (isinstance(error, self._sdk.APIConnectionError) or "RequestError" in _kinds(error)):
+            # Not all errors of the connection are the SDK's: some come as the HTTP library below it raises
+            # them, httpx, a fork of it, or aiohttp.
+            if not _CONNECTION & _kinds(error):
                 raise
             raise self._broken(error) from error
         return self._codec.response(
@@ -132,12 +133,18 @@ class OpenAIClient:
         if kinds & {"ClientConnectorError", "ConnectError", "ConnectionRefusedError", "gaierror"}:
             return Unreachable(f"no connection to {name}: {text}", attempts=0)
         # httpx has no kind of its own for an answer that ended too early; aiohttp has.
-        if kinds & {"ClientPayloadError", "DecodingError"} or "complete message body" in text:
-            return ServerFault(f"{name} sent an incomplete answer: {text}")
+        malformed = {"ClientPayloadError", "ClientResponseError", "DecodingError"}
+        if kinds & malformed or "complete message body" in text:
+            return ServerFault(f"{name} sent an incomplete or malformed answer: {text}")
+        if kinds & {"ServerDisconnectedError", "ConnectionError"}:
+            return Unreachable(f"the connection to {name} was lost: {text}")
         if "TimeoutError" in kinds or "TimeoutException" in kinds or "APITimeoutError" in kinds:
             return Unreachable(f"{name} did not answer in time ({self._client.timeout} s)")
         return Unreachable(f"the connection to {name} was lost: {text}")
 
+
+_CONNECTION = frozenset({"APIConnectionError", "RequestError", "ClientError", "OSError"})
+"""Kinds of errors of a connection: the SDK's, httpx's, aiohttp's and Python's own."""
 
 _KNOWN = frozenset(
     {
