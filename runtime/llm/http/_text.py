@@ -8,6 +8,10 @@ from html.entities import codepoint2name
 Key = str | tuple[str, ...] | None
 """The key of an endpoint, or several secrets that its requests carry."""
 
+LEAST_SECRET = 8
+"""Characters of a key that is worth hiding in replies: a shorter one (`none`, `EMPTY`, `ollama`) is a word
+that local servers want, and would be missing from answers that hold it."""
+
 _MARK = "[key]"
 
 
@@ -22,7 +26,8 @@ def excerpt(text: str, length: int = 200) -> str:
 def redacted(text: str, key: Key) -> str:
     """The text without the key or keys, should the endpoint have echoed them.
 
-    Found are the key itself, its JSON, URL and HTML encodings (of any of its characters), and its base64.
+    Found are the key itself, its JSON, JavaScript, URL and HTML encodings (of any of its characters), its
+    hexadecimal digits, and its base64, also in the middle of other bytes (`user:key`).
     """
     for one in _several(key):
         pattern, literals = _forms(one)
@@ -32,9 +37,21 @@ def redacted(text: str, key: Key) -> str:
     return text
 
 
+_ENCODED = re.compile(r"\\[ux]|&#|%[0-9a-fA-F]{2}")
+
+
 def echoes(text: str, key: Key) -> bool:
-    """A fast test for long texts: True where a part of the key that no encoding changes is in the text."""
-    return any(_core(one) in text for one in _several(key))
+    """A fast test for long texts: False where the text holds neither a part of the key that no encoding of
+    single characters changes, nor the key as a whole encoded, nor anything encoded."""
+    keys = _several(key)
+    if any(_core(one) in text or any(form in text for form in _forms(one)[1]) for one in keys):
+        return True
+    return bool(keys) and _ENCODED.search(text) is not None
+
+
+def secrets(key: Key) -> tuple[str, ...]:
+    """The keys that are long enough to be worth hiding in replies."""
+    return tuple(one for one in _several(key) if len(one) >= LEAST_SECRET)
 
 
 def _several(key: Key) -> tuple[str, ...]:
@@ -43,9 +60,19 @@ def _several(key: Key) -> tuple[str, ...]:
 
 @lru_cache(maxsize=64)
 def _forms(key: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
+    """A pattern of the key with its characters encoded one by one, and the key encoded as a whole."""
+    pattern = re.compile("".join(_character(character) for character in key))
+    if len(key) < LEAST_SECRET:  # encoded as a whole, it might be any word
+        return pattern, ()
     raw = key.encode()
-    literals = (b64encode(raw).decode().rstrip("="), urlsafe_b64encode(raw).decode().rstrip("="))
-    return re.compile("".join(_character(character) for character in key)), literals
+    whole = [raw.hex(), raw.hex().upper()]
+    for encode in (b64encode, urlsafe_b64encode):
+        whole.append(encode(raw).decode().rstrip("="))
+        for before in range(3):
+            # Four characters stand for three bytes: those at the ends depend on what is beside the key too.
+            first, end = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
+            whole.append(encode(bytes(before) + raw).decode()[first:end])
+    return pattern, tuple(sorted(set(whole), key=len, reverse=True))
 
 
 @lru_cache(maxsize=64)
@@ -63,6 +90,8 @@ def _character(character: str) -> str:
     forms = [
         r"\\{0,16}" + re.escape(character),
         rf"\\{{1,16}}u(?i:{point:04x})",
+        rf"\\{{1,16}}u\{{0{{0,8}}(?i:{point:x})\}}",
+        *([rf"\\{{1,16}}x(?i:{point:02x})"] if point < 0x100 else []),
         f"(?i:{url})",
         f"(?i:{url.replace('%', '%25')})",
         rf"&#0{{0,8}}{point};",

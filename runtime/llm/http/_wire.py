@@ -16,7 +16,7 @@ import msgspec
 from ...errors import UNREADABLE, ServerFault
 from ..chat import ChatRequest, ChatResponse, Message, TokenChoice, TokenLogprob, Usage
 from ._dialect import Dialect
-from ._text import Key, echoes, excerpt, redacted
+from ._text import Key, echoes, excerpt, redacted, secrets
 
 PATH = "/chat/completions"
 
@@ -25,6 +25,9 @@ MOST_NAME = 200
 
 MOST_BYTES = 64 * 2**20
 """An answer may have so many bytes, once decompressed."""
+
+_QUOTED = 2**16
+"""Bytes of a body that a message may quote from: so many that no key is cut in two where it is quoted."""
 
 # What OpenAI returns for a token "so unlikely" that it gives no number; other servers return null for it.
 _NEVER = -9999.0
@@ -204,9 +207,27 @@ def decode(body: bytes, *, seconds: float = 0.0, key: Key = None) -> ChatRespons
         )
     if response.finish_reason == "error":
         raise ServerFault(f"the answer ended with an error: {_quoted(body, key)}")
-    if echoes(response.text, key):
-        return msgspec.structs.replace(response, text=redacted(response.text, key))
-    return response
+    return _without(key, response)
+
+
+def _without(key: Key, response: ChatResponse) -> ChatResponse:
+    """The response without the key in any of its texts."""
+    key = secrets(key)
+    said = [response.text, response.finish_reason or "", response.id, response.model]
+    said += [part.token for chosen in response.tokens for part in (chosen, *chosen.top)]
+    tokens = "".join(chosen.token for chosen in response.tokens)
+    if not echoes("\n".join((tokens, *said)), key):
+        return response
+    finish = response.finish_reason
+    return msgspec.structs.replace(
+        response,
+        text=redacted(response.text, key),
+        finish_reason=None if finish is None else redacted(finish, key),
+        # Where it is cut into tokens, their log-probabilities mean nothing without it.
+        tokens=() if any(redacted(one, key) != one for one in (tokens, *said[4:])) else response.tokens,
+        id=redacted(response.id, key),
+        model=redacted(response.model, key),
+    )
 
 
 def _name(value: object) -> str:
@@ -262,7 +283,7 @@ def _logprob(value: float | None) -> float | None:
 
 
 def _quoted(body: bytes, key: Key) -> str:
-    return excerpt(redacted(body[:4096].decode(errors="replace"), key))
+    return excerpt(redacted(body[:_QUOTED].decode(errors="replace"), key))
 
 
 # What follows reads answers that are odd: parts for content, fractions for counts, streams.
@@ -332,7 +353,7 @@ def _chunks(body: bytes, key: Key) -> Iterator[dict[str, Any]]:
             chunk = json.loads(data)
         except (ValueError, RecursionError) as error:
             raise ServerFault(
-                f"the streamed answer is malformed: {excerpt(redacted(data[:4096], key), 80)}"
+                f"the streamed answer is malformed: {excerpt(redacted(data[:_QUOTED], key), 80)}"
             ) from error
         if isinstance(chunk, dict):
             yield cast("dict[str, Any]", chunk)
