@@ -54,6 +54,8 @@ BARREN = 12
 FAILED_REPLIES = 4
 """Calls of the reference LLM that failed in a row after which it counts as lost."""
 
+SPENT = "the budget is spent"
+
 PROGRESS = 0.005
 """Rise of the best estimate that restarts the patience count: leaders also change by chance."""
 
@@ -159,7 +161,7 @@ class Search:
         if self._stops():
             return None
         if left < 1:
-            self.exhausted, self.reason = True, "the budget is spent"
+            self.exhausted, self.reason = True, SPENT
             return None
         reflect = None if self._noting else self._requests.reflect(self._proposals)
         if reflect is not None:
@@ -187,7 +189,8 @@ class Search:
         found = self.race.next(most, block=size, without=self._excluded())
         if found is None:
             if not self._writing and not self._in_flight():
-                self.reason = "every candidate has answered every row"
+                self.exhausted = most < 1  # what is left is kept for a candidate, and too little for one
+                self.reason = SPENT if self.exhausted else "every candidate has answered every row"
             return None
         number, places = found
         self.race.ask(number, places)

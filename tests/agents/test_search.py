@@ -240,3 +240,17 @@ def _stages(**both: object) -> dict[str, object]:
 
 def _baseline(results: Results, task: str) -> str:
     return next(target.baseline.prompt.id for target in results.targets if target.task == task)
+
+
+async def test_a_search_that_may_make_too_few_calls_to_begin_ends_at_its_budget(tmp_path: Path):
+    stages = _stages()
+    stages["source"] = {"tasks": ["reviews"], "seed_prompts": ["Decide."], "share": 0.065}
+    reference = {"model": "writer", "notes": False}
+    async with simulated(tmp_path, stages=stages, reference=reference, budget={"calls": 200}) as run:
+        results, seen = await watched(run[0])
+    source = results.searches[0]
+    assert source.allotted == 5  # a block of rows for the original, and none for a candidate
+    assert (source.scope, source.calls, source.reason) == ("source", 0, "the budget is spent")
+    assert results.status == "budget"
+    assert not [event for event in seen if isinstance(event, ProblemMet)]
+    assert results.targets
