@@ -9,8 +9,12 @@ import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
+
+if TYPE_CHECKING:
+    from gguf import GGUFReader
 
 MOST_BYTES = 200 * 2**20
 """Larger models are used as they are: their copy would take gigabytes, and minutes to make."""
@@ -18,7 +22,7 @@ MOST_BYTES = 200 * 2**20
 
 def converted(gguf: Path, folder: Path | None = None) -> Path:
     """The path of a model with Q8_0 in place of Q4_1, made once and kept in `folder` (default: the user's
-    cache); the model itself where it is large, or has nothing in Q4_1, or the copy cannot be written."""
+    cache); the model itself where it is large, damaged, or has nothing in Q4_1, or no copy can be written."""
     try:
         kept = folder or _cache()
         if gguf.stat().st_size > MOST_BYTES:
@@ -27,10 +31,14 @@ def converted(gguf: Path, folder: Path | None = None) -> Path:
             copy = kept / f"{gguf.stem}-{hashlib.file_digest(file, 'sha256').hexdigest()[:16]}-q8_0.gguf"
         if copy.exists():
             return copy
+        if (model := _convertible(gguf)) is None:
+            return gguf  # before anything is left in the cache
         kept.mkdir(parents=True, exist_ok=True)
         with FileLock(copy.with_suffix(".lock")):
-            return copy if copy.exists() or _write(gguf, copy) else gguf
-    except (OSError, RuntimeError):  # RuntimeError: there is no home folder
+            if not copy.exists():
+                _write(model, copy)
+        return copy
+    except Exception:  # noqa: BLE001 - no folder, no space, or a damaged model, of which the engine says so
         return gguf
 
 
@@ -39,23 +47,30 @@ def _cache() -> Path:
     return (Path(home) if home else Path.home() / ".cache") / "transfer-prompting"
 
 
-def _write(gguf: Path, copy: Path) -> bool:
-    """Write the copy beside its place, then put it there; False where there is nothing to convert."""
-    from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter
+def _convertible(gguf: Path) -> "GGUFReader | None":
+    """The model as read; None where it has nothing in Q4_1. Raises where it is damaged."""
+    from gguf import GGMLQuantizationType, GGUFReader
+
+    model = GGUFReader(gguf)
+    _architecture(model)
+    q4_1 = GGMLQuantizationType.Q4_1
+    return model if any(tensor.tensor_type == q4_1 for tensor in model.tensors) else None
+
+
+def _architecture(model: "GGUFReader") -> str:
+    return model.fields["general.architecture"].contents()
+
+
+def _write(model: "GGUFReader", copy: Path) -> None:
+    """Write the copy beside its place, then put it there."""
+    from gguf import GGMLQuantizationType, GGUFValueType, GGUFWriter
     from gguf.quants import dequantize, quantize
 
     q4_1, q8_0 = GGMLQuantizationType.Q4_1, GGMLQuantizationType.Q8_0
-    try:
-        model = GGUFReader(gguf)
-        architecture = model.fields["general.architecture"].contents()
-    except (ValueError, IndexError, KeyError):  # damaged: the engine says so
-        return False
-    if all(tensor.tensor_type != q4_1 for tensor in model.tensors):
-        return False
     handle, name = tempfile.mkstemp(dir=copy.parent, suffix=".part")
     os.close(handle)
     try:
-        writer = GGUFWriter(name, architecture)
+        writer = GGUFWriter(name, _architecture(model))
         for field in model.fields.values():
             if not field.name.startswith("GGUF.") and field.name != "general.architecture":
                 items = field.types[-1] if field.types[0] == GGUFValueType.ARRAY else None
@@ -74,4 +89,3 @@ def _write(gguf: Path, copy: Path) -> bool:
         with suppress(OSError):
             os.unlink(name)
         raise
-    return True

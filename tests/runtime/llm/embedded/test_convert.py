@@ -54,7 +54,7 @@ def test_the_copy_is_made_once(tmp_path: Path):
     assert not list((tmp_path / "cache").glob("*.part"))
 
 
-@pytest.mark.parametrize("flaw", ["other type", "cut off", "no model", "no folder"])
+@pytest.mark.parametrize("flaw", ["other type", "cut off", "no model", "no text", "no folder"])
 def test_a_model_that_cannot_be_converted_is_used_as_it_is(flaw: str, tmp_path: Path):
     original = model(tmp_path / "tiny.gguf", kind=Q8_0 if flaw == "other type" else Q4_1)
     cache = tmp_path / "cache"
@@ -62,7 +62,9 @@ def test_a_model_that_cannot_be_converted_is_used_as_it_is(flaw: str, tmp_path: 
         original.write_bytes(original.read_bytes()[:-150])
     if flaw == "no model":
         original.write_bytes(b"GGUF\x03")
+    if flaw == "no text":
+        original.write_bytes(original.read_bytes().replace(b"llama", b"\xff" * 5, 1))
     if flaw == "no folder":
         cache.write_text("a file stands here")
     assert converted(original, cache) == original
-    assert list(tmp_path.rglob("*.part")) == []
+    assert [path for path in tmp_path.rglob("*") if path.suffix != ".gguf" and path != cache] == []

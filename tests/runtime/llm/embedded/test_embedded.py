@@ -243,7 +243,10 @@ async def child_of(parent: Process, reached: str) -> int:
 
 @needs_model
 @on_linux
-async def test_a_truncated_model_is_an_endpoint_error_with_the_reason_of_the_engine(tmp_path: Path):
+async def test_a_truncated_model_is_an_endpoint_error_with_the_reason_of_the_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     broken = tmp_path / "broken.gguf"
     with model().open("rb") as whole:
         broken.write_bytes(whole.read(3_000_000))
@@ -252,6 +255,7 @@ async def test_a_truncated_model_is_an_endpoint_error_with_the_reason_of_the_eng
         async with serve_embedded(find_model("broken.gguf", tmp_path), name=NAME):
             pass
     assert children(os.getpid()) <= before
+    assert not (tmp_path / "cache").exists()
 
 
 @needs_model
