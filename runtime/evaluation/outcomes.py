@@ -96,10 +96,11 @@ Response = Graded | Failed
 
 
 def flaws(responses: Iterable[Response]) -> dict[Flaw, int]:
-    """The number of graded replies with each flaw, the most frequent first."""
+    """The number of graded replies with each flaw: the most frequent first, equal ones by name, so that no
+    order of answers shows."""
     found: Counter[Flaw] = Counter()
     found.update(one.flaw for one in responses if isinstance(one, Graded) and one.flaw is not None)
-    return dict(found.most_common())
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
 def worst(responses: Iterable[Response], count: int) -> tuple[Response, ...]:

@@ -7,11 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transfer_prompting.runtime.evaluation.grading import grade
-from transfer_prompting.runtime.evaluation.outcomes import Graded, Reply
+from transfer_prompting.runtime.evaluation.outcomes import Flaw, Graded, Reply, flaws
 from transfer_prompting.runtime.llm.chat import TokenChoice, TokenLogprob
 from transfer_prompting.runtime.tasks.answers import AnswerSpace, answer_space
 from transfer_prompting.runtime.tasks.example import Example
 from transfer_prompting.runtime.tasks.task import ConfidenceSource, Reading, Task
+
+from support.graded import graded
 
 SPAM = answer_space("classification", ("spam", "fine"))
 TOKENS = Reading("generate", "token_probability")
@@ -234,3 +236,10 @@ def test_every_text_gets_a_grade(text: str, source: ConfidenceSource, kind: str)
     assert (grades.confidence is None) == (source == "none")
     assert grades.confidence is None or 0 <= grades.confidence <= 1
     assert grades.answer is not None or grades.rule == "none"
+
+
+def test_flaws_that_are_as_frequent_come_by_name_in_any_order_of_answers():
+    found: tuple[Flaw, ...] = ("refused", "empty", "cut off", "cut off")
+    responses = [graded(str(i), flaw=flaw) for i, flaw in enumerate(found)]
+    assert list(flaws(responses).items()) == [("cut off", 2), ("empty", 1), ("refused", 1)]
+    assert list(flaws(responses[::-1]).items()) == [("cut off", 2), ("empty", 1), ("refused", 1)]
