@@ -1,7 +1,7 @@
 """Assembly of a team: its checks, its agents and all they stand on."""
 
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 
 from ..runtime.bus import Bus
 from ..runtime.concurrency import current_task, ungrouped
-from ..runtime.errors import EndpointError
+from ..runtime.errors import EndpointError, WriteFailed
 from ..runtime.evaluation.objective import Objective
 from ..runtime.evaluation.own_metrics import OwnMetric
 from ..runtime.llm.budget.budget import Budget
@@ -26,6 +26,7 @@ from ..runtime.messages import JudgeResponses, Score
 from ..runtime.record.files import make_folder
 from ..runtime.record.history import Record, open_history, refuse_another_run, save
 from ..runtime.record.responses import open_responses
+from ..runtime.record.results import Results, write
 from ..runtime.tasks.load import LoadedTask
 from ..runtime.tasks.task import Task
 from ..runtime.telemetry import Telemetry
@@ -183,11 +184,15 @@ class Assembler(msgspec.Struct, frozen=True, kw_only=True):
                 responses = files.enter_context(open_responses(out / "responses.jsonl" if out else None))
                 if out is not None:
                     save(scenario, out / "scenario.yaml")
-                lost = await self._lost(checked.judging)
-                lost |= await _refused_targets(
-                    scenario, self.parts, models, lost, judges=checked.judging.rates
-                )
-                able = await _logprobs(scenario, self.parts, models, lost)
+                try:
+                    lost = await self._lost(checked.judging)
+                    lost |= await _refused_targets(
+                        scenario, self.parts, models, lost, judges=checked.judging.rates
+                    )
+                    able = await _logprobs(scenario, self.parts, models, lost)
+                except anyio.get_cancelled_exc_class():
+                    self._write_unbegun(models)
+                    raise
                 readings = resolve(scenario, checked.tasks, able, self.parts.targets)
                 await self._start(tasks, checked, readings, models)
                 record = Record(history, self.bus)
@@ -218,6 +223,23 @@ class Assembler(msgspec.Struct, frozen=True, kw_only=True):
                 )
                 yield Assembly(models, evaluator, coordinator)
                 tasks.cancel_scope.cancel()
+
+    def _write_unbegun(self, models: Models) -> None:
+        """Write results without any, of a run that was interrupted while its models were tried; those of an
+        earlier invocation stay."""
+        if self.out is None or (self.out / "results.json").exists():
+            return
+        scenario = self.scenario
+        results = Results(
+            name=scenario.name,
+            status="interrupted",
+            seed=scenario.seed,
+            strategy=self.strategy.name,
+            objective=dict(scenario.scorer.objective),
+            usage=models.usage(),
+        )
+        with suppress(WriteFailed):  # the interruption is what ends the run
+            write(results, self.out / "results.json")
 
     async def _lost(self, judging: Judging) -> dict[str, str]:
         scenario, parts = self.scenario, self.parts
