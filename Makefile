@@ -57,15 +57,16 @@ soak: $(VENV)/dev  ## CALLS=2000000 calls in one process, for hours; whether mem
 
 CASES ?= 1000000
 
-fuzz: $(VENV)/dev  ## fuzzing of everything that others wrote; CASES=1000000, about two hours
+fuzz: $(VENV)/dev  ## fuzzing of everything that others wrote; CASES=1000000, half an hour of one core
 	$(BIN)/python tests/fuzz/run.py --cases $(CASES)
 
 PART ?= search
 ONLY ?=
+SAMPLE ?=
 
-mutants: $(VENV)/dev  ## mutation testing of a part (tests/mutants.py lists them): PART=budget; ONLY='*.race.*' for some
+mutants: $(VENV)/dev  ## mutation testing of a part: PART=budget; ONLY='*.race.*' or SAMPLE=300 for some
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[mutants]'
-	$(BIN)/python tests/mutants.py $(PART) $(if $(ONLY),'$(ONLY)')
+	$(BIN)/python tests/mutants.py $(PART) $(if $(ONLY),'$(ONLY)') $(if $(SAMPLE),--sample $(SAMPLE))
 
 audit: $(VENV)/dev  ## known vulnerabilities and licences of what is installed, and an SBOM in build/
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[audit]'

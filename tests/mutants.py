@@ -1,17 +1,20 @@
 """Mutation testing of one part of the package by its own quick tests: `make mutants PART=budget`.
 
-    python tests/mutants.py PART [MUTANT ...]
+    python tests/mutants.py PART [MUTANT ...] [--sample N]
 
 Copies the checkout to build/mutants/PART under the package's own name, writes mutmut's settings there, and
-runs it; `mutmut results` and `mutmut show NAME` in that folder list and show what survived. Tests that start
-or kill processes are left out: a process of theirs would wait for mutmut's. Ends with a line RESULT {json}.
+runs it; `mutmut results` and `mutmut show NAME` in that folder list and show what survived. With `--sample`
+a random N of the part's mutants are tried, the same ones each time. Tests that start or kill processes are
+left out: a process of theirs would wait for mutmut's. Ends with a line RESULT {json}.
 """
 
 import argparse
 import json
+import random
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -54,8 +57,17 @@ def settings(part: Part) -> dict[str, object]:
     return {
         "source_paths": [PACKAGE],
         "only_mutate": [f"{PACKAGE}/{pattern}" for pattern in part.files],
-        "pytest_add_cli_args": ["-c", f"{PACKAGE}/pyproject.toml", "-p", "no:cacheprovider", *left_out],
+        "pytest_add_cli_args": [
+            "-c",
+            f"{PACKAGE}/pyproject.toml",
+            "-p",
+            "no:cacheprovider",
+            "-o",
+            "timeout=20",
+            *left_out,
+        ],
         "pytest_add_cli_args_test_selection": [f"{PACKAGE}/{path}" for path in part.tests],
+        "timeout_multiplier": 5.0,
         "use_git_change_detection": False,
         "track_dependencies": False,
     }
@@ -77,21 +89,41 @@ def copied(name: str, folder: Path) -> None:
     (folder / "pyproject.toml").write_text("\n".join(lines), encoding="utf-8")
 
 
+OUTCOMES = {0: "survived", 1: "killed", 3: "killed", 5: "no_tests", 33: "no_tests", None: "not_tried"}
+"""Exit codes of mutmut's trials; any other is that of a trial which was ended for its time."""
+
+
+def outcomes(folder: Path) -> dict[str, str]:
+    """The outcome of each mutant of a folder, by the mutant's name."""
+    found = dict[str, str]()
+    for path in sorted(folder.glob("mutants/**/*.meta")):
+        codes = json.loads(path.read_text(encoding="utf-8"))["exit_code_by_key"]
+        found |= {name: OUTCOMES.get(code, "timeout") for name, code in codes.items()}
+    return found
+
+
 def main() -> int:
     """Run a part; the exit code of mutmut."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("mutants", nargs="*", help="patterns of names; default: all")
+    parser.add_argument("--sample", type=int, help="how many mutants are tried; default: all")
     given = parser.parse_args()
     folder = ROOT / "build" / "mutants" / given.part
     copied(given.part, folder)
-    mutmut = [sys.executable, "-m", "mutmut"]
-    command = [*mutmut, "run", "--max-children", "1", *given.mutants]
-    code = subprocess.run(command, check=False, cwd=folder).returncode
-    subprocess.run([*mutmut, "export-cicd-stats"], check=False, cwd=folder, stdout=subprocess.DEVNULL)
-    stats = folder / "mutants" / "mutmut-cicd-stats.json"
-    if stats.exists():
-        print("RESULT", json.dumps({"part": given.part, **json.loads(stats.read_text())}))
+    command = [sys.executable, "-m", "mutmut", "run", "--max-children", "2"]
+    names = given.mutants
+    if given.sample:
+        # A name that no mutant has makes mutmut stop after it has written down which mutants there are.
+        subprocess.run([*command, "-"], check=False, cwd=folder, capture_output=True)
+        every = sorted(outcomes(folder))
+        names = random.Random(1).sample(every, min(given.sample, len(every)))
+    code = subprocess.run([*command, *names], check=False, cwd=folder).returncode
+    found = outcomes(folder)
+    for name, outcome in found.items():
+        if outcome in ("survived", "no_tests"):
+            print(outcome, name)
+    print("RESULT", json.dumps({"part": given.part, "mutants": len(found), **Counter(found.values())}))
     return code
 
 

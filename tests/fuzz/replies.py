@@ -11,9 +11,10 @@ from transfer_prompting.runtime.llm.chat import TokenChoice, TokenLogprob
 from transfer_prompting.runtime.tasks.example import Example
 from transfer_prompting.runtime.tasks.task import ConfidenceSource, Reading, Task
 
+from fuzz.mutations import Fixed
 from fuzz.targets import Target
 from support.readers import FORMS, QUESTION, READERS, SPACES
-from support.texts import repeated, replies
+from support.texts import WORDS, replies
 
 GOLD = {
     "labels": "pos",
@@ -25,6 +26,9 @@ GOLD = {
     "several labels": "neg, pos",
     "fields": '{"answer":"pos","a":"1"}',
 }
+LENGTH = 100_000
+"""Characters of a long reply."""
+
 CONFIDENCES: tuple[ConfidenceSource, ...] = ("verbalised", "token_probability", "agreement", "top_k", "none")
 
 _WORDS = [
@@ -82,6 +86,7 @@ def read(text: str) -> None:
 def graded(case: tuple[str, str, ConfidenceSource, bool, str, list[TokenChoice], list[str]]) -> None:
     """A grade is in range, and can be written."""
     kind, form, confidence, likelihood, text, tokens, samples = case
+    text, *samples = (one.encode(errors="replace").decode() for one in (text, *samples))  # as after decoding
     task = Task(kind, "a task", SPACES[kind], "Decide.", format=FORMS[form])
     reading = Reading("likelihood" if likelihood and task.closed else "generate", confidence)
     example = Example("1", "Which?", GOLD[kind], choices=QUESTION.choices if kind == "choice" else ())
@@ -98,14 +103,25 @@ def graded(case: tuple[str, str, ConfidenceSource, bool, str, list[TokenChoice],
     assert len(Outcomes.of([found], closed=task.closed).ids) == 1
 
 
+def read_long(case: tuple[str, str, str, str]) -> None:
+    """A reader returns within the time of a case, whatever repeats."""
+    name, first, unit, last = case
+    first, last = first[: LENGTH // 2], last[: LENGTH // 2]
+    room = LENGTH - len(first) - len(last)
+    unit = unit or " "
+    READERS[name](first + (unit * (room // len(unit) + 1))[:room] + last)
+
+
+_ends = st.sampled_from(["", "a", "Answer: ", "b", "!x", *WORDS])
+
 TARGETS = (
-    Target("replies", replies(), read, share=4),
+    Target("replies", replies(), read, share=3),
     Target(
         "grades",
         st.tuples(
-            st.sampled_from(list(SPACES)),
-            st.sampled_from(list(FORMS)),
-            st.sampled_from(CONFIDENCES),
+            st.sampled_from(list(SPACES)).map(Fixed),
+            st.sampled_from(list(FORMS)).map(Fixed),
+            st.sampled_from(CONFIDENCES).map(Fixed),
             st.booleans(),
             replies(),
             st.lists(st.sampled_from(TOKENS), max_size=5),
@@ -114,5 +130,11 @@ TARGETS = (
         graded,
         share=4,
     ),
-    Target("long replies", repeated(100_000), read, share=0.05, seconds=10),
+    Target(
+        "long replies",
+        st.tuples(st.sampled_from(list(READERS)).map(Fixed), _ends, replies() | st.text(max_size=4), _ends),
+        read_long,
+        share=1,
+        seconds=0.05,
+    ),
 )

@@ -1,14 +1,17 @@
 """Fuzz targets: each a strategy for hostile input, and the check of all that must hold for it."""
 
 import signal
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from random import Random
 from types import FrameType
 from typing import Any
 
 import msgspec
-from hypothesis import HealthCheck
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import SearchStrategy
+
+from fuzz.mutations import mutated
 
 SUPPRESSED = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
 """Hypothesis's checks of how fast cases are made say more about the machine than about the cases."""
@@ -18,7 +21,8 @@ class Target(msgspec.Struct, frozen=True):
     """A part of the program that reads what others wrote.
 
     `check` takes one case and raises where anything but the documented happens. `share` is the part of all
-    cases that it gets, relative to the others'; `seconds` is the most CPU time that a case may take.
+    cases that it gets, relative to the others'; `seconds` is the most CPU time that a case may take. With
+    `loose`, for cases that are mappings, mutations put anything in the place of any value.
     """
 
     name: str
@@ -26,6 +30,7 @@ class Target(msgspec.Struct, frozen=True):
     check: Callable[[Any], None]
     share: float = 1.0
     seconds: float = 5.0
+    loose: bool = False
 
 
 class TooSlow(BaseException):
@@ -46,3 +51,31 @@ def bounded(seconds: float) -> Generator[None]:
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)
+
+
+def drawn(target: Target, count: int, number: int) -> list[Any]:
+    """About so many cases of a target from its strategy; equal numbers draw equal ones."""
+    cases: list[Any] = []
+
+    def keep(case: Any) -> None:
+        cases.append(case)
+
+    configured = settings(
+        max_examples=count,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate,),
+        suppress_health_check=SUPPRESSED,
+    )
+    seed(number)(configured(given(target.cases)(keep)))()
+    return cases
+
+
+def batch(target: Target, count: int, number: int, *, fresh: int, pool: list[Any]) -> Iterator[Any]:
+    """So many cases: `fresh` from the strategy, which join the pool, then mutations of those of the pool."""
+    new = drawn(target, min(fresh, count), number)[:count]
+    yield from new
+    pool += new
+    random = Random(number)
+    for _ in range(count - len(new)):
+        yield mutated(random, random.choice(pool), pool, loose=target.loose)

@@ -4,6 +4,7 @@ import json
 import math
 import zlib
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -256,15 +257,17 @@ _codings = st.sampled_from(["gzip", "deflate", "x-gzip", "br", "", "identity", "
 _zipped = st.binary(max_size=64).map(zlib.compress) | st.binary(max_size=64)
 
 TARGETS = (
-    Target("bodies", st.tuples(st.just(200), st.just({}), bodies()), answer, share=4),
+    Target("bodies", st.tuples(st.just(HTTPStatus.OK), st.just({}), bodies()), answer, share=6),
     Target(
         "headers",
         st.tuples(
-            st.sampled_from([200, 400, 401, 403, 404, 408, 413, 422, 429, 500, 503]), HEADERS, bodies()
+            st.sampled_from(list(map(HTTPStatus, (200, 400, 401, 403, 404, 408, 413, 422, 429, 500, 503)))),
+            HEADERS,
+            bodies(),
         ),
         answer,
-        share=4,
+        share=6,
     ),
-    Target("compressed bodies", st.tuples(_zipped, _codings), packed, share=0.5),
-    Target("bus frames", frames() | st.binary(max_size=40), frame, share=3),
+    Target("compressed bodies", st.tuples(_zipped, _codings), packed, share=1),
+    Target("bus frames", frames() | st.binary(max_size=40), frame, share=5),
 )

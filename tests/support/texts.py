@@ -62,19 +62,6 @@ NAMES = [
 ]  # fmt: skip
 
 
-def repeated(length: int) -> st.SearchStrategy[str]:
-    """Texts of exactly `length` characters, in which a few pieces repeat, between a beginning and an end."""
-    pieces = st.lists(st.sampled_from([*SIGNS, *WORDS, *NAMES]) | st.text(max_size=3), min_size=1, max_size=4)
-
-    def build(parts: list[str], first: str, last: str) -> str:
-        unit = "".join(parts) or " "
-        room = length - len(first) - len(last)
-        return first + (unit * (room // len(unit) + 1))[:room] + last
-
-    ends = st.sampled_from(["", "a", "Answer: ", "b", "!x", *WORDS])
-    return st.builds(build, pieces, ends, ends)
-
-
 _VALUES: list[object] = [
     None, True, 4, -1, 0.9, 105, 10**400, float("inf"), "pos", "B", "42", "80%", "4/5", "\ud800", "²", "",
     ["a", 1], {"a": 1}, {"score": 4}, {"\ud800": [None]},
