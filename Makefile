@@ -28,11 +28,11 @@ test: $(VENV)/dev  ## all tests
 
 build/servers: Makefile
 	$(PYTHON) -m venv $@
-	$@/bin/python -m pip install --quiet --disable-pip-version-check 'litellm[proxy]' fakellm stubllm mockllm
+	$@/bin/python -m pip install --quiet --disable-pip-version-check 'litellm[proxy]' fakellm stubllm mockllm dspy
 	touch $@
 
-servers: $(VENV)/dev build/servers  ## runs in front of servers not written here
-	TPROMPT_TEST_SERVERS=$(CURDIR)/build/servers $(BIN)/python -m pytest tests/test_other_servers.py
+servers: $(VENV)/dev build/servers  ## runs in front of servers not written here, and DSPy with an export
+	TPROMPT_TEST_SERVERS=$(CURDIR)/build/servers $(BIN)/python -m pytest tests/test_other_servers.py tests/test_export.py
 
 check: $(VENV)/dev  ## linter, formatter, types
 	$(BIN)/ruff check .

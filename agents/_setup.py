@@ -85,7 +85,8 @@ def set_up(
             "target": {"tasks": [TASK]},
         },
     }
-    scenario = Scenario.build(_merged(data, settings))
+    # What a program names it may import: permission is for scenario files.
+    scenario = Scenario.build(_merged(data, settings), allow_code=True)
     return Setup(scenario, found.clients, found.targets, metrics)
 
 

@@ -27,7 +27,6 @@ from ..runtime.record.results import Results
 from ..runtime.report.tracking import Tracker
 from ..runtime.tasks.load import LoadedTask, load_rows
 from ..runtime.tasks.task import Reading
-from ..scenarios.plugins import is_dotted
 from ._setup import TASK, MetricSpec, ModelSpec, PromptSpec, RowsSpec, Setup, set_up
 from .application import NobodyClient, Response, written
 from .assembly import Assembler
@@ -35,7 +34,7 @@ from .coordinator.plan import original
 from .events import Following
 from .judge.rubrics import Judging
 from .parts import Parts
-from .reference.strategies import STRATEGIES, Strategy, load_strategy
+from .reference.strategies import STRATEGIES, Strategy
 from .team import Team
 
 T = TypeVar("T")
@@ -217,8 +216,6 @@ async def optimize(
         raise InputError("model: none is given; give at least one")
     caps = {"auto": budget} if isinstance(budget, str) else {"calls": budget}
     more: dict[str, object] = {"seed": seed}
-    if isinstance(strategy, str) and is_dotted(strategy):
-        strategy = load_strategy(strategy, Path.cwd(), allow_code=True)
     if isinstance(strategy, str):
         more["strategy"] = strategy
     if budget is not None:

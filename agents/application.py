@@ -40,18 +40,22 @@ class TargetFunction(Protocol):
     ) -> Awaitable[str | Response] | str | Response: ...
 
 
-class _Asked(msgspec.Struct, frozen=True):
+class _Asked(msgspec.Struct, frozen=True, omit_defaults=True):
     """The identity of a call: equal calls are made once, and replayed from the call ledger."""
 
     text: str
     position: Position
     question: Question
     confidence: bool
+    whole: bool = False
 
 
-def application_messages(prompt: Prompt, question: Question, *, confidence: bool) -> tuple[Message, ...]:
-    """The chat turn that asks an application; `confidence` says whether it is to state one."""
-    asked = _Asked(prompt.text, prompt.position, question, confidence)
+def application_messages(
+    prompt: Prompt, question: Question, *, confidence: bool, whole: bool = False
+) -> tuple[Message, ...]:
+    """The chat turn that asks an application; `confidence` says whether it is to state one, `whole` whether
+    what it returns is the whole reply."""
+    asked = _Asked(prompt.text, prompt.position, question, confidence, whole)
     return (Message("user", msgspec.json.encode(asked).decode()),)
 
 
@@ -63,7 +67,8 @@ class ApplicationClient:
 
     What a function returns is taken as what a model writes behind `Answer:`, so the strict format is kept
     when it is exactly an allowed answer (a text that itself begins with `Answer:` is taken as it is). A
-    confidence counts where the task asks for a verbalised one, as a whole percentage.
+    confidence counts where the task asks for a verbalised one, as a whole percentage. Under another format
+    than `lines` the text is the whole reply, in that format.
 
     A function that takes longer than `timeout` seconds is Unreachable; a plain one goes on in its thread, and
     what it returns is dropped. What it raises is an external
@@ -92,7 +97,7 @@ class ApplicationClient:
             raise failed from error
         response = self._checked(request.model, answered)
         return ChatResponse(
-            text=written(response, confidence=asked.confidence),
+            text=response.text if asked.whole else written(response, confidence=asked.confidence),
             finish_reason="stop",
             usage=Usage(response.prompt_tokens, response.completion_tokens),
             seconds=perf_counter() - start,

@@ -139,7 +139,8 @@ class ApplicationTarget(Target):
 
     def _messages(self, task: str, prompt: Prompt, question: Question) -> tuple[Message, ...]:
         stated = self._readings[task].confidence == "verbalised"
-        return application_messages(prompt, question, confidence=stated)
+        whole = self._tasks[task].format.name != "lines"
+        return application_messages(prompt, question, confidence=stated, whole=whole)
 
 
 def _reply(example: str, first: ChatResponse, further: list[ChatResponse]) -> tuple[Reply, CallCost]:

@@ -2,10 +2,12 @@
 
 import ast
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
 
+import anyio
 import msgspec
 import pytest
 import yaml
@@ -148,6 +150,40 @@ def test_dspy_signatures_of_several_models_have_names_of_their_own(target: Targe
     code = as_dspy([(one, loaded) for one in several(target)])
     names = [node.targets[0] for node in ast.parse(code).body if isinstance(node, ast.Assign)]
     assert [ast.unparse(name) for name in names] == ["TicketsSmall", "TicketsLarge"]
+
+
+DSPY = """
+import sys
+from pathlib import Path
+
+import dspy
+from dspy.utils import DummyLM
+
+names = {}
+exec(Path(sys.argv[1]).read_text(encoding="utf-8"), names)
+model = DummyLM([{"answer": "urgent"}])
+dspy.configure(lm=model)
+print(dspy.Predict(names["Tickets"])(question="Fire?").answer)
+print(model.history[-1]["messages"][0]["content"])
+"""
+
+
+@pytest.mark.skipif(
+    "TPROMPT_TEST_SERVERS" not in os.environ, reason="run by `make servers`, which installs DSPy"
+)
+async def test_dspy_itself_predicts_with_the_signature(
+    target: TargetResult, loaded: LoadedTask, tmp_path: Path
+):
+    path = tmp_path / "signature.py"
+    prompt = Prompt(text='Decide "now", by the last line.')
+    path.write_text(as_dspy([(with_best(target, prompt), loaded)]), encoding="utf-8")
+    python = Path(os.environ["TPROMPT_TEST_SERVERS"], "bin", "python")
+    home = {**os.environ, "DSPY_CACHEDIR": str(tmp_path / "cache")}
+    done = await anyio.run_process([str(python), "-c", DSPY, str(path)], env=home)
+    answer, _, system = done.stdout.decode().partition("\n")
+    assert answer == "urgent"
+    assert prompt.text in system
+    assert "urgent; routine" in system
 
 
 def filled(raw: str, variables: dict[str, str]) -> list[dict[str, str]]:

@@ -216,7 +216,7 @@ def test_a_strategy_is_a_function_or_a_whole(folder: Path):
     assert (found.name, found.staged) == ("plug_parts:brief", False)
 
 
-async def test_the_short_way_takes_a_strategy_by_its_dotted_name(
+async def test_the_short_way_takes_strategy_format_and_reader_by_dotted_name(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.syspath_prepend(folder)
@@ -224,16 +224,18 @@ async def test_the_short_way_takes_a_strategy_by_its_dotted_name(
 
     async def answer(prompt: tp.Prompt, question: tp.Question) -> str:
         asked.append(prompt.text)
-        return "a"
+        return "= a"
 
-    rows = [{"text": f"Text {i}", "label": "ab"[i % 2]} for i in range(40)]
-    await tp.optimize(
+    results = await tp.optimize(
         "Decide.",
-        rows,
+        folder / "rows.txt",
         model=answer,
         writer={"client": FunctionClient(lambda _: ""), "model": "unasked"},
         strategy="plug_parts:brief",
         budget={"evaluations": 40},
         kind="classification",
+        reader="plug_parts:lines",
+        format="plug_parts:Bare",
     )
     assert "Think of the people." in asked
+    assert results.targets[0].baseline.scorecard.ifr == 1

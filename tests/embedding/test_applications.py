@@ -148,3 +148,20 @@ def test_texts_of_a_prompt_come_out_as_they_went_in(tmp_path: Path):
     assert tp.Prompt.of(texts).texts == texts
     assert tp.Prompt("## Rules\nReply.").texts == {}
     assert tp.Prompt("Reply.").id == tp.Prompt(text="Reply.").id
+
+
+@pytest.mark.parametrize(
+    ("form", "reply"),
+    [
+        ("json", '{"answer": "urgent"}'),
+        ("raw", "urgent"),
+        ({"kind": "regex", "pattern": "<a>(.*)</a>"}, "<a>urgent</a>"),
+    ],
+)
+async def test_a_function_returns_the_whole_reply_of_a_format_of_its_own(form: object, reply: str):
+    rows = [{"text": f"Page {i}?", "label": ("urgent", "routine")[i % 2]} for i in range(8)]
+    result = await tp.evaluate(
+        "Decide.", rows, model=lambda prompt, question: reply, kind="classification", format=form
+    )
+    assert (result.scorecard.ifr, result.scorecard.accuracy) == (1.0, 0.5)
+    assert result.responses[0].text == reply
