@@ -197,7 +197,9 @@ def _task(rows: RowsSpec, task: Mapping[str, object], *, own: bool) -> dict[str,
         return {**given, "kind": "judged"}
     guessed = _guessed(given, None if answer is None else str(answer))
     known = {"question": guessed.question, "answer": guessed.answer} if not given.get("template") else {}
-    return {**given, "kind": guessed.kind, "fields": {**known, **fields}}
+    options = list(guessed.choices) if len(guessed.choices) > 1 else "".join(guessed.choices)
+    choices = {"choices": options} if options else {}
+    return {**given, "kind": guessed.kind, "fields": {**known, **choices, **fields}}
 
 
 def _first(task: Mapping[str, object]) -> list[Mapping[str, object]]:

@@ -20,6 +20,7 @@ from ..agents.loading import load_tasks
 from ..runtime.tasks.guess import Guess, answer_counts, guess
 from ..runtime.tasks.load import LoadedTask
 from ..runtime.tasks.mapping import ANSWERS, QUESTIONS
+from ..runtime.tasks.presets import find_preset
 from ..scenarios import Scenario
 from ..scenarios.document import parse, read_text
 from ..scenarios.endpoints import Retry
@@ -143,7 +144,12 @@ def _ask_field(given: Answers) -> str | None:
     if given.data is None:
         return None
     found = _guessed(given.data)
-    guessed = found.answer
+    if found.preset:
+        Console().print(escape(describe_guess(found)), highlight=False)
+        if Confirm.ask("Use this preset", default=True):
+            return None
+        found = guess(given.data)
+    guessed = None if _guessed(given.data).preset else found.answer
     while True:
         counts = answer_counts(given.data, found.answer)
         Console().print(escape(describe_guess(found) + describe_counts(counts)), highlight=False)
@@ -154,9 +160,9 @@ def _ask_field(given: Answers) -> str | None:
             found = _guessed(given.data, chosen)
         except InputError as error:
             Console().print(escape(str(error)), style="red", highlight=False)
-    blank = f"{count_rows(found.blank)} without an answer"
-    if found.blank and not Confirm.ask(f"Skip {blank}", default=True):
-        raise InputError(f"{given.data}: {blank}; complete or remove them")
+    skipped = StarterTask("", "", found.kind, blank=found.blank, unread=found.unread).skipped
+    if skipped and not Confirm.ask(f"Skip {skipped}", default=True):
+        raise InputError(f"{given.data}: {skipped}; complete or remove them")
     return None if found.answer == guessed else found.answer
 
 
@@ -169,8 +175,9 @@ def _ask_source(given: Answers) -> Path | None:
 
 
 def _ask_prompt(given: Answers) -> str | None:
-    kind = "classification" if given.data is None else _guessed(given.data, given.field).kind
-    default = PROMPTS.get(kind, ANY_PROMPT)
+    default = PROMPTS["classification"]
+    if given.data is not None:
+        default = _usual_prompt(task_of(given.data, Path(), given.field))
     prompt = _PromptText.ask("The prompt you use today, or a .md or .txt file that holds it", default=default)
     return None if prompt == default else prompt
 
@@ -200,14 +207,20 @@ def _chosen(question: str, choices: Sequence[T]) -> T:
 def _guessed(data: Path, field: str | None = None) -> Guess:
     if not data.is_file():
         raise InputError(f"{data}: no such data file")
-    return guess(data, field)
+    return guess(data, field, presets=True)
 
 
 def describe_guess(found: Guess) -> str:
     """The kind and fields that rows suggest, as text."""
+    if found.preset:
+        return f"guessed: the preset {found.preset} ({find_preset(found.preset).title}), {found.kind}"
     labels = f" ({', '.join(found.labels)})" if found.labels else ""
-    blank = f"; {count_rows(found.blank)} without an answer" if found.blank else ""
-    return f"guessed: {found.kind}; question: {found.question}; answer: {found.answer}{labels}{blank}"
+    choices = f"; choices: {', '.join(found.choices)}" if found.choices else ""
+    skipped = StarterTask("", "", found.kind, blank=found.blank, unread=found.unread).skipped
+    return (
+        f"guessed: {found.kind}; question: {found.question}{choices}; answer: {found.answer}{labels}"
+        f"{'; ' if skipped else ''}{skipped}"
+    )
 
 
 COUNTED = 10
@@ -230,6 +243,9 @@ def starter_of(path: Path, answers: Answers) -> Starter:
     if ground.at[0] != "base_url" and (answers.base_url or answers.key):
         raise InputError(f"--base-url, --key-env: --endpoint {place} runs the model here and needs neither")
     sources, targets = starter_tasks(path.parent, answers.data, answers.source, answers.field)
+    prompt = _prompt(answers.prompt, path.parent)
+    if prompt and targets[0].preset:
+        targets = [msgspec.structs.replace(targets[0], prompt=prompt)]
     return Starter(
         name=name_of(path),
         place=place,
@@ -237,10 +253,15 @@ def starter_of(path: Path, answers: Answers) -> Starter:
         target=answers.target or ground.target,
         sources=sources,
         targets=targets,
-        prompt=_prompt(answers.prompt, path.parent) or PROMPTS.get(targets[0].kind, ANY_PROMPT),
+        prompt=prompt or _usual_prompt(targets[0]),
         base_url=answers.base_url,
         key=answers.key,
     )
+
+
+def _usual_prompt(task: StarterTask) -> str:
+    """A prompt for those who have none yet."""
+    return find_preset(task.preset).prompt if task.preset else PROMPTS.get(task.kind, ANY_PROMPT)
 
 
 def _prompt(given: str | None, folder: Path) -> str | None:
@@ -278,14 +299,31 @@ def task_of(data: Path, folder: Path, field: str | None = None) -> StarterTask:
         data=os.path.relpath(data, folder),
         kind=found.kind,
         labels=found.labels,
-        fields=tuple((key, field) for key, field, usual in named if field not in usual),
+        fields=tuple((key, field) for key, field, usual in named if field and field not in usual),
         blank=found.blank,
+        unread=found.unread,
+        choices=found.choices,
+        preset=found.preset,
+        rare=_rare(data, found),
     )
+
+
+RARE = 5
+"""Rows of a label below which splits may lack it."""
+
+
+def _rare(data: Path, found: Guess) -> tuple[str, int] | None:
+    """The rarest label, where it has too few rows for every split to hold one."""
+    if found.kind not in ("classification", "yes_no") or found.preset:
+        return None
+    label, count = answer_counts(data, found.answer).most_common()[-1]
+    return (label, count) if count < RARE else None
 
 
 def name_of(path: Path) -> str:
     """A name for what a file holds: its own, without what names may not hold."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-_") or "unnamed"
+    stem = path.with_suffix("").stem if path.suffix == ".gz" else path.stem
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_") or "unnamed"
 
 
 def sample_tasks(folder: Path) -> tuple[StarterTask, StarterTask]:
@@ -321,9 +359,11 @@ def describe_tasks(starter: Starter, loaded: dict[str, LoadedTask]) -> Iterator[
             counts.update(split)
         splits = (found.splits.train, found.splits.validation, found.splits.test)
         rows = ", ".join(f"{count} {label}" for label, count in sorted(counts.items()))
-        skipped = f"; {count_rows(task.blank)} without an answer skipped" if task.blank else ""
+        skipped = f"; {task.skipped} skipped" if task.skipped else ""
         shown = f" ({rows})" if rows else ""
-        yield f"{task.name}: {task.kind}{fields}; {count_rows(sum(map(len, splits)))}{shown}{skipped}"
+        preset = f"preset {task.preset}, " if task.preset else ""
+        fields += f"; choices: {', '.join(task.choices)}" if task.choices else ""
+        yield f"{task.name}: {preset}{task.kind}{fields}; {count_rows(sum(map(len, splits)))}{shown}{skipped}"
 
 
 BRIEFLY = 3.0

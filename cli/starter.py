@@ -67,7 +67,10 @@ GROUNDS: dict[Place, Ground] = {
 class StarterTask(msgspec.Struct, frozen=True):
     """A task as it is first written down; `fields` holds only names that are not the default ones.
 
-    `blank` rows have no answer, and are to be skipped.
+    `choices` are the fields with the options where their name is not the default. `blank` rows have no answer
+    and `unread` ones cannot be read: both are to be skipped. `preset` takes the place of kind, labels and
+    fields, and then `prompt` of its prompt where it is not empty. `rare` is a label with too few rows for
+    every split, with their number.
     """
 
     name: str
@@ -77,6 +80,18 @@ class StarterTask(msgspec.Struct, frozen=True):
     fields: tuple[tuple[str, str], ...] = ()
     description: str = ""
     blank: int = 0
+    unread: int = 0
+    choices: tuple[str, ...] = ()
+    preset: str = ""
+    prompt: str = ""
+    rare: tuple[str, int] | None = None
+
+    @property
+    def skipped(self) -> str:
+        """The rows that are left out, as text; empty for none."""
+        blank = f"{count_rows(self.blank)} without an answer" if self.blank else ""
+        unread = f"{count_rows(self.unread)} that cannot be read" if self.unread else ""
+        return " and ".join(filter(None, (blank, unread)))
 
 
 class Starter(msgspec.Struct, frozen=True):
@@ -178,21 +193,38 @@ class Starter(msgspec.Struct, frozen=True):
     def _task(self, task: StarterTask, role: str) -> Iterator[str]:
         yield f"  {_quoted(task.name)}: # {role}"
         yield f"    data: {_quoted(task.data)}"
-        yield f"    kind: {task.kind}"
-        if task.labels:
-            yield f"    labels: {_list(task.labels)}"
-        if task.fields:
-            named = ", ".join(f"{key}: {_quoted(value)}" for key, value in task.fields)
-            yield f"    fields: {{{named}}} # which field of a row is what"
-        if task.blank:
-            yield f"    on_bad_row: skip # {count_rows(task.blank)} without an answer"
+        yield from _answers(task)
+        if task.skipped:
+            yield f"    on_bad_row: skip # {task.skipped}"
         if task.description:
             yield f"    description: {_quoted(task.description)} # the reference LLM reads it"
-        else:
+        elif not task.preset:
             yield "    # description: The task in a sentence or two; the reference LLM reads it."
         if self.place == "embedded" and task.kind in CLOSED:
             yield "    read: likelihood # small models answer best by the likelihood of one token"
         yield "    # split: {train: 60, validation: 40, test: 100} # rows; default: 40, 30 and 30 %"
+
+
+def _answers(task: StarterTask) -> Iterator[str]:
+    """The lines that say what the answers are, and which fields of a row are what."""
+    if task.preset:
+        yield f"    preset: {task.preset} # kind, labels, fields, a prompt: tprompt presets {task.preset}"
+    else:
+        yield f"    kind: {task.kind}"
+    if task.prompt:
+        yield f"    prompt: {_quoted(task.prompt)}"
+    if task.labels:
+        numbers = all(label.isdecimal() for label in task.labels)
+        names = ' # name them, which models answer better: {"0": negative, "1": positive}'
+        yield f"    labels: {_list(task.labels)}{names if numbers else ''}"
+    if task.rare:
+        yield f"    few_labels: 0 # {_quoted(task.rare[0])} has {count_rows(task.rare[1])} in all"
+    fields = [f"{key}: {_quoted(value)}" for key, value in task.fields]
+    if task.choices:
+        choices = _quoted(task.choices[0]) if len(task.choices) == 1 else _list(task.choices)
+        fields.append(f"choices: {choices}")
+    if fields:
+        yield f"    fields: {{{', '.join(fields)}}} # which field of a row is what"
 
 
 _SMALL_WRITER = (

@@ -153,8 +153,7 @@ def grid_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """A plain table of texts; all columns but the first two are numbers."""
     table = Table()
     for i, name in enumerate(head):
-        head = escape(name).replace(": ", ":\n")  # no name is cut before it has to be
-        table.add_column(head, justify="left" if i < 2 else "right", overflow="fold")
+        table.add_column(escape(name), justify="left" if i < 2 else "right", overflow="fold")
     for row in rows:
         table.add_row(*map(escape, row))
     return table

@@ -118,6 +118,113 @@ def test_fields_are_known_by_name_and_shape(tmp_path: Path, row: Any, expected: 
     assert guess(written(tmp_path / "rows.jsonl", repeated(row, 1200))) == expected
 
 
+SHAPES: dict[str, tuple[Any, Guess]] = {
+    "nested objects": (
+        lambda i: {"id": i, "ticket": {"body": f"Text {i}"}, "gold": {"priority": "ab"[i % 2]}},
+        Guess("classification", "ticket.body", "gold.priority", ("a", "b")),
+    ),
+    "chat turns": (
+        lambda i: {
+            "messages": [
+                {"role": r, "content": c}
+                for r, c in (("system", "Label it."), ("user", f"Text {i}"), ("assistant", "ab"[i % 2]))
+            ]
+        },
+        Guess("classification", "messages.1.content", "messages.2.content", ("a", "b")),
+    ),
+    "turns of ShareGPT": (
+        lambda i: {
+            "conversations": [{"from": "human", "value": f"Text {i}"}, {"from": "gpt", "value": "ab"[i % 2]}]
+        },
+        Guess("classification", "conversations.0.value", "conversations.1.value", ("a", "b")),
+    ),
+    "instructions alone": (
+        lambda i: {"instruction": f"Label text {i}", "input": "", "output": "ab"[i % 2]},
+        Guess("classification", "instruction", "output", ("a", "b")),
+    ),
+    "a column for each option": (
+        lambda i: {"Question": f"Q{i}", **{c: f"{c}{i}" for c in "ABCD"}, "Answer": "ABCD"[i % 4]},
+        Guess("multiple_choice", "Question", "Answer", choices=("A", "B", "C", "D")),
+    ),
+    "texts of options as answers": (
+        lambda i: {
+            "question": f"Q{i}",
+            "option_1": f"x{i}",
+            "option_2": f"y{i}",
+            "answer": f"{'xy'[i % 2]}{i}",
+        },
+        Guess("multiple_choice", "question", "answer", choices=("option_1", "option_2")),
+    ),
+    "options inside the question": (
+        lambda i: {
+            "question": {"stem": f"Q{i}", "choices": [{"label": c, "text": f"{c}{i}"} for c in "AB"]},
+            "answerKey": "AB"[i % 2],
+        },
+        Guess("multiple_choice", "question.stem", "answerKey", choices=("question.choices",)),
+    ),
+    "few different amounts": (
+        lambda i: {"question": f"Cost of {i}?", "answer": ["1.234,56", "2½", "7"][i % 3]},
+        Guess("numeric", "question", "answer"),
+    ),
+    "class indices": (
+        lambda i: {"text": f"Text {i}", "label": i % 3},
+        Guess("classification", "text", "label", ("0", "1", "2")),
+    ),
+}
+
+
+@pytest.mark.parametrize(("row", "expected"), SHAPES.values(), ids=SHAPES)
+def test_rows_of_many_shapes_become_a_valid_scenario(tmp_path: Path, row: Any, expected: Guess):
+    data = written(tmp_path / "rows.jsonl", repeated(row))
+    assert guess(data) == expected
+    path = tmp_path / "scenario.yaml"
+    (loaded,) = write_starter(starter_of(path, Answers(data=data)), path).values()
+    asked = loaded.splits.train[0].asked()
+    assert asked.question
+    assert len(asked.choices) == len(loaded.splits.test[0].choices)
+    assert bool(asked.choices) == (expected.kind == "multiple_choice")
+
+
+def test_options_that_are_counted_from_1_are_refused_in_words(tmp_path: Path):
+    rows = repeated(lambda i: {"question": f"Q{i}", "opa": "x", "opb": "y", "answer": i % 2 + 1})
+    with pytest.raises(InputError, match="seem to count the options from 1"):
+        guess(written(tmp_path / "rows.jsonl", rows))
+
+
+def test_a_file_named_like_a_public_set_takes_its_preset(tmp_path: Path):
+    (tmp_path / "boolq").mkdir()
+    rows = repeated(lambda i: {"question": f"is {i} even", "passage": "Numbers.", "answer": i % 2 == 0})
+    data = written(tmp_path / "boolq" / "dev.jsonl", rows)
+    path = tmp_path / "scenario.yaml"
+    starter = starter_of(path, Answers(data=data))
+    assert "preset boolq, yes_no" in next(describe_tasks(starter, write_starter(starter, path)))
+    task = load_tasks(load(path))["dev"].task
+    assert load(path).tasks["dev"].preset == "boolq"
+    assert load(path).seed_prompts == [task.original]
+    write_starter(starter_of(path, Answers(data=data, prompt="True or not?")), path)
+    assert load_tasks(load(path))["dev"].task.original == "True or not?"
+    write_starter(starter_of(path, Answers(data=data, field="answer")), path)
+    assert load(path).tasks["dev"].preset is None
+    other = written(tmp_path / "boolq" / "mine.jsonl", KINDS["labels"][0])
+    assert starter_of(path, Answers(data=other)).targets[0].preset == ""
+
+
+def test_a_label_too_rare_for_every_split_is_noted(tmp_path: Path):
+    data = written(tmp_path / "rows.jsonl", [*KINDS["labels"][0], {"body": "Odd.", "priority": "odd"}])
+    path = tmp_path / "scenario.yaml"
+    write_starter(starter_of(path, Answers(data=data)), path)
+    assert load(path).tasks["rows"].few_labels == 0
+    assert "# odd has 1 row in all" in path.read_text()
+
+
+def test_rows_that_cannot_be_read_are_skipped_and_counted(tmp_path: Path):
+    data = written(tmp_path / "rows.jsonl", KINDS["labels"][0])
+    data.write_text(data.read_text() + '\n{"body": "cut off')
+    path = tmp_path / "scenario.yaml"
+    starter = starter_of(path, Answers(data=data))
+    assert "1 row that cannot be read skipped" in next(describe_tasks(starter, write_starter(starter, path)))
+
+
 def test_a_guess_is_shown_with_counts(tmp_path: Path):
     data = written(
         tmp_path / "rows.jsonl", repeated(lambda i: {"text": f"Text {i}", "label": "aab"[i % 3]}, 30)
