@@ -330,9 +330,8 @@ def compare(
 
     Rows are the original prompt, the source prompt and the best prompt of each scenario. A folder of a
     comparison stands for all its runs. Runs of one scenario name differ in their seed. As text, means over
-    all targets come first, and differences from the first scenario, or from the original where there is one
-    scenario alone. Runs with other test rows, or whose replies were read in another way, are named in
-    warnings.
+    all targets and differences from the first scenario (of one alone: from the original) come first. Runs
+    with other test rows, or whose replies were read in another way, are named in warnings.
 
     Examples:
 

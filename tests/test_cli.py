@@ -360,7 +360,7 @@ async def test_a_comparison_runs_every_variant_and_lines_them_up(tmp_path: Path)
     for shown in (done.stdout, again.stdout):
         head = next(line for line in shown.splitlines() if "metric" in line)
         assert head.replace("┃", " ").split() == ["metric", "transfer", "original", "original", "prompt"]
-        assert "objective" in shown
+        assert "Objective" in shown
 
 
 async def test_comparing_a_folder_without_runs_is_bad_input(tmp_path: Path):

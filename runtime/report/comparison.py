@@ -21,7 +21,8 @@ Cell = tuple[str, str, int]
 METRICS = ("objective", "accuracy", "ifr", "ece", "auroc", "auprc_p", "auprc_n")
 """The objective and the metrics of Transfer-Prompting (arXiv 2502.14211)."""
 SOURCE = "source prompt"
-ORIGINAL = "original"
+ORIGINAL = "original prompt"
+"""Its name holds a space, as no scenario's does."""
 
 
 class Mean(msgspec.Struct, frozen=True):
@@ -163,7 +164,7 @@ def entries(runs: Iterable[Results], metrics: Sequence[str] = METRICS) -> list[E
         groups[run.name].append(run)
     if not groups:
         return []
-    cards = {ORIGINAL: _cells(next(iter(groups.values())), "baseline")}
+    cards = {"original": _cells(next(iter(groups.values())), "baseline")}
     for name, group in groups.items():
         source = f"{name}: {SOURCE}" if len(groups) > 1 else SOURCE
         cards |= {source: transferred} if (transferred := _transferred(group)) else {}

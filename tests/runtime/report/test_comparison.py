@@ -140,8 +140,13 @@ def test_one_scenario_is_compared_with_the_original():
     assert found.base == ORIGINAL
     assert found.rows[0].differences["objective"].value == pytest.approx(0.2)
     lines = shown([run("a", 1, {"t": 0.6})])
-    assert "difference from original, target by target (+ is above original)" in lines
+    assert "difference from original prompt, target by target (+ is above original prompt)" in lines
     assert any("+0.200" in line for line in lines)
+
+
+def test_a_scenario_may_be_called_original():
+    found = compare_runs([run("original", 1, {"t": 0.6})])
+    assert [row.means["objective"].value for row in found.rows] == pytest.approx([0.6, 0.4])
 
 
 def test_runs_of_one_name_and_seed_hide_each_other_and_are_named():
