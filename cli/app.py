@@ -6,7 +6,7 @@ import sys
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,9 +15,7 @@ from .options import (
     AllowCode,
     BusOption,
     Exit,
-    ExportFormat,
     FailUnder,
-    Folder,
     LogForm,
     LogLeast,
     MetricsAddress,
@@ -25,12 +23,10 @@ from .options import (
     Place,
     ScenarioName,
     ServedModels,
-    TableFormat,
     TrackerNames,
+    console,
 )
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from .results import compare, export, report, view
 
 
 def _print_version(wanted: bool) -> None:
@@ -59,14 +55,8 @@ def tprompt(
     """Optimise a prompt on source tasks and transfer it to your tasks and models, with held-out numbers."""
 
 
-START, LOOK, OTHER = "Start", "Results", "Reference"
+START, RESULTS, OTHER = "Start", "Results", "Reference"
 """Panels of the help."""
-
-
-def _console() -> "Console":
-    from rich.console import Console
-
-    return Console()
 
 
 @app.command(rich_help_panel=START)
@@ -207,7 +197,7 @@ def run(
     folder = out or Path("runs") / loaded.name
     log = stderr_log(log_format, log_level)
     followed = (metrics, tuple(track or ()), log)
-    options = RunOptions(_console(), quiet, json, verbose, live, keep, port, *followed, least)
+    options = RunOptions(console(), quiet, json, verbose, live, keep, port, *followed, least)
     try:
         code = run_scenario(loaded, folder, options)
     except (Interrupted, KeyboardInterrupt):
@@ -233,17 +223,17 @@ def validate(scenario: ScenarioName, overrides: Overrides = None, allow_code: Al
     from ..scenarios import load
 
     loaded = load(scenario, overrides or (), allow_code=allow_code)
-    console = _console()
+    screen = console()
     for name, task in check_scenario(loaded).loaded.items():
         sizes = ", ".join(
             f"{len(rows)} {split}" for split, rows in msgspec.structs.asdict(task.splits).items()
         )
-        console.print(f"{name}: {task.task.answers.kind}; {sizes}", highlight=False)
+        screen.print(f"{name}: {task.task.answers.kind}; {sizes}", highlight=False)
         for warning in task.warnings:
-            console.print(f"  [yellow]! {escape(warning)}[/]", highlight=False)
+            screen.print(f"  [yellow]! {escape(warning)}[/]", highlight=False)
     for warning in unpriced(loaded):
-        console.print(f"[yellow]! {escape(warning)}[/]", highlight=False)
-    console.print(f"{loaded.name}: valid")
+        screen.print(f"[yellow]! {escape(warning)}[/]", highlight=False)
+    screen.print(f"{loaded.name}: valid")
 
 
 @app.command(rich_help_panel=START)
@@ -257,7 +247,7 @@ def plan(scenario: ScenarioName, overrides: Overrides = None, allow_code: AllowC
     from .tables import estimate_view
 
     loaded = load(scenario, overrides or (), allow_code=allow_code)
-    _console().print(estimate_view(estimate_scenario(loaded)))
+    console().print(estimate_view(estimate_scenario(loaded)))
 
 
 @app.command(rich_help_panel=START)
@@ -277,122 +267,11 @@ def peek(
     from .tables import peek_view
 
     loaded = load(scenario, overrides or (), allow_code=allow_code)
-    _console().print(peek_view(peeks(loaded, task, rows)))
+    console().print(peek_view(peeks(loaded, task, rows)))
 
 
-@app.command(rich_help_panel=LOOK)
-def report(
-    folder: Folder,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Print every metric of every target.")
-    ] = False,
-) -> None:
-    """Rebuild DIR/report.html and print the summary of a run.
-
-    Example: tprompt report runs/quickstart
-    """
-    from ..runtime.record.results import in_folder
-    from ..runtime.report.page import write_page
-    from .summary import summary
-
-    console = _console()
-    console.print(summary(in_folder(folder), verbose=verbose))
-    console.print(f"report in {write_page(folder)}", highlight=False)
-
-
-@app.command(rich_help_panel=LOOK)
-def view(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with output folders of runs.")] = Path(
-        "runs"
-    ),
-) -> None:
-    """Write DIR/index.html: all runs of a folder in one page, with links to their reports.
-
-    Example: tprompt view runs/
-    """
-    from ..runtime.report.runs_page import write_runs_page
-
-    typer.echo(f"runs in {write_runs_page(folder)}")
-
-
-@app.command(rich_help_panel=LOOK)
-def compare(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Output folders of runs.")],
-    form: Annotated[TableFormat, typer.Option("--format", help="Output format.")] = TableFormat.TEXT,
-    metrics: Annotated[
-        str | None,
-        typer.Option(
-            help="Metrics, comma-separated.", show_default="objective,accuracy,ifr,ece,auroc,auprc_p,auprc_n"
-        ),
-    ] = None,
-) -> None:
-    """Compare runs on held-out test: data set × model × metric, mean and 95 % interval over seeds.
-
-    Rows are the original prompt, the source prompt and the best prompt of each scenario. A folder of a
-    comparison stands for all its runs. Runs of one scenario name differ in their seed. As text, means over
-    all targets and differences from the first scenario (of one alone: from the original) come first. Runs
-    with other test rows, or whose replies were read in another way, are named in warnings.
-
-    Examples:
-
-        tprompt compare runs/paper-medical --format html > table.html
-
-        tprompt compare runs/* --format latex --metrics accuracy,ece
-    """
-    from ..runtime.record.results import in_folder, run_folders
-    from ..runtime.report.comparison import METRICS, entries, mismatches
-    from ..runtime.report.results_table import render
-    from ..runtime.report.wording import LABELS
-    from .tables import results_view
-
-    # `runs/*` also names files, as the page of `view`.
-    named = [folder for folder in folders if not folder.is_file()]
-    found = [in_folder(run) for folder in named for run in run_folders(folder)]
-    chosen = METRICS if metrics is None else tuple(name.strip() for name in metrics.split(","))
-    _known_metrics(chosen, LABELS)
-    cells = entries(found, chosen)
-    if form is not TableFormat.TEXT:
-        warnings = list(mismatches(found))
-        for warning in warnings:
-            typer.echo(f"! {warning}", err=True)
-        typer.echo(render(cells, form.value, warnings), nl=False)
-        return
-    _console().print(results_view(found, chosen))
-
-
-def _known_metrics(names: tuple[str, ...], known: dict[str, str]) -> None:
-    from ..scenarios.errors import InputError, nearest
-
-    for name in names:
-        if name not in known:
-            raise InputError(f"--metrics {name}: no such metric; {nearest(name, known)}")
-
-
-@app.command(rich_help_panel=LOOK)
-def export(
-    folder: Folder,
-    form: Annotated[ExportFormat, typer.Option("--format", help="Output format.")] = ExportFormat.TEXT,
-    task: Annotated[str | None, typer.Option(help="Only this target task.")] = None,
-    model: Annotated[str | None, typer.Option(help="Only this target model.")] = None,
-    allow_code: AllowCode = False,
-) -> None:
-    """Print the best prompts of a run for use elsewhere.
-
-    text: the prompt alone (several prompts under a heading each). json: with position, scores and gains.
-    dspy: a Python file with a dspy.Signature for each. promptfoo: a configuration that tests the original
-    and the best prompt on held-out rows. openai: the body of a request, {row} where the row goes. langchain:
-    Python code of a ChatPromptTemplate. The last three take one task and model.
-
-    Examples:
-
-        tprompt export runs/quickstart
-
-        tprompt export runs/try-1 --task tickets --model small --format promptfoo > promptfooconfig.yaml
-    """
-    from .export import exported
-
-    text = exported(folder, form, task, model, allow_code=allow_code)
-    typer.echo(text, nl=form != ExportFormat.PROMPTFOO)
+for _command in (report, view, compare, export):
+    app.command(rich_help_panel=RESULTS)(_command)
 
 
 @app.command(rich_help_panel=OTHER)
@@ -416,7 +295,7 @@ def presets(
     from .tables import preset_view, presets_view
 
     shown = presets_view(every_preset()) if name is None else preset_view(find_preset(name))
-    _console().print(shown, highlight=False)
+    console().print(shown, highlight=False)
 
 
 @app.command(rich_help_panel=OTHER)
@@ -443,8 +322,8 @@ def worker(
     from .logs import stderr_log
     from .worker import run_worker
 
-    console, log = Console(soft_wrap=True, emoji=False), stderr_log(log_format, log_level)
-    show = partial(console.print, markup=False, highlight=False)
+    plain, log = Console(soft_wrap=True, emoji=False), stderr_log(log_format, log_level)
+    show = partial(plain.print, markup=False, highlight=False)
     try:
         run_worker(
             load(scenario, overrides or ()),
@@ -466,9 +345,9 @@ def scenarios() -> None:
     from ..scenarios import load
     from ..scenarios.scenario import bundled
 
-    console = _console()
+    screen = console()
     for name, path in bundled().items():
-        console.print(f"[bold]{name}[/]  {load(path).description}", highlight=False)
+        screen.print(f"[bold]{name}[/]  {load(path).description}", highlight=False)
 
 
 @app.command(rich_help_panel=OTHER)
@@ -481,7 +360,7 @@ def schema() -> None:
     """
     from ..scenarios.scenario import json_schema
 
-    _console().print_json(json_schema())
+    console().print_json(json_schema())
 
 
 def main() -> None:

@@ -2,9 +2,12 @@
 
 from enum import IntEnum, StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Place = Literal["openai", "vllm", "ollama", "llamacpp", "embedded"]
 """Kinds of endpoints that `init` knows."""
@@ -64,6 +67,13 @@ class LogLevel(StrEnum):
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
+
+
+def console() -> "Console":
+    """A console on stdout."""
+    from rich.console import Console
+
+    return Console()
 
 
 def _scenarios(incomplete: str) -> list[str]:
