@@ -63,7 +63,7 @@ def settings(part: Part) -> dict[str, object]:
             "-p",
             "no:cacheprovider",
             "-o",
-            "timeout=20",
+            "timeout=60",
             *left_out,
         ],
         "pytest_add_cli_args_test_selection": [f"{PACKAGE}/{path}" for path in part.tests],
