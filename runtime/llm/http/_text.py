@@ -14,6 +14,9 @@ that local servers want, and would be missing from answers that hold it."""
 
 _MARK = "[key]"
 
+_READ = 2**16
+"""Characters of an error that are read; a part of them is shown."""
+
 
 def excerpt(text: str, length: int = 200) -> str:
     """The beginning of a text on one line."""
@@ -21,6 +24,12 @@ def excerpt(text: str, length: int = 200) -> str:
     if not line:
         return "(empty body)"
     return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def in_one_line(error: BaseException, key: Key) -> str:
+    """An error's own words on one line, without the key; its kind where it has none."""
+    text = redacted(str(error)[:_READ], key)
+    return excerpt(text, 300) if text.strip() else type(error).__name__
 
 
 def redacted(text: str, key: Key) -> str:

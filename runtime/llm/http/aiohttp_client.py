@@ -16,7 +16,7 @@ from ..chat import ChatRequest, ChatResponse
 from ._codec import Codec
 from ._dialect import Dialect, OnNotice
 from ._refusals import OnLimits, refusal
-from ._text import redacted
+from ._text import in_one_line
 from ._wire import MOST_BYTES, PATH, encode, inflated, too_large
 
 
@@ -179,7 +179,7 @@ class AiohttpClient:
         )
 
     def _broken(self, error: Exception) -> CallFailed | EndpointError:
-        name, text = self.codec.name, redacted(str(error), self.codec.key)
+        name, text = self.codec.name, in_one_line(error, self.codec.key)
         if isinstance(error, aiohttp.ClientConnectorCertificateError):
             return EndpointError(f"{name} shows a certificate that cannot be trusted: {text}")
         if isinstance(error, aiohttp.ClientConnectorError):
@@ -188,7 +188,7 @@ class AiohttpClient:
             return Unreachable(f"{name} did not answer within {self._timeout:g} s")
         if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientResponseError | ValueError):
             return ServerFault(f"{name} sent an incomplete or malformed answer: {text}")
-        return Unreachable(f"the connection to {name} was lost: {text or type(error).__name__}")
+        return Unreachable(f"the connection to {name} was lost: {text}")
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

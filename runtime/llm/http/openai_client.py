@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from ....scenarios.errors import InputError
 from ...errors import CallFailed, EndpointError, ServerFault, Unreachable
 from ._codec import Codec
-from ._text import redacted
+from ._text import in_one_line
 from ._wire import MOST_BYTES, fields, too_large
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class OpenAIClient:
 
     def _broken(self, error: Exception) -> CallFailed | EndpointError:
         name, causes = self._codec.name, list(_causes(error))
-        text = redacted(str(causes[-1]) or type(causes[-1]).__name__, self._codec.key)
+        text = in_one_line(causes[-1], self._codec.key)
         kinds = {kind for cause in causes for kind in _kinds(cause)}
         # The SDK calls many errors of the connection a timeout; their cause distinguishes them.
         if "SSLCertVerificationError" in kinds or "ClientConnectorCertificateError" in kinds:

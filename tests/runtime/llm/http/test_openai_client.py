@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 
 import anyio
 import pytest
+from anyio.abc import SocketAttribute, SocketStream
 from openai import AsyncOpenAI
 
 from transfer_prompting.runtime.errors import (
@@ -93,6 +95,47 @@ async def test_each_fault_has_the_same_error_as_without_the_sdk(reply: Reply, er
             assert type(raised.value) is error
             assert getattr(raised.value, "retry_after", None) == (7 if error is RateLimited else None)
     assert server.count == 2
+
+
+RAW = {
+    "no status": b"HTTP/1.1 abc\r\n\r\n",
+    "no chunk": b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\nhello\r\n",
+    "two lengths": b"HTTP/1.1 200 X\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+    "a long header": b"HTTP/1.1 200 X\r\nX-A: " + b"a" * 20_000 + b"\r\nContent-Length: 0\r\n\r\n",
+}
+"""Answers that are no HTTP."""
+
+
+@pytest.mark.parametrize("kind", [AiohttpClient, OpenAIClient])
+@pytest.mark.parametrize("answer", RAW)
+async def test_an_answer_that_is_no_http_is_a_fault_of_the_server_in_a_few_words(
+    kind: type[AiohttpClient | OpenAIClient], answer: str
+):
+    async def serve(stream: SocketStream) -> None:
+        async with stream:
+            with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                await stream.receive()
+                await stream.send(RAW[answer])
+                await stream.receive()
+
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(listener.serve, serve)
+        port = listener.extra(SocketAttribute.local_port)
+        async with kind(f"http://127.0.0.1:{port}/v1", name="lab") as client:
+            with anyio.fail_after(30), pytest.raises(ServerFault) as raised:
+                await client.chat(PLAIN)
+        tasks.cancel_scope.cancel()
+    assert len(str(raised.value)) < 400
+    assert len(str(raised.value).splitlines()) == 1
+
+
+async def test_a_lost_connection_is_not_called_slow():
+    async with chat_server(script=[Reset()]) as server, OpenAIClient(server.base_url, name="lab") as client:
+        with pytest.raises(Unreachable, match="the connection to lab was lost"):
+            await client.chat(PLAIN)
 
 
 async def test_no_connection_and_no_answer_in_time_are_unreachable():
