@@ -143,10 +143,11 @@ def plausible(response: ChatResponse) -> None:
 
 
 def written(response: ChatResponse) -> None:
-    """A response comes out of the ledger as it went in."""
+    """A response comes out of the ledger as it went in, but for the id and model it said for telemetry."""
     row = response_row(call_row(b"k" * 16, "http://host/v1", "m", response, paid=True))
     again = replayed_response(row)
-    assert msgspec.structs.replace(again, replayed=False) == response
+    kept = msgspec.structs.replace(response, id="", model="")
+    assert msgspec.structs.replace(again, replayed=False) == kept
 
 
 def sensible(sheet: RateSheet | None) -> None:

@@ -121,7 +121,9 @@ def _until(moment: datetime, reference: datetime | None) -> float:
 
 
 def _number(text: str | None) -> float | None:
-    return float(text) if text is not None and _NUMBER.fullmatch(text.strip()) else None
+    # Stripped once: `strip` takes away characters that `float` does not.
+    number = (text or "").strip()
+    return float(number) if _NUMBER.fullmatch(number) else None
 
 
 def _date(text: str | None) -> datetime | None:

@@ -108,6 +108,13 @@ def test_a_log_probability_just_above_zero_is_zero():
     assert decode(completion(logprobs=entry)).tokens[0].logprob == 0.0
 
 
+@pytest.mark.parametrize("space", ["\x1c", "\x85", "\u2003"])
+def test_spaces_around_a_number_of_a_header_are_no_part_of_it(space: str):
+    sheet = rate_sheet({"x-ratelimit-limit-tokens": f"{space}9000{space}"})
+    assert sheet is not None
+    assert sheet.tokens.limit == 9000
+
+
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'{"choices":' + b"[" * 900 + b"]" * 900 + b"}"])
 def test_deep_nesting_is_a_fault_of_the_server(body: bytes):
     with pytest.raises(ServerFault):
