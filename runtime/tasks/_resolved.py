@@ -12,7 +12,7 @@ from .collect import Labels, Recipe
 from .data import Shape, Values, whole
 from .mapping import ANSWERS, QUESTIONS, Drop, Mapper, Raw, at, by_fields, has, required
 from .presets import Preset, find_preset
-from .template import variables
+from .template import foreign, variables
 
 _TASKS: Mapping[str, str] = {
     "multiple_choice": "Choose the option that answers the question.",
@@ -56,8 +56,14 @@ class Settings(msgspec.Struct, frozen=True):
         """The fields of the rows that the prompt shows.
 
         Other names in braces are sent as they are. Raises InputError where one of them is nearly the name of
-        a field, and for the field with the answer.
+        a field, for the field with the answer, and for a field in a placeholder of another syntax.
         """
+        for name, written in foreign(self.prompt).items():
+            if has(first, name):
+                raise InputError(
+                    f"tasks.{self.name}.prompt: {written} looks like a placeholder of another syntax for the "
+                    f"field {name!r}; write {{{name}}}"
+                )
         names = sorted(variables(self.prompt))
         found = tuple(name for name in names if has(first, name))
         for name in (name for name in names if name not in found):

@@ -11,6 +11,13 @@ Role = Literal["system", "user", "assistant"]
 
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _VARIABLE = re.compile(r"\{\{\s?([^\W\d][\w.]{0,99})\s?\}\}|\{([^\W\d][\w.]{0,99})\}")
+_NAME = r"([^\W\d][\w.]{0,99})"
+_SPEC = r"(?:![rsa](?::[^{}\s]{1,10})?|:[<>^=+.\w-]{1,10})"
+_FOREIGN = re.compile(
+    rf"[$#]\{{\s?{_NAME}\s?\}}|\${_NAME}|%\({_NAME}\)s|\[\[\s?{_NAME}\s?\]\]|<<\s?{_NAME}\s?>>"
+    rf"|(?<!\{{)\{{{_NAME}{_SPEC}\}}|(?<!\{{)\{{\s{{1,9}}{_NAME}\s{{1,9}}\}}"
+)
+"""Placeholders of other languages: shells and JavaScript, Ruby, Python, wikis, braces with more in them."""
 _TURN = re.compile(r"^##[ \t]+(system|user|assistant)[ \t]*$", re.IGNORECASE | re.MULTILINE)
 
 
@@ -41,6 +48,12 @@ def variables(text: str) -> set[str]:
     Other braces, as those of a JSON object, are no variables.
     """
     return {match[1] or match[2] for match in _VARIABLE.finditer(text)}
+
+
+def foreign(text: str) -> dict[str, str]:
+    """Names in placeholders of another syntax than `{name}`, each with the placeholder as it is written."""
+    found = ((match[0], next(filter(None, match.groups()))) for match in _FOREIGN.finditer(text))
+    return {name.rstrip("."): written for written, name in found}
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:

@@ -34,6 +34,10 @@ _UNIT = {
 }
 _NUMBER = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?")
 _PART = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,20})?)(ns|us|µs|ms|s|m|h|d)")
+_WAIT_PART = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s?(ms|s|m(?!s)|h|d)[a-z]{0,8}", re.IGNORECASE)
+_WAIT = re.compile(
+    rf"(?:try again|retry|come back) (?:after|in) ((?:{_WAIT_PART.pattern}[\s,]{{0,2}})+)", re.IGNORECASE
+)
 # A bare number this large is a moment since 1970 (in seconds, or in milliseconds), not a wait.
 _EPOCH_SECONDS = 1e9
 _EPOCH_MILLISECONDS = 1e12
@@ -177,12 +181,13 @@ LONG_WAIT = 900.0
 _TOO_LONG = re.compile(
     r"context_length_exceeded|exceed_context_size_error|maximum context length|context length|context size"
     r"|context window|(?:prompt|input) is too long|maximum number of tokens|reduce the length"
-    r"|range of input length|too many (?:input |prompt )?tokens",
+    r"|range of input length|max_new_tokens`? must be|request[_ ](?:entity[_ ])?too[_ ]large"
+    r"|too many (?:input |prompt )?tokens",
     re.IGNORECASE,
 )
 _FILTERED = re.compile(
     r"content[_ -]?(?:filter|policy|management|moderation)|responsible_?ai|data_inspection_failed"
-    r"|inappropriate content|sensitive content|(?:was|been) flagged|safety system"
+    r"|inappropriate content|sensitive content|不安全或敏感|敏感内容|(?:was|been) flagged|safety system"
     r"|prompt[^.]{0,40}(?:flagged|blocked)",
     re.IGNORECASE,
 )
@@ -275,11 +280,19 @@ def _details(error: Mapping[str, Any]) -> str:
 
 
 def _wait_in(error: Mapping[str, Any]) -> float | None:
-    """Google's `RetryInfo.retryDelay`, in seconds."""
+    """The seconds that a body asks to wait: Google's `RetryInfo.retryDelay`, a number under `retry_after`, or
+    in the message ("try again in 1m2.5s", "retry after 20 seconds")."""
     for entry in _listed(error):
         if isinstance(delay := entry.get("retryDelay"), str):
             return duration(delay)
-    return None
+    if isinstance(seconds := error.get("retry_after"), int | float) and not isinstance(seconds, bool):
+        return _plausible(float(seconds))
+    message: object = error.get("message")
+    found = _WAIT.search(message) if isinstance(message, str) else None
+    if found is None:
+        return None
+    parts = _WAIT_PART.findall(found[1])
+    return _plausible(sum(float(number) * _UNIT[unit.lower()] for number, unit in parts))
 
 
 def refusal(

@@ -9,20 +9,22 @@ _TAG = re.compile(
     r"|◁(?P<end3>/)?think▷"
     r"|<\|(?:(?P<begin4>begin)|(?P<end4>end))_of_thought\|>"
     r"|<\|(?:START|(?P<end5>END))_THINKING\|>"
+    r"|<\|(?P<end7>/)?thinking\|>"
+    r"|<unused94>(?:thought\b)?|(?P<end8><unused95>)"
     r"|^(?P<end6>Here(?:'s| is) my response):",
     re.IGNORECASE | re.MULTILINE,
 )
 """Marks where reasoning begins or ends: DeepSeek, Qwen and many others; Magistral; Kimi; Sky-T1; Command A;
-Granite, which only marks the end."""
+MedGemma; Granite, which only marks the end."""
 
-_ENDS = ("end", "end2", "end3", "end4", "end5", "end6")
+_ENDS = ("end", "end2", "end3", "end4", "end5", "end6", "end7", "end8")
 
 _CHANNEL = re.compile(r"<\|channel\|>\s{0,3}(?P<name>\w{1,20})[^<\n]{0,80}<\|message\|>", re.IGNORECASE)
 """A message of OpenAI's Harmony format; only the channel `final` is meant for the user."""
 
 _CHANNEL_END = re.compile(r"<\|(?:end|return|call|start|channel)\|>", re.IGNORECASE)
 
-_BARE_ANALYSIS = re.compile(r"\Aanalysis(?=[A-Z])")
+_BARE_ANALYSIS = re.compile(r"\A(?:assistant)?analysis(?=[A-Z])|\Aassistantanalysis")
 """Harmony whose special tokens were removed: `analysisWe need …assistantfinalAnswer: …`."""
 
 _MARKUP = re.compile(
@@ -33,7 +35,17 @@ _MARKUP = re.compile(
 """Marks around the reply itself, which are no part of it."""
 
 
-_MARKS = ("think", "thought", "reasoning", "analysis", "scratchpad", "reflection", "<|", "response")
+_MARKS = (
+    "think",
+    "thought",
+    "reasoning",
+    "analysis",
+    "scratchpad",
+    "reflection",
+    "<|",
+    "response",
+    "<unused9",
+)
 """A text without any of these has no reasoning block."""
 
 

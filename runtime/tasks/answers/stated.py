@@ -17,12 +17,12 @@ _STATED = re.compile(
     r"|置信度|信心)(?P<scale>\s?[(\[][^()\[\]\n]{1,20}[)\]]"
     r"|\s(?:on\sa\sscale\s(?:of|from)\s)?\d{1,3}\s?(?:-|to)\s?\d{1,4}(?=\s?[:=]))?[\s\"']{0,3}"
     r"(?:is|of|at|[:=|])?"
-    rf"{_LEAD}(?P<after>{_AMOUNT})[>)\]\"']{{0,2}}(?P<unit>{_PERCENT}|\s?(?:/|out\sof)\s?\d{{1,6}})?"
+    rf"{_LEAD}(?P<after>{_AMOUNT})[>)\]\"']{{0,2}}(?P<unit>{_PERCENT}|\s?\(?(?:/|(?:out\s)?of)\s?\d{{1,6}})?"
     r"(?P<range>\s?(?:-|to)\s?\d|e[-+]?\d|\s(?:stars?|points?)\b)?"
     rf"|(?P<before>{_AMOUNT})(?P<percent>{_PERCENT})[ \t](?:confiden|sure|certain)",
     re.IGNORECASE,
 )
-_OUT_OF = re.compile(r"(?:/|out\sof|\d\s?-|\d\sto)\s?(\d{1,6})", re.IGNORECASE)
+_OUT_OF = re.compile(r"(?:/|out\sof|^\s?\(?of|\d\s?-|\d\sto)\s?(\d{1,6})", re.IGNORECASE)
 """The top of a scale: `/10`, `out of 10`, `(0-100)`."""
 
 

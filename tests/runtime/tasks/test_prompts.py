@@ -86,6 +86,15 @@ def test_braces_that_are_no_field_are_sent_as_they_are_with_a_warning(tmp_path: 
         ("{titel}: {body}", "tasks.t.prompt: {titel} is no field of the rows; did you mean 'title'?"),
         ("{title} {label}", "tasks.t.prompt: {label} holds the answer and must not be shown"),
         ("none.md", "none.md: cannot be read: No such file"),
+        *(
+            (
+                f"Sort {written}",
+                f"{written} looks like a placeholder of another syntax for the field 'title'; ",
+            )
+            for written in ("${title}", "$title", "%(title)s", "{title!r}", "{title:>20}", "{ title }")
+        ),
+        ("Sort [[title]]", "write {title}"),
+        ("Sort <<title>>", "write {title}"),
     ],
 )
 def test_a_prompt_that_cannot_be_filled_is_refused_with_the_reason(tmp_path: Path, prompt: str, said: str):

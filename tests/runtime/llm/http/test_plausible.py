@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from transfer_prompting.runtime.errors import (
     CallFailed,
     ContentFiltered,
+    ContextTooLong,
     EndpointError,
     QuotaExhausted,
     RateLimited,
@@ -314,8 +315,38 @@ def test_a_short_wait_in_the_body_is_a_rate_limit():
 
 
 @pytest.mark.parametrize(
+    ("error", "wait"),
+    [
+        ({"message": "Please try again in 1.2s. Visit the console."}, 1.2),
+        ({"message": "Rate limit reached. Please try again in 2m12.5s."}, 132.5),
+        ({"message": "Please retry after 20 seconds."}, 20.0),
+        ({"message": "try again in 150ms"}, 0.15),
+        ({"message": "Try again in 2 minutes"}, 120.0),
+        ({"message": "Too many requests", "retry_after": 3}, 3.0),
+        ({"message": "Please try again later"}, None),
+    ],
+)
+def test_a_short_wait_in_the_message_is_waited_for(error: object, wait: float | None):
+    found = refused(429, {"error": error})
+    assert (type(found), found.retry_after) == (RateLimited, wait)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (422, "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096."),
+        (413, "Request too large for model `small`: Limit 6000, Requested 7000"),
+        (413, "413 Request Entity Too Large"),
+    ],
+)
+def test_a_row_that_is_too_long_is_named_in_many_words(status: int, message: str):
+    assert type(refused(status, {"error": {"message": message}})) is ContextTooLong
+
+
+@pytest.mark.parametrize(
     ("status", "error"),
     [
+        (400, {"code": "1301", "message": "系统检测到输入或生成内容可能包含不安全或敏感内容"}),
         (400, {"code": "content_filter", "message": "The response was filtered"}),
         (400, {"code": "content_policy_violation", "message": "no"}),
         (403, {"message": "Your request was flagged by our moderation", "code": 403}),

@@ -77,6 +77,8 @@ def test_a_number_is_read_alike_in_data_in_a_line_and_in_a_box(written: str, num
         ("Confidence on a scale from 1 to 10: 8", 0.8),
         ("confidence 0-100: 90", 0.9),
         ("Confidence (out of 10): 8", 0.8),
+        ("Confidence: 8 (out of 10)", 0.8),
+        ("Confidence: 4 (of 5)", 0.8),
         ("Confidence: ≥ 90 %", 0.9),
         ("Confidence: 80–90%", None),
         ("Confidence: high to very high", None),
