@@ -297,6 +297,7 @@ def _whole(
         folder=scenario.folder,
         seed=scenario.seed,
         seed_prompt=scenario.seed_prompts[0],
+        allow_code=scenario.allow_code,
     )
     return setup, loaded
 

@@ -239,3 +239,12 @@ async def test_the_short_way_takes_strategy_format_and_reader_by_dotted_name(
     )
     assert "Think of the people." in asked
     assert results.targets[0].baseline.scorecard.ifr == 1
+    evaluated = await tp.evaluate(
+        "Decide.",
+        folder / "rows.txt",
+        model=answer,
+        kind="classification",
+        reader="plug_parts:lines",
+        format="plug_parts:Bare",
+    )
+    assert (evaluated.scorecard.n, evaluated.scorecard.ifr) == (40, 1)
