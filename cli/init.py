@@ -28,7 +28,7 @@ from ..scenarios.errors import InputError
 from ..scenarios.scenario import build
 from ..scenarios.tasks import names_file
 from .options import PLACES, Place
-from .starter import ANY_PROMPT, GROUNDS, PROMPTS, Ground, Starter, StarterTask, count_rows
+from .starter import ANY_PROMPT, GROUNDS, PROMPTS, Ground, Starter, StarterTask, count_rows, skipped_rows
 
 T = TypeVar("T", bound=str)
 
@@ -144,12 +144,13 @@ def _ask_field(given: Answers) -> str | None:
     if given.data is None:
         return None
     found = _guessed(given.data)
-    if found.preset:
+    preset = found.preset
+    if preset:
         Console().print(escape(describe_guess(found)), highlight=False)
         if Confirm.ask("Use this preset", default=True):
             return None
         found = guess(given.data)
-    guessed = None if _guessed(given.data).preset else found.answer
+    guessed = None if preset else found.answer
     while True:
         counts = answer_counts(given.data, found.answer)
         Console().print(escape(describe_guess(found) + describe_counts(counts)), highlight=False)
@@ -160,7 +161,7 @@ def _ask_field(given: Answers) -> str | None:
             found = _guessed(given.data, chosen)
         except InputError as error:
             Console().print(escape(str(error)), style="red", highlight=False)
-    skipped = StarterTask("", "", found.kind, blank=found.blank, unread=found.unread).skipped
+    skipped = skipped_rows(found.blank, found.unread)
     if skipped and not Confirm.ask(f"Skip {skipped}", default=True):
         raise InputError(f"{given.data}: {skipped}; complete or remove them")
     return None if found.answer == guessed else found.answer
@@ -216,7 +217,7 @@ def describe_guess(found: Guess) -> str:
         return f"guessed: the preset {found.preset} ({find_preset(found.preset).title}), {found.kind}"
     labels = f" ({', '.join(found.labels)})" if found.labels else ""
     choices = f"; choices: {', '.join(found.choices)}" if found.choices else ""
-    skipped = StarterTask("", "", found.kind, blank=found.blank, unread=found.unread).skipped
+    skipped = skipped_rows(found.blank, found.unread)
     return (
         f"guessed: {found.kind}; question: {found.question}{choices}; answer: {found.answer}{labels}"
         f"{'; ' if skipped else ''}{skipped}"

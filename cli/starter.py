@@ -64,6 +64,15 @@ GROUNDS: dict[Place, Ground] = {
 }
 
 
+def skipped_rows(blank: int, unread: int) -> str:
+    """Rows without an answer and rows that cannot be read, as text; empty for none."""
+    parts = (
+        f"{count_rows(blank)} without an answer" if blank else "",
+        f"{count_rows(unread)} that cannot be read" if unread else "",
+    )
+    return " and ".join(filter(None, parts))
+
+
 class StarterTask(msgspec.Struct, frozen=True):
     """A task as it is first written down; `fields` holds only names that are not the default ones.
 
@@ -89,9 +98,7 @@ class StarterTask(msgspec.Struct, frozen=True):
     @property
     def skipped(self) -> str:
         """The rows that are left out, as text; empty for none."""
-        blank = f"{count_rows(self.blank)} without an answer" if self.blank else ""
-        unread = f"{count_rows(self.unread)} that cannot be read" if self.unread else ""
-        return " and ".join(filter(None, (blank, unread)))
+        return skipped_rows(self.blank, self.unread)
 
 
 class Starter(msgspec.Struct, frozen=True):
