@@ -67,28 +67,47 @@ def drawn(rows: int, seed: int, *, skill: float = 0.6, digits: int = 2, salt: in
     return found
 
 
-@st.composite
-def responses(draw: st.DrawFn, *, least: int = 1, most: int = 40) -> list[Graded]:
-    """Closed-space responses with coarse and fine confidences, ties and unread answers among them."""
-    coarse = st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.6, 0.7, 0.9, 1.0])
-    confidence = st.one_of(coarse, st.floats(0, 1, allow_subnormal=False))
-    found: list[Graded] = []
-    for row in range(draw(st.integers(least, most))):
-        gold, answer = draw(st.sampled_from(LABELS)), draw(st.sampled_from((*LABELS, None)))
-        found.append(
-            graded(
-                f"{row:03d}",
-                gold=gold,
-                answer=answer,
-                right=answer == gold,
-                confidence=draw(confidence),
-                followed=draw(st.booleans()),
-                read=answer is not None,
-                tokens=draw(st.integers(0, 100)),
-                seconds=draw(st.floats(0, 10)),
-            )
-        )
-    return found
+_SURE = [0.0, 0.1, 0.3, 0.5, 0.6, 0.7, 0.9, 1.0]
+_CONFIDENCES = [
+    *_SURE,
+    *_SURE,
+    *np.nextafter(_SURE[1:], 0).tolist(),
+    *np.nextafter(_SURE[1:-1], 1).tolist(),
+    1e-300,
+]
+_CODE = 6
+"""Bytes that stand for a response."""
+
+
+def responses(*, least: int = 1, most: int = 40) -> st.SearchStrategy[list[Graded]]:
+    """Closed-space responses with coarse and fine confidences, ties and unread answers among them.
+
+    Drawn as bytes, which costs a tenth of drawing value by value.
+    """
+    sizes = st.integers(least, most).map(lambda rows: rows * _CODE)
+    return sizes.flatmap(lambda size: st.binary(min_size=size, max_size=size)).map(_responses)
+
+
+def _responses(code: bytes) -> list[Graded]:
+    rows = zip(*[iter(code)] * _CODE, strict=False)
+    return [_response(f"{row:03d}", *values) for row, values in enumerate(rows)]
+
+
+def _response(example: str, labels: int, kind: int, low: int, high: int, tokens: int, tenths: int) -> Graded:
+    choice, followed = divmod(labels, 2)
+    gold, answer = LABELS[choice % 3], (*LABELS, None)[choice // 3 % 4]
+    coarse = kind < 192
+    return graded(
+        example,
+        gold=gold,
+        answer=answer,
+        right=answer == gold,
+        confidence=_CONFIDENCES[kind % len(_CONFIDENCES)] if coarse else (low << 8 | high) / 65535,
+        followed=bool(followed),
+        read=answer is not None,
+        tokens=tokens,
+        seconds=tenths / 10,
+    )
 
 
 def unanswered(rows: list[Graded]) -> bool:

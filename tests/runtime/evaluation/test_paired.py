@@ -109,7 +109,7 @@ def test_under_no_difference_p_values_are_uniform(binning: Binning):
     """120 pairs of equally good prompts; accuracy's p is discrete, so it is held to its level alone."""
     objective = Objective(binning=binning)
     found = [
-        compared(drawn(60, seed=2 * i, digits=6), drawn(60, seed=2 * i + 1, digits=6), objective)
+        compared(drawn(30, seed=2 * i, digits=6), drawn(30, seed=2 * i + 1, digits=6), objective)
         for i in range(120)
     ]
     for name in ("objective", "auroc", "ece", "brier", "aurc"):
