@@ -11,6 +11,7 @@ import anyio
 from anyio.abc import ByteReceiveStream, Process
 
 from .chat_server import ChatServer
+from .forked import run_python
 from .runs import simulated
 
 COMMAND = [sys.executable, "-m", "transfer_prompting"]
@@ -18,11 +19,9 @@ COMMAND = [sys.executable, "-m", "transfer_prompting"]
 
 async def tprompt(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command line beside this test's own event loop."""
-    command: Sequence[str] = [*COMMAND, *map(str, arguments)]
     environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200"}
-    with anyio.fail_after(60):
-        done = await anyio.run_process(command, check=False, cwd=cwd, env=environment)
-    return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
+    command = ("-m", "transfer_prompting", *map(str, arguments))
+    return await run_python(*command, folder=cwd or Path.cwd(), environment=environment)
 
 
 async def started(*arguments: str | Path, cwd: Path | None = None, heard: bool = False) -> Process:

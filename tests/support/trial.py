@@ -21,6 +21,7 @@ from transfer_prompting.cli.app import app
 from transfer_prompting.scenarios.scenario import json_schema
 
 from .chat_server import ChatServer
+from .forked import run_python
 from .pages import ANY, Block, Step, alike, steps
 
 ROOT = Path(__file__).parent.parent.parent
@@ -52,7 +53,7 @@ class Trial:
         elif block.kind == "python" and block.title is not None:
             (self._folder / block.title).write_text(block.text, encoding="utf-8")
         elif block.kind == "python":
-            out, code = await self._run([sys.executable, "-c", self._local(block.text)])
+            out, code = await self._python("-c", self._local(block.text))
             assert code == 0, out
         elif block.kind == "yaml" and block.title is not None:
             (self._folder / block.title).write_text(self._local(block.text), encoding="utf-8")
@@ -68,7 +69,7 @@ class Trial:
             replay(block.recorded, self._folder)
         found: list[tuple[Step, list[str]]] = []
         for step in steps(block):
-            out, _ = await self._run(["bash", "-c", step.command])
+            out, _ = await self._command(step.command)
             lines = out.replace(self._server.base_url, PROVIDER).splitlines()
             found.append((step, without_progress(lines)))
         return found
@@ -82,15 +83,28 @@ class Trial:
         """The text with the stand-in's address for the provider's."""
         return text.replace(PROVIDER, self._server.base_url)
 
-    async def _run(self, command: list[str]) -> tuple[str, int]:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        provider = {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": self._server.base_url}
-        settings = {"PATH": path, "COLUMNS": "100", "NO_COLOR": "1", **provider}
+    async def _command(self, command: str) -> tuple[str, int]:
+        """What a command of a console block prints, and its exit code."""
+        words = shlex.split(command)
+        if words[0] == "tprompt" and not set(command) & set("|&;<>$*"):
+            return await self._python("-m", "transfer_prompting", *words[1:])
         with anyio.fail_after(300):
             done = await anyio.run_process(
-                command, cwd=self._folder, env={**os.environ, **settings}, check=False, stderr=-2
+                ["bash", "-c", command], cwd=self._folder, env=self._environment, check=False, stderr=-2
             )
         return done.stdout.decode(), done.returncode
+
+    async def _python(self, *arguments: str) -> tuple[str, int]:
+        done = await run_python(
+            *arguments, folder=self._folder, environment=self._environment, together=True, seconds=300
+        )
+        return done.stdout, done.returncode
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        provider = {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": self._server.base_url}
+        return {**os.environ, "PATH": path, "COLUMNS": "100", "NO_COLOR": "1", **provider}
 
 
 def alike_but_for_cost(shown: Sequence[str], printed: Sequence[str]) -> bool:
