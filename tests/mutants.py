@@ -34,7 +34,18 @@ class Part(msgspec.Struct, frozen=True):
 
 PARTS = {
     "search": Part(("runtime/search/*",), ("tests/runtime/search",)),
-    "limits": Part(("runtime/llm/limits/*",), ("tests/runtime/llm/limits",)),
+    "limits": Part(
+        ("runtime/llm/limits/*",),
+        ("tests/runtime/llm/limits", "tests/embedding/test_shared_limits.py"),
+        (
+            "lowered_and_raised",
+            "undercut",
+            "look_like_a_limit",
+            "as_quick_among",
+            "under_every_seed",
+            "found_out",
+        ),
+    ),
     "retries": Part(
         ("runtime/llm/retries.py", "runtime/llm/hedging.py"),
         ("tests/runtime/llm/retries", "tests/runtime/llm/test_hedging.py"),

@@ -157,7 +157,7 @@ class RetryingClient(Layer):
     async def _again(self, call: Call, failed: CallFailed) -> ChatResponse:
         begin = self._clock.now()
         tries, forms = 1, 0
-        while failed.retryable and tries < self._policy.attempts:
+        while failed.retryable:
             if isinstance(failed, ParameterRefused):
                 # The client has changed the form of the request: no wait, and no attempt of the policy.
                 forms += 1
@@ -165,7 +165,7 @@ class RetryingClient(Layer):
                     break
             else:
                 wait = self._wait(tries, failed.retry_after)
-                if self._clock.now() + wait > begin + self._policy.seconds:
+                if tries >= self._policy.attempts or self._clock.now() + wait > begin + self._policy.seconds:
                     break
                 if self._reason is None:
                     self._since = self._clock.now()

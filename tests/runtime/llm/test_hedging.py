@@ -6,12 +6,12 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from transfer_prompting.runtime.errors import BudgetReached, RateLimited, ServerFault
+from transfer_prompting.runtime.errors import BudgetReached, RateLimited, Rejected, ServerFault
 from transfer_prompting.runtime.llm._call import Call, Sender
 from transfer_prompting.runtime.llm.budget.budget import Budget, BudgetedClient
 from transfer_prompting.runtime.llm.budget.usage import Tally
 from transfer_prompting.runtime.llm.chat import ChatRequest, ChatResponse, Message
-from transfer_prompting.runtime.llm.hedging import HedgingClient
+from transfer_prompting.runtime.llm.hedging import HedgingClient, Latencies
 from transfer_prompting.runtime.llm.ledger.ledger import open_ledger
 from transfer_prompting.runtime.llm.ledger.replay import LedgeredClient
 from transfer_prompting.runtime.llm.limits.limiter import LimitedClient, Limiter
@@ -160,15 +160,126 @@ def test_at_most_one_call_in_twenty_is_hedged():
     assert 1 <= in_virtual_time(main) <= 7
 
 
+def test_the_first_call_that_makes_a_hedge_a_twentieth_of_all_is_hedged():
+    """Calls 38 to 40 are slow: one hedge is allowed from call 20 on, a second from call 40 on."""
+    server = Server(slow_at(38, 40, 41, seconds=5.0))
+
+    async def main() -> list[int]:
+        stack = Stack(server)
+        await stack.learn(37)
+        return [(await stack.client.chat(asked(number))).attempts for number in (38, 39, 40)]
+
+    assert in_virtual_time(main) == [2, 1, 2]
+
+
 def test_no_hedge_while_every_place_is_taken():
     server = Server(slow_at(41, seconds=5.0))
+    admitted: list[Call] = []
 
     async def main() -> int:
-        stack = Stack(server, limits=Limits(concurrency=1))
+        stack = Stack(server, limits=Limits(concurrency=1), admit=admitted.append)
         await stack.learn()
         return (await stack.client.chat(asked(99))).attempts
 
     assert in_virtual_time(main) == 1
+    assert admitted == []
+
+
+def test_a_call_is_not_overdue_while_it_waits_in_the_queue():
+    server = Server(slow_at())
+
+    async def main() -> float:
+        stack = Stack(server, limits=Limits(concurrency=4))
+        await stack.learn()
+        begin = anyio.current_time()
+        async with anyio.create_task_group() as tasks:
+            for number in range(40, 60):
+                tasks.start_soon(stack.client.chat, asked(number))
+        return anyio.current_time() - begin
+
+    assert in_virtual_time(main) == pytest.approx(5.0)
+    assert server.count == 60
+
+
+def test_a_call_is_not_overdue_while_it_waits_for_its_retry():
+    server = Server(
+        lambda number: RateLimited("slow down", retry_after=30, status=429) if number == 41 else 1.0
+    )
+
+    async def main() -> tuple[ChatResponse, float]:
+        stack = Stack(server)
+        await stack.learn()
+        return await stack.timed(asked(99))
+
+    response, seconds = in_virtual_time(main)
+    assert (response.text, seconds) == ("answer 42", pytest.approx(31.0))
+    assert server.count == 42
+
+
+def test_a_call_that_fails_before_it_is_overdue_fails_at_once():
+    server = Server(lambda number: Rejected("no such model", status=404) if number == 41 else 1.0)
+
+    async def main() -> float:
+        stack = Stack(server)
+        await stack.learn()
+        begin = anyio.current_time()
+        with pytest.raises(Rejected, match="no such model"):
+            await stack.client.chat(asked(99))
+        return anyio.current_time() - begin
+
+    assert in_virtual_time(main) == 0.0
+    assert server.count == 41
+
+
+def test_an_answer_that_comes_while_its_caller_is_cancelled_is_not_lost():
+    """It is paid: the layers above have to see it."""
+
+    async def main() -> str | None:
+        scope = anyio.CancelScope()
+
+        class Cancelling(Server):
+            async def chat(self, request: ChatRequest) -> ChatResponse:
+                response = await super().chat(request)
+                if response.text == "answer 41":
+                    scope.cancel()
+                return response
+
+        stack = Stack(Cancelling(slow_at()))
+        await stack.learn()
+        with scope:
+            return (await stack.client.chat(asked(99))).text
+
+    assert in_virtual_time(main) == "answer 41"
+
+
+@pytest.mark.parametrize(("first", "seconds"), [(60.0, 1.0), (1.5, 1.5)])
+def test_the_seconds_of_a_call_are_those_of_the_http_call_that_answered(first: float, seconds: float):
+    server = Server(slow_at(41, seconds=first))
+
+    async def main() -> float | None:
+        stack = Stack(server)
+        await stack.learn()
+        call = Call(asked(99))
+        await stack.client.send(call)
+        return call.seconds
+
+    assert in_virtual_time(main) == pytest.approx(seconds)
+
+
+def test_the_quantile_of_latencies_is_known_from_twenty_calls_and_renewed_every_twenty():
+    latencies = Latencies()
+    seen: list[float | None] = []
+    for number in range(1, 41):
+        latencies.add(float(number))
+        seen.append(latencies.threshold)
+    assert seen == [None] * 19 + [19.0] * 20 + [38.0]
+
+
+def test_latencies_of_more_than_two_hundred_calls_ago_are_forgotten():
+    latencies = Latencies()
+    for seconds in [9.0] * 100 + [1.0] * 200:
+        latencies.add(seconds)
+    assert latencies.threshold == 1.0
 
 
 def test_no_hedge_during_a_pause_that_the_endpoint_asked_for():

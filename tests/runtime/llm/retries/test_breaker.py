@@ -98,3 +98,43 @@ def test_a_try_that_never_ends_does_not_keep_it_open_for_ever(breaker: Breaker, 
     breaker.check()
     clock.time += 15
     breaker.check()
+
+
+def test_without_settings_ten_failures_over_twenty_seconds_open_it_for_fifteen(clock: Hand):
+    breaker = Breaker("lab", clock=clock)
+    fail(breaker, clock, 1, every=20)
+    fail(breaker, clock, 8, every=0)
+    assert not breaker.open
+    fail(breaker, clock, 1, every=0)
+    assert breaker.open
+    with pytest.raises(CircuitOpen, match=r"10 calls .* within 20 s.* again in 15 s"):
+        breaker.check()
+    clock.time += 14
+    with pytest.raises(CircuitOpen, match=r"within 34 s.* again in 1 s"):
+        breaker.check()
+    clock.time += 1
+    breaker.check()
+
+
+def test_ten_failures_in_less_than_twenty_seconds_do_not_open_it(clock: Hand):
+    breaker = Breaker("lab", clock=clock)
+    fail(breaker, clock, 1, every=19.5)
+    fail(breaker, clock, 30, every=0)
+    assert not breaker.open
+
+
+def test_after_an_answer_as_many_failures_are_needed_as_at_first(breaker: Breaker, clock: Hand):
+    fail(breaker, clock, 1, every=30)
+    breaker.answered()
+    fail(breaker, clock, 2, every=30)
+    assert not breaker.open
+    fail(breaker, clock, 1)
+    assert breaker.open
+
+
+def test_it_goes_by_real_time_where_no_clock_is_given():
+    breaker = Breaker("lab", failures=2, seconds=0)
+    for _ in range(2):
+        breaker.failed(Unreachable("connection refused"))
+    with pytest.raises(CircuitOpen, match=r"2 calls .* within 0 s.* again in 15 s"):
+        breaker.check()

@@ -12,6 +12,7 @@ from transfer_prompting.runtime.errors import (
     CircuitOpen,
     ContextTooLong,
     EndpointError,
+    ParameterRefused,
     RateLimited,
     Rejected,
     ServerFault,
@@ -124,6 +125,14 @@ def test_waits_double_with_jitter():
         assert most / 2 <= wait <= most
 
 
+def test_waits_grow_to_half_a_minute_and_no_further():
+    inner = Faults(*[ServerFault("x")] * 9)
+    outcome(retrying(inner, Retry(attempts=10, seconds=1e4)))
+    waits = [after - before for before, after in zip(inner.at, inner.at[1:], strict=False)]
+    assert all(15 <= wait <= 30 for wait in waits[6:])
+    assert 8 <= waits[5] <= 16
+
+
 def test_no_attempt_comes_before_the_endpoint_allows_it():
     inner = Faults(RateLimited("x", retry_after=7), RateLimited("x", retry_after=0.01))
     outcome(retrying(inner))
@@ -151,10 +160,63 @@ def test_time_is_capped_before_the_wait_not_after_it():
     assert (len(inner.at), error.attempts) == (1, 1)
 
 
+@pytest.mark.parametrize(("seconds", "calls"), [(7, 2), (6.9, 1)])
+def test_an_attempt_may_start_until_the_time_is_over(seconds: float, calls: int):
+    inner = Faults(RateLimited("x", retry_after=7))
+    outcome(retrying(inner, Retry(seconds=seconds)))
+    assert len(inner.at) == calls
+
+
+def test_the_error_says_how_long_it_was_tried_and_a_wait_that_was_asked_for_only_where_it_is_too_long():
+    async def main() -> None:
+        await anyio.sleep(50)
+        for waits, says in (
+            ((4, 4, 4), r"^x \(gave up after 3 calls in 8 s\)$"),
+            ((4, 295), r"in 4 s; it asks .* 295 s"),
+        ):
+            inner = Faults(*[RateLimited("x", retry_after=wait) for wait in waits])
+            with pytest.raises(RateLimited, match=says):
+                await retrying(inner, Retry(attempts=3, seconds=298)).chat(REQUEST)
+
+    in_virtual_time(main)
+
+
+def test_without_a_clock_it_goes_by_real_time():
+    inner = Faults(RateLimited("x", retry_after=9))
+
+    async def main() -> None:
+        with pytest.raises(RateLimited, match=r"gave up after 1 call in 0 s; it asks to wait 9 s"):
+            await RetryingClient(Sender(inner), Retry(seconds=5)).chat(REQUEST)
+
+    anyio.run(main)
+
+
+@pytest.mark.parametrize("attempts", [1, 6])
+def test_a_request_is_sent_at_once_in_another_form_which_is_no_attempt_of_the_policy(attempts: int):
+    inner = Faults(*[ParameterRefused("max_tokens is not supported")] * 12)
+    response = outcome(retrying(inner, Retry(attempts=attempts)))
+    assert isinstance(response, ChatResponse)
+    assert response.attempts == 13
+    assert inner.at == [0.0] * 13
+
+
+def test_forms_of_a_request_end_and_the_error_counts_them():
+    inner = Faults(*[ParameterRefused("max_tokens is not supported")] * 99)
+    error = outcome(retrying(inner))
+    assert isinstance(error, ParameterRefused)
+    assert error.attempts == 13 == len(inner.at)
+    assert "max_tokens is not supported (gave up after 13 calls in 0 s" in str(error)
+
+
 def test_each_further_attempt_is_announced_just_before_it_is_made():
     announced: list[float] = []
     inner = Faults(ServerFault("x"), ServerFault("x"))
-    outcome(retrying(inner, admit=lambda call: announced.append(anyio.current_time())))
+
+    def admit(call: Call) -> None:
+        assert call.request == REQUEST
+        announced.append(anyio.current_time())
+
+    assert isinstance(outcome(retrying(inner, admit=admit)), ChatResponse)
     assert announced == inner.at[1:]
 
 
@@ -229,5 +291,25 @@ def test_while_calls_are_tried_again_the_reason_and_the_time_are_known_and_gone_
         assert [reason for reason, _ in seen] == sorted((reason for reason, _ in seen))
         assert {reason for reason, _ in seen} == {"overloaded", "still overloaded"}
         assert seen[-1][1] > seen[0][1]
+
+    in_virtual_time(scenario)
+
+
+@pytest.mark.parametrize("breaker", [None, Breaker("lab", clock=VirtualClock())])
+def test_the_seconds_without_an_answer_count_from_the_first_retry_of_any_call(breaker: Breaker | None):
+    async def scenario() -> None:
+        await anyio.sleep(5)
+        busy = [RateLimited("busy", retry_after=4), RateLimited("still busy", retry_after=6)]
+        client = retrying(Faults(*busy), breaker=breaker)
+        assert client.last_reason is None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.chat, REQUEST)
+            for reason, seconds in (("busy", 3), ("still busy", 6)):
+                await anyio.sleep(3)
+                found = client.retrying()
+                assert found is not None
+                assert (found.reason, found.seconds) == (reason, pytest.approx(seconds))
+        assert client.retrying() is None
+        assert client.last_reason == "still busy"
 
     in_virtual_time(scenario)
