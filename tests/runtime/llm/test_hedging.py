@@ -161,15 +161,24 @@ def test_at_most_one_call_in_twenty_is_hedged():
 
 
 def test_the_first_call_that_makes_a_hedge_a_twentieth_of_all_is_hedged():
-    """Calls 38 to 40 are slow: one hedge is allowed from call 20 on, a second from call 40 on."""
-    server = Server(slow_at(38, 40, 41, seconds=5.0))
+    """One hedge is allowed from call 20 on, a second from call 40 on, a third from call 60 on."""
+    slow, calls = {38, 39, 40, 59, 60}, 0
+
+    def seconds(_number: int) -> float:
+        if calls not in slow:
+            return 1.0
+        slow.remove(calls)  # the hedge of a slow call is none
+        return 5.0
 
     async def main() -> list[int]:
-        stack = Stack(server)
-        await stack.learn(37)
-        return [(await stack.client.chat(asked(number))).attempts for number in (38, 39, 40)]
+        nonlocal calls
+        stack, hedged = Stack(Server(seconds)), list[int]()
+        for calls in range(1, 61):
+            if (await stack.client.chat(asked(calls))).attempts == 2:
+                hedged.append(calls)
+        return hedged
 
-    assert in_virtual_time(main) == [2, 1, 2]
+    assert in_virtual_time(main) == [38, 40, 60]
 
 
 def test_no_hedge_while_every_place_is_taken():
@@ -334,6 +343,23 @@ def test_a_call_that_fails_while_its_hedge_is_in_flight_waits_for_the_hedge():
     response, count = in_virtual_time(late_failure)
     assert response.text in ("answer 42", "answer 43")
     assert response.attempts == count - 40
+
+
+def test_the_hedge_of_a_call_that_failed_for_good_is_its_answer():
+    async def main() -> tuple[ChatResponse, float]:
+        class Failing(Server):
+            async def chat(self, request: ChatRequest) -> ChatResponse:
+                response = await super().chat(request)
+                if response.text == "answer 41":
+                    raise Rejected("no such model", status=404)
+                return response
+
+        stack = Stack(Failing(lambda number: 1.5 if number == 41 else 1.0))
+        await stack.learn()
+        return await stack.timed(asked(99))
+
+    response, seconds = in_virtual_time(main)
+    assert (response.text, response.attempts, seconds) == ("answer 42", 2, pytest.approx(2.0))
 
 
 def test_time_in_the_queue_is_not_latency():
