@@ -1,8 +1,9 @@
 """Readers: from files, globs, Hugging Face sets and code to rows, one at a time and with their place."""
 
 from .own import DataReader, load_reader, read_own
-from .rows import Bad, ClassIndex, Item, Row, Shape, Values, given, sample, whole
+from .rows import Bad, ClassIndex, Item, Row, Shape, Values, given, sample
 from .source import expand, read
+from .text import whole
 
 __all__ = [
     "Bad",

@@ -11,8 +11,10 @@ from typing import cast
 from urllib.parse import parse_qsl, urlsplit
 
 from ....scenarios.errors import InputError, nearest
-from .files import read_delimited, read_excel, read_json, read_jsonl, read_parquet, read_plain
+from .json_files import read_json, read_jsonl
 from .rows import ClassIndex, Item, Row, Shape, Values
+from .tables import read_delimited, read_excel, read_parquet
+from .text import read_plain
 
 SCHEME = "hf://"
 _OPTIONS = ("config", "split", "revision")
