@@ -54,7 +54,7 @@ def plain(text: str) -> str:
     """
     text = _INVISIBLE.sub("", shortened(without_reasoning(text)))
     text = unicodedata.normalize("NFKC", _SUPERSCRIPT.sub(r"^\1", _VULGAR.sub(_written_out, text)))
-    text = _REPEATED.sub(r"\1\1\1\1", text[:LONGEST].translate(_TYPOGRAPHIC).translate(_DIGITS))
+    text = _REPEATED.sub(r"\1\1\1\1", shortened(text).translate(_TYPOGRAPHIC).translate(_DIGITS))
     text = _spaced(_LATEX.sub(r"\1\2", text.replace("{,}", ",").replace("\\!", "").replace("\\,", " ")))
     text = _TIMES.sub("×", _FRACTION.sub(_slashed, text))
     text = _EMPHASIS.sub("", _PRODUCT.sub(" × ", _POWER.sub("^", text))).strip()
@@ -65,7 +65,7 @@ def plain(text: str) -> str:
 def shortened(text: str) -> str:
     """The text, or its beginning and end on lines of their own where it is longer than `LONGEST`."""
     half = LONGEST // 2
-    return text if len(text) <= LONGEST else f"{text[:half]}\n{text[-half:]}"
+    return text if len(text) <= LONGEST else f"{text[: half - 1]}\n{text[-half:]}"
 
 
 def trimmed(text: str) -> str:
