@@ -96,6 +96,9 @@ _LOOSE_DIGIT = re.compile(r"(?<![A-Za-z\d^])\d")
 _STATED = re.compile(r"(?:\bconfidence\b|置信度|信心)[^\n]*", re.IGNORECASE)
 _MOST = 200
 _DIGITS = 12
+_PLACES = 150
+"""Decimal places that are written, as many as are read."""
+
 _LARGEST_BASE = 1_000
 
 
@@ -284,7 +287,9 @@ def _powered(value: Fraction, index: int, *, ten: bool) -> Fraction | None:
 def _decimal(value: Fraction) -> str:
     if value.denominator == 1:
         return str(value.numerator)
-    places = max(0, _DIGITS - len(str(abs(value.numerator) // value.denominator)))
+    over, under = abs(value.numerator), value.denominator
+    whole, zeros = len(str(over // under)), len(str(under // over))
+    places = min(max(0, _DIGITS - whole if over > under else _DIGITS - 1 + zeros), _PLACES)
     scaled = round(value * 10**places)
     digits = str(abs(scaled)).rjust(places + 1, "0")
     whole, part = digits[: len(digits) - places], digits[len(digits) - places :].rstrip("0")

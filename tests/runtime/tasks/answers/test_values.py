@@ -6,7 +6,7 @@ from transfer_prompting.runtime.evaluation.confidence import verbalised
 from transfer_prompting.runtime.tasks.answers import answer_space
 from transfer_prompting.runtime.tasks.answers.formats import Json
 from transfer_prompting.runtime.tasks.answers.numeric import canonical
-from transfer_prompting.runtime.tasks.example import Question
+from transfer_prompting.runtime.tasks.example import Example, Question
 
 ROW = Question(id="1", question="?")
 ANIMALS = Question(id="2", question="?", choices=("cat", "dog", "a bird"))
@@ -58,6 +58,26 @@ CHOICE = answer_space("multiple_choice")
         ("5 ft 11 in", None),
         ("5'11\"", None),
         ("12 34", None),
+        ("1/3", "0.333333333333"),
+        ("-2/3", "-0.666666666667"),
+        ("1234567/7", "176366.714286"),
+        ("0.999999999999999", "1"),
+        ("-½", "-0.5"),
+        ("0,125", "0.125"),
+        ("12,345", "12345"),
+        ("1.000.000", "1000000"),
+        ("1 000,5", "1000.5"),
+        ("1,23,456.5", "123456.5"),
+        ("2 dozen", "24"),
+        ("2^-1", "0.5"),
+        ("1000^2", "1000000"),
+        ("1001^2", None),
+        ("0^0", None),
+        ("1/0", None),
+        ("-0.0", "0"),
+        ("1e-13", "0.0000000000001"),
+        ("6.62607015e-34", "0." + "0" * 33 + "662607015"),
+        ("-1.23456789012345 × 10^-5", "-0.0000123456789012"),
     ],
 )
 def test_a_number_is_read_alike_in_data_in_a_line_and_in_a_box(written: str, number: str | None):
@@ -65,6 +85,14 @@ def test_a_number_is_read_alike_in_data_in_a_line_and_in_a_box(written: str, num
     for reply in (f"Answer: {written}", f"so 7 of 9 leave\n\\boxed{{{written}}}"):
         found = NUMERIC.lenient(reply, ROW)
         assert (found and found.answer) == number, reply
+
+
+def test_a_number_may_be_as_small_as_nature_has_it():
+    found = NUMERIC.lenient("Answer: 6.63 × 10^-34", ROW)
+    assert found is not None
+    assert NUMERIC.credit(found.answer, Example("1", "?", "6.63e-34")) == 1
+    assert NUMERIC.credit(found.answer, Example("1", "?", "6.7e-34")) == 0
+    assert NUMERIC.credit(found.answer, Example("1", "?", "0")) == 0
 
 
 @pytest.mark.parametrize(
@@ -83,6 +111,7 @@ def test_a_number_is_read_alike_in_data_in_a_line_and_in_a_box(written: str, num
         ("Confidence: 80–90%", None),
         ("Confidence: high to very high", None),
         ("| Confidence | 90% |", 0.9),
+        ("Confidence (0-10): 80%", 0.8),
         ("Confidence: 3 stars", None),
         ("Confidence: 1e-1", None),
     ],
@@ -118,6 +147,15 @@ def test_a_confidence_in_json_is_read_in_other_words_too(value: str, confidence:
 )
 def test_a_reply_with_two_answers_or_none_of_the_labels_has_no_answer(reply: str):
     assert TRIAGE.lenient(reply, ROW) is None
+
+
+def test_the_last_character_of_a_long_reply_is_read():
+    steps = "One more step: 9 of 9. " * 400
+    for said, answer in (("18", "18"), ("-0.75", "-0.75")):
+        found = NUMERIC.lenient(f"{steps}\nAnswer: {said}", ROW)
+        assert (found and found.answer) == answer
+    found = CHOICE.lenient(f"{steps}\nAnswer: B", ANIMALS)
+    assert (found and found.answer) == "B"
 
 
 def test_a_later_answer_corrects_an_earlier_one():
