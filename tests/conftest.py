@@ -1,5 +1,8 @@
 """Settings of all tests."""
 
+import gc
+from functools import lru_cache
+
 from hypothesis import HealthCheck, settings
 
 # How long an example takes says more about the machine's load than about the code.
@@ -7,3 +10,12 @@ UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("untimed", UNTIMED)
 settings.register_profile("few", UNTIMED, max_examples=15)
 settings.load_profile("untimed")
+
+_CACHED = type(lru_cache(lambda: None))
+
+
+def pytest_sessionstart() -> None:
+    """Forget cached values: `mutants.py` tries mutants in forks of a process that has run the tests."""
+    for one in gc.get_objects():
+        if type(one) is _CACHED and one.__module__.startswith("transfer_prompting."):
+            one.cache_clear()
