@@ -94,6 +94,8 @@ def guess(path: Path, answer: str | None = None, *, presets: bool = False) -> Gu
     rows = [item.values for item in items if isinstance(item, Row)]
     if not rows:
         raise InputError(f"{path}: no row that can be read")
+    if answer is None and path.suffix.lower() in (".csv", ".tsv"):
+        _expect_header(path, rows)
     found = guess_rows(str(path), rows, answer)
     return msgspec.structs.replace(found, unread=len(items) - len(rows))
 
@@ -130,6 +132,18 @@ def guess_rows(path: str, rows: Sequence[Values], answer: str | None = None) -> 
         return Guess("multiple_choice", question, answer, (), blank, options)
     kind, labels = _kind(given)
     return Guess(kind, question, answer, labels, blank)
+
+
+def _expect_header(path: Path, rows: Sequence[Values]) -> None:
+    """InputError where a name of the first line is also a value below it: then that line is a row."""
+    names = list(rows[0])
+    for name in names:
+        # A line where every value is a name is a header in the middle, of files that were joined.
+        if any(row.get(name) == name and list(row.values()) != names for row in rows):
+            raise InputError(
+                f"{path}:1: {name!r} is the name of a field and a value of it, so this line seems a row; "
+                "put a line with the names of the fields before it, such as text,label"
+            )
 
 
 def _preset(path: Path) -> Preset | None:

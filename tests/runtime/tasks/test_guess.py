@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from transfer_prompting.runtime.tasks.guess import guess
+from transfer_prompting.scenarios.errors import InputError
 
 
 def test_rows_without_a_label_are_counted_and_are_no_label(tmp_path: Path):
@@ -11,3 +14,16 @@ def test_rows_without_a_label_are_counted_and_are_no_label(tmp_path: Path):
     found = guess(tmp_path / "rows.csv")
     assert (found.kind, found.question, found.answer) == ("classification", "body", "priority")
     assert (found.labels, found.blank) == (("routine", "urgent"), 2)
+
+
+def test_a_table_that_begins_with_a_row_is_refused_with_what_to_do(tmp_path: Path):
+    path = tmp_path / "rows.csv"
+    path.write_text("I like it,positive\nDreadful,negative\nWell made,positive\n", "utf-8")
+    with pytest.raises(InputError, match=r"rows\.csv:1: 'positive' is the name of a field and a value of it"):
+        guess(path)
+
+
+def test_files_that_were_joined_may_hold_their_header_again(tmp_path: Path):
+    path = tmp_path / "rows.csv"
+    path.write_text("text,label\nI like it,positive\ntext,label\nDreadful,negative\nPoor,negative\n", "utf-8")
+    assert guess(path).answer == "label"
