@@ -14,7 +14,7 @@ from transfer_prompting.runtime.evaluation.confidence import (
 )
 from transfer_prompting.runtime.llm.chat import TokenChoice, TokenLogprob
 from transfer_prompting.runtime.tasks.answers import answer_space
-from transfer_prompting.runtime.tasks.answers.strict import Guess, lenient_guesses, strict_guesses
+from transfer_prompting.runtime.tasks.answers.strict import Guess, asked, lenient_guesses, strict_guesses
 from transfer_prompting.runtime.tasks.example import Question
 
 QUESTION = Question("1", "Which?", choices=("Paris", "Rome", "Berlin"))
@@ -111,6 +111,11 @@ def test_guesses_are_strict_only_in_exactly_the_lines_asked_for():
     assert strict_guesses(reply.replace("20%", "high"), 2) is None
     assert strict_guesses(reply.replace("20%", "200%"), 2) is None
     assert strict_guesses("Here you are:\n" + reply, 2) is None
+    assert strict_guesses("G1: yes\nP1: 100%", 1) == [Guess("yes", 1.0)]
+    assert strict_guesses("<think>G1: no</think>G1: yes \nP1: 0%\n", 1) == [Guess("yes", 0.0)]
+    assert strict_guesses("G2: yes\nP2: 10%", 1) is None
+    assert [asked(allowed) for allowed in ((), ("a", "b"), ("a", "b", "c", "d"))] == [3, 2, 3]
+    assert lenient_guesses("Guess 1: a\nProbability 1: 100%") == [Guess("a", 1.0)]
     assert lenient_guesses("Here you are:\n**G1:** yes\nP1: 70.5%\nand\nG2: no\nP2: 200%") == [
         Guess("yes", 0.705)
     ]

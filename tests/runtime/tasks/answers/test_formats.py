@@ -1,6 +1,7 @@
 """Answer formats, and answers with several parts."""
 
 import json
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -8,9 +9,11 @@ from pydantic import ValidationError
 from transfer_prompting.runtime.evaluation.grading import grade
 from transfer_prompting.runtime.evaluation.outcomes import Graded, Reply
 from transfer_prompting.runtime.tasks.answers import answer_space
-from transfer_prompting.runtime.tasks.answers.formats import FORMATS, answer_format
+from transfer_prompting.runtime.tasks.answers.formats import FORMATS, answer_format, share
+from transfer_prompting.runtime.tasks.answers.strict import Lines
 from transfer_prompting.runtime.tasks.example import Example, Question
 from transfer_prompting.runtime.tasks.task import Reading, Task
+from transfer_prompting.scenarios.errors import InputError
 from transfer_prompting.scenarios.tasks import KNOWN_FORMATS, FormatSettings, TaskSettings
 
 QUESTION = Question("1", "Which?")
@@ -73,6 +76,106 @@ def test_a_json_answer_is_asked_for_at_its_path():
     assert "one of: a, b" in asked
 
 
+REGEX = FormatSettings(kind="regex", pattern=r"Label: (?P<answer>\w*)( certainly)?")
+
+
+@pytest.mark.parametrize(
+    ("given", "sure", "asked"),
+    [
+        (FormatSettings(), True, ["one of: a, b", "Answer: ", "Confidence: NN%"]),
+        (FormatSettings(), False, ["one of: a, b", "Answer: "]),
+        (FormatSettings(kind="json"), True, ["one of: a, b", '{"answer":"the answer","confidence":"NN%"}']),
+        (FormatSettings(kind="json"), False, ["one of: a, b", '{"answer":"the answer"}']),
+        (FormatSettings(kind="json", answer=""), True, ["one of: a, b", "nothing else"]),
+        (FormatSettings(kind="raw"), True, ["one of: a, b", "nothing else"]),
+        (REGEX, True, []),
+    ],
+)  # fmt: skip
+def test_a_format_asks_for_what_it_reads(given: FormatSettings, sure: bool, asked: list[str]):
+    words = answer_format(given).request("one of: a, b", confidence=sure)
+    assert [one for one in asked if one not in words] == []
+    assert ("NN" in words) == (sure and answer_format(given).states_confidence and bool(given.answer))
+    assert bool(words) == bool(asked)
+
+
+@pytest.mark.parametrize(
+    ("given", "reply", "strict", "lenient"),
+    [
+        (REGEX, "Label: urgent", "urgent", "urgent"),
+        (REGEX, "Label: urgent certainly", "urgent", "urgent"),
+        (REGEX, "<think>Label: routine</think>Label: urgent", "urgent", "urgent"),
+        (REGEX, "It has Label: urgent.", None, "urgent"),
+        (REGEX, "Label: ", None, None),
+        (REGEX, "urgent", None, None),
+        (FormatSettings(kind="regex", pattern=r"(?i)(low|high) risk"), "High risk", "High", "High"),
+        (FormatSettings(kind="regex", pattern=r"\s*[a-z]+\s*"), "urgent", "urgent", "urgent"),
+        (FormatSettings(kind="regex", pattern=r"\s*"), "urgent", None, None),
+        (FormatSettings(kind="raw"), "<think>b</think> a\n", "a", None),
+        (FormatSettings(kind="raw"), " ", None, None),
+        (FormatSettings(kind="json"), '{"answer": ["a", 1, null, true]}', "a, 1, , true", "a, 1, , true"),
+        (FormatSettings(kind="json"), '{"answer": {"a": "é"}}', '{"a": "é"}', '{"a": "é"}'),
+        (FormatSettings(kind="json"), '{"answer": " a "} {"answer": "b"}', None, "b"),
+        (FormatSettings(kind="json"), '["a"]', None, None),
+        (FormatSettings(kind="json", answer="all.1.label"), '{"all": [1, {"label": "b"}]}', "b", "b"),
+        (FormatSettings(kind="json", answer="all.2"), '{"all": ["a", "b"]}', None, None),
+        (FormatSettings(kind="json", answer="all.x"), '{"all": ["a", "b"]}', None, None),
+        (FormatSettings(kind="json", answer=""), '{"a": 1}', '{"a": 1}', '{"a": 1}'),
+    ],
+)
+def test_the_answer_of_a_reply_is_what_its_format_says(
+    given: FormatSettings, reply: str, strict: str | None, lenient: str | None
+):
+    form = answer_format(given)
+    assert form.strict(reply, confidence=False) == (None if strict is None else Lines(strict))
+    assert form.lenient(reply) == (None if lenient is None else Lines(lenient))
+    assert form.strict(reply, confidence=True) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "confidence"),
+    [("0.9", 0.9), (" 90 % ", 0.9), ("1%", 0.01), ("1", 1), ("100", 1), ("101", None), ("90%%", None),
+     ("", None), (0.9, 0.9), (1, 1), (1.5, 0.015), (0, 0), (100, 1), (100.5, None), (-0.1, None),
+     (True, None)],
+)  # fmt: skip
+def test_a_share_is_a_number_up_to_1_or_a_percentage(value: object, confidence: float | None):
+    assert share(value) == (None if confidence is None else pytest.approx(confidence))
+
+
+OWN = """
+from transfer_prompting import Lines
+
+class Equals:
+    states_confidence = 1
+    def request(self, hint, *, confidence):
+        return f"= {hint} {confidence}" if hint else 5
+    def strict(self, text, *, confidence):
+        return Lines(text.removeprefix("= "), 0.5 if confidence else None) if text[:2] == "= " else None
+    def lenient(self, text):
+        return {"odd": 7, "sure": Lines("a", 1.5), "number": Lines(7)}.get(text, Lines(text))
+
+made = Equals()
+"""
+
+
+def test_a_format_of_ones_own_is_asked_and_what_it_returns_is_checked(tmp_path: Path):
+    (tmp_path / "answers_own_equals.py").write_text(OWN, encoding="utf-8")
+    for name in ("answers_own_equals:Equals", "answers_own_equals:made"):
+        form = answer_format(FormatSettings(kind=name), tmp_path, allow_code=True)
+        assert (form.name, form.states_confidence) == (name, True)
+        assert form.request("a or b", confidence=True) == "= a or b True"
+        assert form.strict("= a", confidence=True) == Lines("a", 0.5)
+        assert form.strict("= a", confidence=False) == Lines("a")
+        assert form.strict("a", confidence=True) is None
+        assert form.lenient("a") == Lines("a")
+        with pytest.raises(InputError, match=f"format {name}: request returned 5; expected a text"):
+            form.request("", confidence=True)
+        for text in ("odd", "sure", "number"):
+            with pytest.raises(InputError, match=f"format {name}: .*expected None or Lines"):
+                form.lenient(text)
+    with pytest.raises(InputError, match="allow-code"):
+        answer_format(FormatSettings(kind="answers_own_equals:made"), tmp_path)
+
+
 def test_every_format_of_the_scenario_is_in_the_table():
     assert set(FORMATS) == set(KNOWN_FORMATS)
 
@@ -90,6 +193,14 @@ def test_a_format_that_makes_no_sense_is_refused(given: dict[str, str]):
     [
         ("Answer: green, red", "red, green", "answer line"),
         ("Answer: none", "none", "answer line"),
+        ("None.", "none", "whole"),
+        ("'none of the labels'", "none", "whole"),
+        ("The answer is N/A.", "none", "phrase"),
+        ("red; blue", "red, blue", "whole"),
+        ("(1) red\n2) blue", "red, blue", "whole"),
+        ("red, red, red, red, red, red", "red", "whole"),
+        ("red, red, red, red, red, red, red", None, "none"),
+        ("not really", None, "none"),
         ("The answer is scarlet and blue.", "red, blue", "phrase"),
         ("- red\n- blue", "red, blue", "whole"),
         ('["red", "green"]', "red, green", "whole"),
@@ -99,8 +210,20 @@ def test_a_format_that_makes_no_sense_is_refused(given: dict[str, str]):
     ],
 )
 def test_a_set_of_labels_is_read_whole_or_not_at_all(reply: str, answer: str | None, rule: str):
-    found = TOPICS.lenient(reply, QUESTION)
+    topics = answer_space("labels", ("red", "green", "blue"), {"red": ["scarlet"]})
+    found = topics.lenient(reply, QUESTION)
     assert (found and found.answer, found.rule if found else "none") == (answer, rule)
+
+
+@pytest.mark.parametrize(
+    ("answer", "labels"),
+    [("green,red", "red, green"), ("Blue", "blue"), ("NONE", "none"), ("red, red", None), ("scarlet", None),
+     ("red;green", None), ("red, blue, green", "red, green, blue"), ("red, green, blue, red", None),
+     ("", None)],
+)  # fmt: skip
+def test_a_set_in_the_strict_format_has_commas_and_each_label_once(answer: str, labels: str | None):
+    assert TOPICS.strict(answer, QUESTION) == labels
+    assert TOPICS.hint(QUESTION) == "all that apply of: red, green, blue (with commas between them), or none"
 
 
 def test_a_set_of_labels_is_right_when_it_is_the_same_or_by_its_f1():
@@ -121,6 +244,16 @@ def test_fields_are_extracted_and_counted_one_by_one_or_all_together():
         found = space.lenient(reply, QUESTION)
         assert found is not None
         assert space.credit(found.answer, example) == exact.credit(found.answer, example) == 1
+    found = space.lenient('- **Name**: "Ada Lovelace",\n- Amount: 7\n- Note: none', QUESTION)
+    assert found is not None
+    assert (found.answer, found.rule) == ('{"name":"Ada Lovelace","amount":"7"}', "lines")
+    found = space.lenient('{"name": "Bob"} {"a": 1} or {"amount": 5}. {"b": 2}', QUESTION)
+    assert found is not None
+    assert (found.answer, found.rule) == ('{"name":"","amount":"5"}', "json")
+    assert space.credit('{"name":"Bob","amount":""}', example) == 0
+    assert space.credit('{"name":"Ada"}', Example("1", "?", '{"name":"Ada"}')) == 1
+    assert space.lenient("Name: Ada", QUESTION) is None
+    assert space.hint(QUESTION) == "a JSON object with the fields name, amount"
     half = space.strict('{"name": "Ada Lovelace", "amount": null}', QUESTION)
     assert half is not None
     assert (space.credit(half, example), exact.credit(half, example)) == (0.5, 0)

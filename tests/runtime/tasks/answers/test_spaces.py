@@ -215,6 +215,13 @@ def test_synonyms_count_leniently_and_never_strictly():
     assert (found.answer, found.rule) == ("spam", "answer line, synonym")
 
 
+def test_a_synonym_may_be_shared_with_no_other_label_and_repeat_its_own():
+    space = answer_space("labels", ("Spam", "ham"), {"Spam": ["spam", "junk"], "ham": ["HAM"]})
+    for said, labels in (("junk and ham", "Spam, ham"), ("spam", "Spam")):
+        found = space.lenient(said, QUESTION)
+        assert (found and found.answer) == labels
+
+
 def test_own_synonyms_of_yes_and_no_join_the_known_ones():
     space = answer_space("yes_no", (), {"yes": ["plausible"]})
     for text in ("plausible", "true"):
@@ -237,6 +244,18 @@ def test_own_synonyms_of_yes_and_no_join_the_known_ones():
         ("classification", ("a", "b"), {"a": ["x"], "b": ["X"]}, "both"),
         ("yes_no", ("true", "false"), {}, "has the labels yes, no"),
         ("numeric", (), {"1": ["one"]}, "no labels"),
+        ("extraction", ("a",), {"a": ["one"]}, "answers of kind extraction have no labels"),
+        ("yes_no", (), {"oui": ["si"]}, "'oui' is no label; labels are yes, no"),
+        ("yes_no", (), {"no": ["correct"]}, "'correct' stands for both 'yes' and 'no'"),
+        ("labels", ("one",), {}, "several labels a row needs at least two, there are 1"),
+        ("labels", ("a, b", "c"), {}, "'a, b' cannot be one of several labels: a comma separates labels"),
+        ("labels", ("a", "None"), {}, "'None' cannot be one of several labels: .* rename it"),
+        (
+            "choice",
+            (),
+            {},
+            "'choice' is not known; use one of classification, yes_no, yes_no_maybe, mul.*, extr",
+        ),
     ],
 )
 def test_an_answer_space_that_makes_no_sense_is_refused_with_a_reason(
@@ -246,12 +265,29 @@ def test_an_answer_space_that_makes_no_sense_is_refused_with_a_reason(
         answer_space(kind, labels, synonyms)
 
 
+def test_credit_in_part_is_for_answers_that_have_parts():
+    example = Example("1", "?", "Ada Lovelace")
+    for credit, wanted in ((None, 2 / 3), ("partial", 2 / 3), ("exact", 0)):
+        assert answer_space("text", credit=credit).credit("Ada", example) == pytest.approx(wanted)
+    assert answer_space("text", credit="exact").credit("ada lovelace!", example) == 1
+    for kind in ("numeric", "multiple_choice", "judged", "yes_no"):
+        with pytest.raises(InputError, match=f"credit: answers of kind {kind} are right or wrong; remove it"):
+            answer_space(kind, credit="exact")
+
+
 def test_hints_and_options_say_what_may_be_answered():
     choice, labels = EVERY[0], EVERY[1]
     assert choice.hint(QUESTION) == "one letter of: A, B, C, D, E"
     assert choice.options(QUESTION).splitlines()[:2] == ["A. Paris", "B. Rome"]
     assert labels.hint(QUESTION) == "one of: spam, not spam, No. 5"
     assert labels.options(QUESTION) == ""
+    assert choice.strict("C", QUESTION) == choice.strict("c", QUESTION) == "C"
+    opens = ("numeric", "text", "judged")
+    assert [answer_space(kind).hint(QUESTION) for kind in opens] == ["a number", "a few words", "a text"]
+    for kind in (*opens, "labels", "extraction"):
+        space = answer_space(kind, ("a", "b") if kind in ("labels", "extraction") else ())
+        assert (space.kind, space.allowed(QUESTION), space.options(QUESTION)) == (kind, (), "")
+    assert answer_space("yes_no_maybe").allowed(QUESTION) == ("yes", "no", "maybe")
 
 
 @pytest.mark.parametrize(
