@@ -34,17 +34,17 @@ class Part(msgspec.Struct, frozen=True):
 
 PARTS = {
     "search": Part(("runtime/search/*",), ("tests/runtime/search",)),
+    # Without the runs of minutes in virtual time, which take too long for each mutant.
     "limits": Part(
         ("runtime/llm/limits/*",),
-        ("tests/runtime/llm/limits", "tests/embedding/test_shared_limits.py"),
         (
-            "lowered_and_raised",
-            "undercut",
-            "look_like_a_limit",
-            "as_quick_among",
-            "under_every_seed",
-            "found_out",
+            *(
+                f"tests/runtime/llm/limits/test_{name}.py"
+                for name in ("allowance", "evidence", "queue", "rates")
+            ),
+            "tests/embedding/test_shared_limits.py",
         ),
+        ("twenty_teams",),
     ),
     "retries": Part(
         ("runtime/llm/retries.py", "runtime/llm/hedging.py"),

@@ -1,7 +1,9 @@
 """The call ledger on real files, and in real processes that die."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import anyio
@@ -10,7 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from transfer_prompting.runtime.errors import BudgetReached, ContextTooLong, RateLimited
+from transfer_prompting.runtime.errors import (
+    BudgetReached,
+    CallFailed,
+    ContextTooLong,
+    ParameterRefused,
+    RateLimited,
+)
 from transfer_prompting.runtime.llm.chat import (
     ChatRequest,
     ChatResponse,
@@ -22,7 +30,7 @@ from transfer_prompting.runtime.llm.chat import (
 )
 from transfer_prompting.runtime.llm.ledger._rows import call_key, endpoint_identity
 from transfer_prompting.runtime.llm.ledger.ledger import Ledger
-from transfer_prompting.runtime.llm.ledger.records import LedgerFailed
+from transfer_prompting.runtime.llm.ledger.records import LedgerFailed, Paid
 from transfer_prompting.scenarios.endpoints import Endpoint
 
 HERE = "http://host/v1"
@@ -53,6 +61,13 @@ async def test_a_recorded_call_is_found_by_the_next_invocation_to_the_bit(path: 
     assert found is not None
     assert found.replayed
     assert found == replace(response, replayed=True)
+
+
+async def test_what_may_have_been_billed_and_what_was_batched_is_recorded_too(path: Path) -> None:
+    response = replace(answered(), uncounted=Usage(7, 5), batched=True)
+    async with Ledger.open(path) as ledger:
+        await ledger.record(b"k" * 16, HERE, "m", response)
+        assert ledger.find(b"k" * 16) == replace(response, replayed=True)
 
 
 async def test_a_look_up_finds_what_any_invocation_recorded_and_nothing_else(path: Path) -> None:
@@ -105,6 +120,7 @@ def test_keys_are_equal_exactly_where_requests_are(
         {"seed": 1},
         {"json_object": True},
         {"sample": 1},
+        {"extra_body": {"top_k": 40}},
     ],
 )
 def test_every_field_of_a_request_is_part_of_its_key(change: dict[str, object]) -> None:
@@ -191,6 +207,98 @@ async def test_what_earlier_invocations_spent_is_counted(path: Path) -> None:
     assert cut is None
 
 
+async def test_what_failed_calls_may_have_used_is_counted_and_batches_are_apart(path: Path) -> None:
+    one = Unanswered(6, Usage(100, 20))
+    async with Ledger.open(path) as ledger:
+        ledger.put(b"a" * 16, HERE, "m", replace(answered(), uncounted=Usage(7, 5)))
+        ledger.put(b"b" * 16, HERE, "m", replace(answered(), batched=True))
+        ledger.put(b"c" * 16, HERE, "a", answered())
+        ledger.put_failure(b"d" * 16, HERE, "m", one, RateLimited("busy"))
+        ledger.put_failure(b"e" * 16, HERE, "m", Unanswered(2), RateLimited("busy"))
+        await ledger.put_failure(b"e" * 16, HERE, "m", Unanswered(1), RateLimited("busy")).committed()
+        assert ledger.earlier_failures(b"d" * 16) is None
+    async with Ledger.open(path) as ledger:
+        assert ledger.earlier.paid == (
+            Paid(HERE, "a", 2, 11, 3),
+            Paid(HERE, "m", 2, 11 + 7 + 100, 3 + 5 + 20),
+            Paid(HERE, "m", 2, 11, 3, batched=True),
+        )
+        assert ledger.earlier.failed == {b"d" * 16: one, b"e" * 16: Unanswered(3)}
+        assert ledger.earlier_failures(b"d" * 16) == one
+        assert ledger.earlier_failures(b"d" * 16) is None
+        assert ledger.earlier_failures(b"x" * 16) is None
+        assert ledger.earlier_failures(b"e" * 16) == Unanswered(3)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), [(RateLimited(""), RateLimited), (ParameterRefused("x"), CallFailed)]
+)
+async def test_a_failure_is_known_with_its_attempts_and_its_kind_where_that_matters(
+    path: Path, error: CallFailed, kind: type[CallFailed]
+) -> None:
+    for number in range(2):
+        async with Ledger.open(path) as ledger:
+            assert ledger.failure(bytes(15) + bytes([number])) is None
+            await ledger.put_failure(bytes(16), HERE, "m", Unanswered(6), error).committed()
+            found = ledger.failure(bytes(16))
+        assert found is not None
+        assert type(found) is kind
+        assert (str(found), found.attempts) == (str(error), 6)
+
+
+async def test_the_time_of_an_invocation_is_noted_each_second_and_at_its_end(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+
+    def noted() -> float:
+        with closing(sqlite3.connect(path)) as connection:
+            return connection.execute("SELECT seconds FROM invocations ORDER BY id DESC").fetchone()[0]
+
+    async with Ledger.open(path) as ledger:
+        for now, seconds in ((100.9, 0), (101.0, 1.0), (101.9, 1.0), (103.0, 3.0)):
+            await ledger.record(str(now).rjust(16).encode(), HERE, "m", answered())
+            assert noted() == seconds
+        now = 103.5
+    assert noted() == 3.5
+    async with Ledger.open(path) as ledger:
+        assert ledger.earlier.seconds == 3.5
+        now = 105.5
+    async with Ledger.open(path) as ledger:
+        assert ledger.earlier.seconds == 5.5
+    async with Ledger.open(path, shared=True) as ledger:
+        assert ledger.earlier.seconds == 0
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_ledger_that_is_removed_during_the_run_ends_it(path: Path, replaced: bool) -> None:
+    says = (
+        f"{path}: the call ledger cannot be written: it was removed during the run, and the calls in it are "
+        "lost. Restore it, or run the same command again and pay for them"
+    )
+
+    def remove() -> None:
+        path.rename(path.with_name("elsewhere"))
+        if replaced:
+            path.write_bytes(b"another file")
+
+    async def run() -> None:
+        async with Ledger.open(path) as ledger:
+            await ledger.record(b"a" * 16, HERE, "m", answered())
+            remove()
+            with pytest.raises(LedgerFailed) as first:
+                await ledger.record(b"b" * 16, HERE, "m", answered())
+            with pytest.raises(LedgerFailed) as later:
+                ledger.put(b"c" * 16, HERE, "m", answered())
+            assert str(first.value) == str(later.value) == says
+            await anyio.sleep_forever()
+
+    with anyio.fail_after(5), pytest.raises(LedgerFailed) as raised:
+        await run()
+    assert str(raised.value) == says
+
+
 async def test_the_last_failure_of_a_call_is_the_one_that_counts(path: Path) -> None:
     async with Ledger.open(path) as ledger:
         await ledger.put_failure(b"d" * 16, HERE, "m", Unanswered(6), RateLimited("busy")).committed()
@@ -219,6 +327,7 @@ async def test_a_disk_that_refuses_fails_every_waiting_caller_and_ends_the_run(p
         await run()
     assert len(told) == 100
     assert all(str(path) in text and "run the same command again" in text for text in told)
+    assert told[0].endswith("and run the same command again: finished calls are kept")
 
 
 def _count(path: Path, table: str) -> int:

@@ -1,5 +1,7 @@
 """The ledger's file: what it refuses to touch, what survives `kill -9`, and who may use it at once."""
 
+import os
+import shutil
 import signal
 import sqlite3
 import sys
@@ -12,7 +14,9 @@ import msgspec
 import pytest
 from anyio.streams.text import TextReceiveStream
 
+from transfer_prompting.runtime.llm.chat import Usage
 from transfer_prompting.runtime.llm.ledger.ledger import Ledger
+from transfer_prompting.runtime.llm.ledger.records import LedgerFailed
 from transfer_prompting.scenarios.errors import InputError
 
 from support.ledgers import HERE, answered, fill, foreign, holed, newer, torn
@@ -26,10 +30,24 @@ def path(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda path: path.write_text("name: a scenario, by mistake"), "not a call ledger, nor any SQLite"),
-        (foreign, "belongs to another program"),
-        (newer, "schema 99, written by a newer version"),
-        (torn, "damaged"),
+        (
+            lambda path: path.write_text("name: a scenario, by mistake"),
+            "not a call ledger, nor any SQLite file; nothing was changed in it. Move it away, or choose "
+            "another output folder$",
+        ),
+        (
+            foreign,
+            "belongs to another program and is not .* it. Move it away, or choose another output folder$",
+        ),
+        (
+            newer,
+            "schema 99, written by a newer version .*knows 3.*Update the package, or choose another output",
+        ),
+        (
+            torn,
+            r"damaged \(.*\); nothing was changed in it. Restore it \(with its -wal file\) from a copy, or "
+            "move it away and pay for its calls again$",
+        ),
         (holed, "damaged"),
         (lambda path: path.write_bytes(b"SQLite format 3\x00"), "ends after 16 bytes"),
         (lambda path: path.mkdir(), "cannot be opened"),
@@ -50,6 +68,121 @@ def test_a_file_that_is_no_sound_ledger_is_named_and_left_as_it_is(
         anyio.run(opened)
     assert str(path) in str(caught.value)
     assert (path.read_bytes() if path.is_file() else None) == before
+
+
+async def test_of_drafts_that_a_killed_process_left_nothing_stays(path: Path) -> None:
+    path.parent.mkdir()
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        path.with_name(f"{path.name}.{os.getpid()}.new{suffix}").write_bytes(b"left over")
+    await fill(path, 1)
+    assert sorted(file.name for file in path.parent.iterdir()) == [path.name, f"{path.name}.lock"]
+
+
+@pytest.mark.parametrize("error", [OSError("no hard links"), FileExistsError("made by another process")])
+async def test_a_ledger_is_made_without_hard_links_and_beside_another_process(
+    path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    def link(draft: Path, to: Path) -> None:
+        if isinstance(error, FileExistsError):
+            shutil.copy(draft, to)
+        raise error
+
+    monkeypatch.setattr(os, "link", link)
+    async with Ledger.open(path, shared=True) as ledger:
+        await ledger.record(b"k" * 16, HERE, "m", answered())
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+async def test_the_folder_of_a_shared_ledger_is_made_with_those_above_it(path: Path) -> None:
+    deep = path.parent / "caches" / "of" / "all"
+    async with Ledger.open(deep / "ledger.sqlite", shared=True) as ledger:
+        await ledger.record(b"k" * 16, HERE, "m", answered())
+    assert (deep / "ledger.sqlite").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "holder"), [(b"", "another process"), (b"\xff" * 99, "process"), (b" 123 ", "process 123")]
+)
+async def test_a_lock_whose_holder_cannot_be_read_is_a_lock(path: Path, content: bytes, holder: str) -> None:
+    async with Ledger.open(path):
+        path.with_name(f"{path.name}.lock").write_bytes(content)
+        says = f"{holder}.* is using this folder's call ledger; .* or choose another output folder"
+        with pytest.raises(InputError, match=says):
+            async with Ledger.open(path):
+                pytest.fail("opened")
+
+
+@pytest.mark.parametrize("version", [0, 1, 2])
+async def test_a_ledger_of_an_earlier_version_is_brought_to_this_one(path: Path, version: int) -> None:
+    await fill(path, 1)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE calls DROP COLUMN batched")
+        for table in ("calls", "failures") if version < 2 else ():
+            for column in ("uncounted_prompt", "uncounted_completion"):
+                connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        connection.execute(f"PRAGMA user_version = {version}")
+    for _ in range(2):
+        async with Ledger.open(path) as ledger:
+            found = ledger.find((0).to_bytes(16))
+            await ledger.record(b"n" * 16, HERE, "m", answered())
+            assert found is not None
+            assert (found.text, found.batched, found.uncounted) == ("x" * 100, False, Usage())
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+
+
+@pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        ("ALTER TABLE calls DROP COLUMN batched", "its table calls lacks batched"),
+        ("DROP TABLE invocations", "its table invocations lacks id, started_at, seconds"),
+    ],
+)
+async def test_a_ledger_without_a_table_or_column_is_damaged(path: Path, statement: str, says: str) -> None:
+    await fill(path, 1)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(statement)
+    with pytest.raises(InputError, match=rf"{path}: this call ledger is damaged \({says}\)"):
+        async with Ledger.open(path):
+            pass
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "key = x'00'",
+        "key = CAST('0123456789abcdef' AS TEXT)",
+        "attempts = -1",
+        "attempts = 2147483648",
+        "attempts = 1.5",
+        "attempts = 'many'",
+        "seconds = -0.5",
+        "seconds = 1e13",
+        "seconds = 'soon'",
+        "text = x'00'",
+        "tokens = 'text'",
+    ],
+)
+async def test_a_value_that_its_column_cannot_hold_is_damage(path: Path, change: str) -> None:
+    await fill(path, 1)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"UPDATE calls SET {change}")
+        connection.commit()
+    says = rf"{path}: .* is damaged \(a value in its table calls is not of its column's type or range"
+    with pytest.raises(InputError, match=says):
+        async with Ledger.open(path):
+            pass
+
+
+async def test_the_largest_values_of_a_column_are_none(path: Path) -> None:
+    await fill(path, 1)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE calls SET attempts = 2147483647, seconds = 1e12, prompt_tokens = 0")
+        connection.commit()
+    async with Ledger.open(path) as ledger:
+        found = ledger.find((0).to_bytes(16))
+    assert found is not None
+    assert (found.attempts, found.seconds) == (2147483647, 1e12)
 
 
 def test_an_empty_file_becomes_a_ledger(path: Path) -> None:
@@ -219,5 +352,26 @@ async def test_a_recorded_log_probability_that_cannot_be_is_damage(tmp_path: Pat
         connection.execute("UPDATE calls SET tokens = ?", (tokens,))
         connection.commit()
     async with Ledger.open(path) as ledger:
-        with pytest.raises(InputError, match="damaged"):
+        with pytest.raises(InputError, match=rf"{path}: .* damaged \(a response cannot be read: "):
             ledger.find((0).to_bytes(16))
+
+
+async def test_a_recorded_text_that_is_not_utf_8_is_damage(tmp_path: Path):
+    path = tmp_path / "ledger.sqlite"
+    await fill(path, 1)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE calls SET text = CAST(x'ff' AS TEXT)")
+        connection.commit()
+    async with Ledger.open(path) as ledger:
+        with pytest.raises(InputError, match=rf"{path}: .* damaged \(.*decode"):
+            ledger.find((0).to_bytes(16))
+
+
+async def test_a_ledger_that_can_no_longer_be_read_is_named(tmp_path: Path):
+    path = tmp_path / "ledger.sqlite"
+    async with Ledger.open(path) as ledger:
+        await ledger.record(b"k" * 16, HERE, "m", answered())
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("DROP TABLE calls")
+        with pytest.raises(LedgerFailed, match=f"{path}: the call ledger cannot be read: no such table"):
+            ledger.find(b"k" * 16)

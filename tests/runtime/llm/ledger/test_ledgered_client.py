@@ -241,3 +241,60 @@ async def test_nothing_of_finished_calls_stays_in_memory(path: Path) -> None:
         for i in range(50):
             await client.chat(asked(str(i)))
         assert ledger.in_flight == {}
+
+
+async def test_what_earlier_attempts_cost_counts_on_the_path_of_the_call_that_is_made_again(
+    path: Path,
+) -> None:
+    door = Door()
+    door.fails = [RateLimited("busy", attempts=3)]
+    async with Ledger.open(path) as ledger:
+        with pytest.raises(RateLimited):
+            await LedgeredClient(Sender(door), ledger, HERE).chat(asked())
+    async with Ledger.open(path) as ledger:
+        client = LedgeredClient(Sender(door), ledger, HERE)
+        for earlier, text in ((3, "What?"), (0, "What?"), (0, "Else?")):
+            call = Call(asked(text))
+            await client.send(call)
+            assert call.earlier.attempts == earlier
+
+
+async def test_an_admission_that_waits_is_waited_for(path: Path) -> None:
+    door, admitted = Door(), anyio.Event()
+    async with Ledger.open(path) as ledger, anyio.create_task_group() as tasks:
+        client = LedgeredClient(Sender(door), ledger, HERE, admit=lambda call: admitted.wait())  # pyright: ignore[reportArgumentType]
+        tasks.start_soon(client.chat, asked())
+        await anyio.wait_all_tasks_blocked()
+        assert door.came == 0
+        admitted.set()
+    assert door.came == 1
+
+
+async def test_the_reason_of_a_failure_that_is_repeated_is_the_spent_budget(path: Path) -> None:
+    door = Door()
+    door.fails = [RateLimited("busy")]
+    async with Ledger.open(path) as ledger:
+        client = LedgeredClient(Sender(door), ledger, HERE)
+        with pytest.raises(RateLimited, match="busy"):
+            await client.chat(asked())
+        client = LedgeredClient(Sender(door), ledger, HERE, admit=refuse)
+        with pytest.raises(RateLimited, match="busy") as raised:
+            await client.chat(asked())
+    assert isinstance(raised.value.__cause__, BudgetReached)
+
+
+async def test_an_answer_is_recorded_and_handed_on_though_its_caller_is_cancelled(path: Path) -> None:
+    scope, answers = anyio.CancelScope(), list[ChatResponse]()
+
+    class Cancelling(Door):
+        async def chat(self, request: ChatRequest) -> ChatResponse:
+            response = await super().chat(request)
+            scope.cancel()
+            return response
+
+    async with Ledger.open(path) as ledger:
+        client = LedgeredClient(Sender(Cancelling()), ledger, HERE)
+        with scope:
+            answers.append(await client.chat(asked()))
+        assert [answer.text for answer in answers] == ["answer 1 to What?"]
+        assert (await client.chat(asked())).replayed
