@@ -102,3 +102,44 @@ def test_a_given_prompt_without_the_variables_of_the_original_is_not_let_in():
     gate = Admission(Leakage((), ()), original.text)
     others = [Prompt(text="Sort the ticket."), Prompt(text="Sort {text}."), Prompt(text="{text} {title}")]
     assert gate.unseen([original, *others]) == [original]
+
+
+def test_a_candidate_with_other_variables_is_refused_and_the_next_is_looked_at():
+    gate = Admission(Leakage((), ()), "Sort {text}.")
+    found, refused = gate.admit([Prompt(text="Sort it."), Prompt(text="Put {text} in order.")])
+    assert [prompt.text for prompt in found] == ["Put {text} in order."]
+    assert refused == {"variables changed": 1}
+    assert gate.admit([Prompt(text="Sort it."), Prompt(text="Sort that.")])[1] == {"variables changed": 2}
+
+
+TEN = "one two three four five six seven eight nine ten"
+
+
+@pytest.mark.parametrize(
+    ("text", "quotes"),
+    [
+        (TEN, True),
+        ("one two three four five six seven eight", True),
+        ("three four five six seven eight nine ten", True),
+        ("Count: two three four five six seven eight nine, and on", True),
+        ("one two three four five six seven", False),
+        ("one two three four five six seven nine ten", False),
+    ],
+)
+def test_eight_words_in_a_row_are_a_quotation(text: str, quotes: bool):
+    assert Leakage([Example("1", TEN, "yes")], ()).quotes(text) == quotes
+
+
+@pytest.mark.parametrize(
+    ("row", "text", "quotes"),
+    [
+        (Example("1", "one two three four", "x"), "it is one two three four", True),
+        (Example("1", "one two three", "x"), "it is one two three", False),
+        (Example("1", "Q?", "x", context="one two three four"), "one two three four", True),
+        (Example("1", "Q?", "A", choices=("no", "one two three four")), "one two three four", True),
+        (Example("1", "Q?", "x", also=("one two three four",)), "one two three four", True),
+        (Example("1", "ＯＮＥ two Three-four", "x"), "ONE, TWO, THREE, FOUR!", True),
+    ],
+)
+def test_texts_of_four_words_are_guarded_wherever_they_stand_in_a_row(row: Example, text: str, quotes: bool):
+    assert Leakage([row], ()).quotes(text) == quotes

@@ -36,6 +36,7 @@ def test_the_objective_is_the_mean_over_tasks_and_models_that_are_not_lost():
 def test_a_prompt_with_too_many_failed_calls_on_one_task_has_no_objective():
     assert mean_objective(scores(failed=1), max_failed=0.02) is None
     assert mean_objective(scores(failed=1), max_failed=0.2) is not None
+    assert mean_objective(scores(failed=1), max_failed=0.1) is not None  # one of ten: as many as may fail
 
 
 def test_a_prompt_without_any_objective_has_none():

@@ -57,3 +57,17 @@ def test_merits_are_means_over_tasks_and_models():
 def test_a_merit_that_is_undefined_somewhere_is_undefined():
     scores = {"one": {"m": Scorecard(n=1, accuracy=0.5), "k": Scorecard(n=1)}}
     assert Merits.of(Prompt(text="x"), scores).accuracy is None
+
+
+def test_fewer_output_tokens_are_better_and_an_undefined_merit_is_the_worst():
+    merits = {
+        tokens: Merits(accuracy=0.5, ifr=0.5, calibration=0.5, output_tokens=tokens, length=4)
+        for tokens in (None, 5.0, 1.0)
+    }
+    order = [merits[tokens] for tokens in (None, 5.0, 1.0)]
+    assert [[one.beats(other) for other in order] for one in order] == [
+        [False, False, False],
+        [True, False, False],
+        [True, True, False],
+    ]
+    assert merit(0.5).beats(Merits(None, 0.5, 0.5, 4.0, 10))

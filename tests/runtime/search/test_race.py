@@ -244,3 +244,123 @@ def test_a_variant_answers_the_rows_of_what_it_varies_first():
         assert found is not None
         race.ask(variant, found[1])
     assert np.flatnonzero(race.asked[variant]).tolist() == list(range(10, 18))
+
+
+def mixed(budget: int) -> tuple[Race, list[tuple[int, list[int]]]]:
+    """A race of prompts of every kind, with a handicap, calls that fail, partial credit and late results."""
+    race, flying, decisions = Race(24), list[tuple[int, list[int]]](), list[tuple[int, list[int]]]()
+    race.add()
+    race.add(lean=0.5)
+    race.add(offered=True)
+    race.add(variant_of=1)
+    race.add(lean=-0.5, offered=True)
+    race.add()
+    race.handicap[5] = 0.2
+
+    def score(prompt: int, row: int) -> float:
+        if (prompt + row) % 11 == 0:
+            return math.nan
+        chance = (0.3, 0.6, 0.5, 0.8, 0.7, 0.65)[prompt] * (0.5 + 0.05 * (row % 10))
+        right = float(random.Random(f"{prompt}/{row}").random() < chance)
+        return right if row % 5 else 0.25 + 0.5 * right
+
+    def land() -> None:
+        prompt, places = flying.pop(0)
+        race.answer(prompt, places, [score(prompt, row) for row in places])
+
+    while (found := race.next(budget)) is not None:
+        race.ask(*found)
+        decisions.append(found)
+        flying.append(found)
+        budget -= len(found[1])
+        if len(decisions) == 12:
+            race.expect(2, 0.8)
+        if len(flying) > 2:
+            land()
+    while flying:
+        land()
+    return race, decisions
+
+
+def test_decisions_stay_the_same_between_versions():
+    """A run that is resumed by a later version must take the same path: its calls are looked up by it."""
+    race, decisions = mixed(88)
+    assert decisions == [
+        *((0, [0, 1, 2, 3]), (2, [0, 1, 2, 3]), (3, [0, 1, 2, 3]), (1, [0, 4, 5, 6]), (5, [0, 4, 5, 6])),
+        *((2, [4, 5, 6, 7]), (3, [5, 4, 6, 7]), (1, [7, 8, 9, 10]), (2, [8, 9, 10, 11]), (3, [8, 9, 10, 11])),
+        *((2, [12, 13, 14, 15]), (3, [12, 13, 14, 15]), (2, [16, 17, 18, 19]), (3, [16, 17, 18, 19])),
+        *((0, [5, 13, 7, 10]), (3, [20, 21, 22, 23]), (2, [20, 21, 22, 23]), (5, [13, 7, 10, 11])),
+        *((1, [13, 20, 11, 15]), (5, [20, 21, 15, 16]), (1, [21, 16, 17, 19]), (0, [20, 15, 4, 16])),
+    ]
+    assert race.ranking() == [2, 3, 1, 5, 0]
+    assert race.expected() == pytest.approx(
+        [0.160498, 0.3000364, 0.3856542, 0.341787, 0.1978252, 0.2853407], abs=1e-6
+    )
+
+
+def test_evidence_stays_the_same_between_versions():
+    race, _ = mixed(88)
+    race.expected()
+    evidence = race.evidence()
+    assert {prompt: (one.estimate, one.error) for prompt, one in evidence.items()} == {
+        0: pytest.approx((-1.612204, 0.880983), abs=1e-5),
+        1: pytest.approx((0.187133, 0.46742), abs=1e-5),
+        2: pytest.approx((0.851339, 0.297299), abs=1e-5),
+        3: pytest.approx((0.741891, 0.316334), abs=1e-5),
+        5: pytest.approx((0.287995, 0.560264), abs=1e-5),
+    }
+
+
+def test_untried_are_those_of_the_races_own_that_were_asked_nothing():
+    race = Race(8)
+    race.add(offered=True)
+    race.add()
+    race.add()
+    assert race.untried() == [1, 2]
+    race.ask(1, [0])
+    assert race.untried() == [2]
+
+
+def test_an_offered_prompt_that_was_asked_is_one_of_the_races_own():
+    race = Race(8)
+    race.add(lean=-1.0, offered=True)
+    race.ask(0, [0, 1])
+    race.answer(0, [0, 1], [0.0, 0.0])
+    assert race.next(8) == (0, [2, 3, 4, 5])
+
+
+def test_a_variant_of_a_variant_varies_the_plain_prompt():
+    race = Race(4)
+    race.add()
+    race.add(variant_of=0)
+    race.add(variant_of=1)
+    assert [race.plain(prompt) for prompt in range(3)] == [None, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("wins", "losses", "clear"), [(8, 0, True), (9, 2, True), (9, 3, False), (7, 0, False)]
+)
+def test_a_lead_is_clear_by_more_than_two_standard_errors_on_eight_rows(wins: int, losses: int, clear: bool):
+    race = Race(wins + losses + 1)
+    rows = range(wins + losses)
+    for scores in ([1.0] * wins + [0.0] * losses, [0.0] * wins + [1.0] * losses):
+        prompt = race.add()
+        race.ask(prompt, rows)
+        race.answer(prompt, rows, scores)
+    assert race.clearly_better(0, 1) == clear
+
+
+def test_expectations_without_a_fit_are_those_of_the_latest():
+    race = Race(400)
+    for _ in range(2):
+        prompt = race.add()
+        race.ask(prompt, range(300))
+        race.answer(prompt, range(300), [1.0, 0.0] * 150)
+    for _ in range(4):  # the model is fitted with each of the first looks
+        race.expected()
+    before = race.expected().tolist()
+    race.ask(0, [300])
+    race.answer(0, [300], [1.0])
+    assert race.expected(fit=False).tolist() == before
+    assert race.ranking(fit=False) == [0, 1]
+    assert race.expected().tolist() != before

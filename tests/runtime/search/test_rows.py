@@ -54,6 +54,19 @@ def test_the_order_depends_on_the_seed_and_not_on_the_order_of_the_rows():
     assert arrange({"t": rows(30)}, seed=2) != first
 
 
+def test_the_order_stays_the_same_between_versions():
+    """A run that is resumed by a later version must ask the same rows."""
+    order = "003 008 001 004 005 010 009 011 007 000 002 006"
+    assert [place["t"].id for place in arrange({"t": rows(12, ("a", "a", "b"))}, seed=1)] == order.split()
+    assert [place["u"].id for place in arrange({"u": rows(12, ("a", "a", "b"))}, seed=1)] != order.split()
+
+
+def test_at_most_as_many_places_are_arranged_as_asked_for():
+    places = arrange({"large": rows(30), "small": rows(4)}, seed=1, most=8)
+    assert len(places) == 8
+    assert [i for i, place in enumerate(places) if "small" in place] == [0, 2, 4, 6]
+
+
 def test_of_a_large_task_a_stratified_part_is_raced_on():
     many = rows(4 * MOST_ROWS, ("a", "a", "a", "b"))
     places = arrange({"t": many}, seed=1)
