@@ -150,6 +150,9 @@ _NUMERAL = re.compile(r"[-+]?\d[\d.,/]{0,300}")
 _MOST_NUMERALS = 30
 """Numbers that are compared with the answer, from the end of the reply."""
 
+_NUMERALS_END = 20_000
+"""Characters at the end of the reply in which they are looked for."""
+
 _LEADING = re.compile(r"\s*(?:answer\s{0,9}[:\uff1a]\s*)?", re.IGNORECASE)
 _STATEMENT = re.compile(r"\n\s{0,9}confidence\b", re.IGNORECASE)
 
@@ -214,7 +217,7 @@ def _said(text: str, answer: str, kind: str) -> Place | None:
     if lines and kind != "judged":
         return Place(lines[-1].start("said"), lines[-1].end("said"))
     if kind == "numeric":
-        numerals = list(_NUMERAL.finditer(text))[-_MOST_NUMERALS:]
+        numerals = list(_NUMERAL.finditer(text, max(0, len(text) - _NUMERALS_END)))[-_MOST_NUMERALS:]
         equal = next((match for match in reversed(numerals) if canonical(match[0]) == answer), None)
         return Place(equal.start(), equal.end()) if equal else None
     lead = _LEADING.match(text)

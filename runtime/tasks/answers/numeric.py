@@ -1,6 +1,7 @@
 """Answers that are numbers, and the numbers that a text holds."""
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
@@ -152,16 +153,17 @@ class Number(msgspec.Struct, frozen=True):
     end: int
 
 
-def numbers(text: str) -> Iterator[Number]:
-    """The numbers of a text as `cleaning.plain` leaves it, in order.
+def numbers(text: str, most: int | None = None) -> Iterator[Number]:
+    """The numbers of a text as `cleaning.plain` leaves it, in order, or only those of the last `most` digits
+    and signs that may be one.
 
     Read are signs, currency and percent signs (`50%` is 50), thousands commas and spaces (`1,50,000` too),
-    decimal points and
-    commas (`1.234,5`, `0,85`), fractions and mixed numbers (`3/4`, `2 1/2`), powers (`10^3`, `3.2 × 10^5`,
+    decimal points and commas (`1.234,5`, `0,85`), fractions and mixed numbers (`3/4`, `2 1/2`), powers (`10^3`, `3.2 × 10^5`,
     `1e3`) and scales (`1.5 million`, `20k`, `3万`). Dates, times, ranges, ratios and versions are no numbers.
     """
     text = _DATE.sub(lambda match: "\x00" * len(match[0]), text)
-    for match in _NUMBER.finditer(text):
+    found = _NUMBER.finditer(text)
+    for match in found if most is None else deque(found, most):
         value = None if _GLUED.match(text, match.end()) else _value(match)
         if value is not None:
             yield Number(value, match.start(), match.end())
@@ -220,9 +222,8 @@ def _side_by_side(text: str, found: list[Number]) -> bool:
 
 
 def _affirmed(text: str) -> list[Number]:
-    """The numbers that are not denied, the last `_MOST` of them."""
-    found = list(numbers(text))[-_MOST:]
-    return [number for number in found if not denied(text, number.start, number.end)]
+    """The numbers that are not denied, of the last `_MOST`."""
+    return [number for number in numbers(text, _MOST) if not denied(text, number.start, number.end)]
 
 
 def _value(match: re.Match[str]) -> Fraction | None:

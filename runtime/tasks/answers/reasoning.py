@@ -7,7 +7,7 @@ _TAG = re.compile(
     r"<(?P<end>/)?(?:seed:)?(?:think|thinking|thought|reasoning|analysis|scratchpad|reflection)\s{0,9}>"
     r"|\[(?P<end2>/)?THINK\]"
     r"|◁(?P<end3>/)?think▷"
-    r"|<\|(?:(?P<begin4>begin)|(?P<end4>end))_of_thought\|>"
+    r"|<\|(?:begin|(?P<end4>end))_of_thought\|>"
     r"|<\|(?:START|(?P<end5>END))_THINKING\|>"
     r"|<\|(?P<end7>/)?thinking\|>"
     r"|<unused94>(?:thought\b)?|(?P<end8><unused95>)"
@@ -15,9 +15,7 @@ _TAG = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 """Marks where reasoning begins or ends: DeepSeek, Qwen and many others; Magistral; Kimi; Sky-T1; Command A;
-MedGemma; Granite, which only marks the end."""
-
-_ENDS = ("end", "end2", "end3", "end4", "end5", "end6", "end7", "end8")
+MedGemma; Granite, which only marks the end. Every group marks an end."""
 
 _CHANNEL = re.compile(r"<\|channel\|>\s{0,3}(?P<name>\w{1,20})[^<\n]{0,80}<\|message\|>", re.IGNORECASE)
 """A message of OpenAI's Harmony format; only the channel `final` is meant for the user."""
@@ -66,7 +64,7 @@ def _outside_blocks(text: str) -> str:
     kept: list[str] = []
     at, thinking = 0, False
     for tag in _TAG.finditer(text):
-        if not any(tag[name] for name in _ENDS):
+        if tag.lastgroup is None:
             if not thinking:
                 kept.append(text[at : tag.start()])
             thinking = True
