@@ -82,7 +82,7 @@ def settings(part: Part) -> dict[str, object]:
             "-p",
             "no:cacheprovider",
             "-o",
-            "timeout=60",
+            "timeout=600",
             "--hypothesis-profile",
             "few",
             *left_out,

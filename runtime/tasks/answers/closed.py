@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Protocol
 
 import msgspec
@@ -83,10 +84,13 @@ def pattern(names: Iterable[str]) -> re.Pattern[str]:
 
 @lru_cache(maxsize=256)
 def _compiled(names: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(map(_whole, names)) or _NEVER, re.IGNORECASE)
+    alike = groupby(map(_whole, names), key=itemgetter(0))
+    found = [f"{start}(?:{'|'.join(rest for _, rest in group)})" for start, group in alike]
+    return re.compile("|".join(found) or _NEVER, re.IGNORECASE)
 
 
-def _whole(name: str) -> str:
+def _whole(name: str) -> tuple[str, str]:
+    """Patterns of what may not stand before a name, and of the name up to its end."""
     body = r"[\s_\-]{1,4}".join(re.escape(part) for part in name.split(" "))
     start = rf"(?<!{_WORD})(?<!{_WORD}[-_])" if re.match(_WORD, name[0]) else ""
     end = rf"(?!{_WORD}|[-_]{_WORD})" if re.match(_WORD, name[-1]) else ""
@@ -94,7 +98,7 @@ def _whole(name: str) -> str:
         start += r"(?<![-.,\d])"
         end += r"(?![.,]\d)"
     # "no" before a noun denies the noun and answers nothing.
-    return start + body + end + (r"(?!\s+\w)" if name == "no" else "")
+    return start, body + end + (r"(?!\s+\w)" if name == "no" else "")
 
 
 def recovered(text: str, names: Names) -> Recovered | None:

@@ -198,8 +198,8 @@ def _recovered(text: str) -> Recovered | None:
             return Recovered(_decimal(found), statement.rule)
     if refuses(body) or any(map(outside, said)):
         return None
-    found = _affirmed(body)
-    if not found or _side_by_side(body, found[-2:]):
+    found = _affirmed(body, last=True)
+    if not found or _side_by_side(body, found):
         return None
     return Recovered(_decimal(found[-1].value), "only number" if len(found) == 1 else "last number")
 
@@ -213,7 +213,7 @@ def _right(text: str) -> str:
 def _result(text: str) -> Fraction | None:
     """The first number of an announcement; None where a second one is beside it, as in "3 or 4"."""
     found = _affirmed(text)
-    return None if not found or _side_by_side(text, found[:2]) else found[0].value
+    return None if not found or _side_by_side(text, found) else found[0].value
 
 
 def _side_by_side(text: str, found: list[Number]) -> bool:
@@ -221,9 +221,11 @@ def _side_by_side(text: str, found: list[Number]) -> bool:
     return len(found) == 2 and _JOINT.fullmatch(text, found[0].end, found[1].start) is not None
 
 
-def _affirmed(text: str) -> list[Number]:
-    """The numbers that are not denied, of the last `_MOST`."""
-    return [number for number in numbers(text, _MOST) if not denied(text, number.start, number.end)]
+def _affirmed(text: str, *, last: bool = False) -> list[Number]:
+    """The first two numbers that are not denied, of the last `_MOST`, or the `last` two."""
+    found = list(numbers(text, _MOST))[:: -1 if last else 1]
+    two = list(islice((one for one in found if not denied(text, one.start, one.end)), 2))
+    return two[::-1] if last else two
 
 
 def _value(match: re.Match[str]) -> Fraction | None:

@@ -31,7 +31,7 @@ def value(rows: list[Graded], objective: Objective) -> float:
 
 
 @given(ROWS, st.lists(st.floats(0, 1), min_size=len(WEIGHABLE), max_size=len(WEIGHABLE)))
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 def test_a_wrong_answer_made_unreadable_never_raises_an_objective(
     rows: list[tuple[bool, float, bool]], weights: list[float]
 ):
