@@ -83,6 +83,46 @@ def test_the_bars_of_the_diagram_add_up_to_the_ece(rows: list[Graded]):
     assert points(outcomes)["ece"] == (None if unanswered(rows) else pytest.approx(ece))
 
 
+def test_curve_and_bars_of_a_hand_made_table():
+    rows = [(True, 0.95), (False, 0.95), (True, 0.6), (False, 0.0), (False, 0.62)]
+    outcomes = Outcomes.of(graded(str(i), right=right, confidence=c) for i, (right, c) in enumerate(rows))
+    curve = [(2 / 5, 1 / 2), (3 / 5, 2 / 3), (4 / 5, 1 / 2), (1, 3 / 5)]
+    assert [one for point in risk_coverage(outcomes) for one in point] == pytest.approx(
+        [one for point in curve for one in point]
+    )
+    bars = [(bar.low, bar.high, bar.rows, bar.confidence, bar.accuracy) for bar in reliability(outcomes)]
+    assert bars == [
+        (0.0, 0.1, 1, 0.0, 0.0),
+        (0.6, 0.7, 2, pytest.approx(0.61), 0.5),
+        (0.9, 1.0, 2, pytest.approx(0.95), 0.5),
+    ]
+    mass = reliability(outcomes, "mass")
+    assert [(bar.low, bar.high, bar.rows) for bar in mass] == [
+        (0.0, 0.6, 1), (0.6, 0.62, 1), (0.62, 0.95, 1), (0.95, 1.0, 2)
+    ]  # fmt: skip
+
+
+def test_calibration_bins_as_the_objective_does():
+    validation, test = overconfident(300, 1, 3.0), overconfident(300, 2, 3.0)
+    found = calibration(validation, test, "mass")
+    assert found is not None
+    assert found.ece == pytest.approx(points(test, binning="mass")["ece"])
+    table = test.table()
+    softened = scaled(table["confidence"], found.temperature)
+    rescaled = Outcomes.of(
+        graded(test.ids[i], right=bool(table["correct"][i]), confidence=float(softened[i]))
+        for i in range(300)
+    )
+    assert found.scaled_ece == pytest.approx(points(rescaled, binning="mass")["ece"])
+    assert found.temperature == fit_temperature(validation)
+
+
+@pytest.mark.parametrize(("right", "wrong", "bound"), [(0.9, 0.4, 0.05), (0.6, 0.9, 20.0)])
+def test_a_temperature_has_bounds(right: float, wrong: float, bound: float):
+    rows = [graded("1", confidence=right), graded("2", right=False, confidence=wrong)]
+    assert fit_temperature(Outcomes.of(rows)) == pytest.approx(bound)
+
+
 @given(responses())
 def test_full_coverage_has_the_error_rate_as_its_risk(rows: list[Graded]):
     curve = risk_coverage(Outcomes.of(rows))

@@ -100,6 +100,35 @@ def test_intervals_agree_with_scipys_bca():
     assert ours == pytest.approx(tuple(theirs.confidence_interval), abs=0.02)
 
 
+def test_an_interval_holds_its_point_and_needs_four_fifths_of_its_draws():
+    flat = np.zeros(9)
+    draws = np.array([*np.linspace(0, 1, 8), np.nan, np.nan])
+    found = bca(0.5, draws, flat)
+    assert found is not None
+    assert 0 <= found[0] < 0.5 < found[1] <= 1
+    assert bca(2.0, draws, flat) == (pytest.approx(1.0, abs=0.2), 2.0)
+    assert bca(-1.0, draws, flat) == (-1.0, pytest.approx(0.0, abs=0.2))
+    assert bca(0.5, np.array([*draws[:7], np.nan, np.nan, np.nan]), flat) is None
+    assert bca(0.5, np.array([0.5]), flat) is None
+    assert bca(0.5, draws, np.array([0.5, np.nan])) == found
+
+
+def test_an_interval_leans_against_the_rows_that_move_the_statistic_most():
+    draws, few = np.linspace(0, 1, 1001), np.array([0.0] * 9 + [1.0])
+    lower, upper = bca(0.5, draws, few), bca(0.5, draws, 1 - few)
+    assert lower is not None
+    assert upper is not None
+    assert 0 < lower[0] < 0.02 < 0.9 < lower[1] < 0.96
+    assert lower == pytest.approx((1 - upper[1], 1 - upper[0]))
+    assert bca(0.5, draws, np.zeros(9)) == pytest.approx((0.025, 0.975), abs=1e-3)
+
+
+def test_many_rows_are_resampled_in_pieces_of_bounded_size():
+    assert [piece.size for piece in counts(3_000, seed=1)] == [9_000] * 333 + [3_000]
+    assert next(counts(20_000, seed=1)).shape == (1, 20_000)
+    assert sum(len(piece) for piece in leave_outs(150, seed=1)) == 100
+
+
 def test_resamples_have_as_many_rows_as_there_are():
     drawn_rows = np.concatenate(list(counts(30, seed=1)))
     assert drawn_rows.shape == (1000, 30)

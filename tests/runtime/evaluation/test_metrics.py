@@ -19,7 +19,7 @@ from sklearn.metrics import (
 
 from transfer_prompting.runtime.evaluation.evaluate import points
 from transfer_prompting.runtime.evaluation.metrics import METRICS, SAFE, metric, shown
-from transfer_prompting.runtime.evaluation.outcomes import Failed, Graded, Outcomes
+from transfer_prompting.runtime.evaluation.outcomes import Failed, Graded, Outcomes, worst
 from transfer_prompting.runtime.evaluation.scorecard import Scorecard
 
 from support.graded import drawn, graded, responses, unanswered
@@ -43,8 +43,35 @@ def test_every_metric_of_a_hand_made_table():
     assert values["auprc_p"] == pytest.approx((1 + 2 / 3) / 2)
     assert values["auprc_n"] == pytest.approx((1 + 2 / 3) / 2)
     assert values["auprc_p_lift"] == pytest.approx((1 + 2 / 3) / 2 - 0.5)
+    assert values["auprc_n_lift"] == pytest.approx((1 + 2 / 3) / 2 - 0.5)
     assert values["aurc"] == pytest.approx((0 + 1 / 2 + 1 / 3 + 2 / 4) / 4)
     assert (values["output_tokens"], values["seconds"]) == (5.0, 0.5)
+
+
+def test_unreadable_replies_are_weighed_as_sure_and_wrong():
+    """Surest first: unreadable, right at 0.9, wrong at 0.8, right at 0.6; average precision of wrong answers
+    counts the unreadable one among them, and not what was found by it."""
+    rows = [(True, 0.9), (False, 0.8), (True, 0.6)]
+    read = [graded(str(i), right=right, confidence=c) for i, (right, c) in enumerate(rows)]
+    values = points(Outcomes.of([*read, graded("x", read=False)]))
+    assert values[SAFE + "ece"] == pytest.approx((0.1 + 0.8 + 0.4 + 1) / 4)
+    assert values[SAFE + "brier"] == pytest.approx((0.01 + 0.64 + 0.16 + 1) / 4)
+    assert values[SAFE + "auroc"] == pytest.approx(1 / 4)
+    assert values[SAFE + "auprc_p"] == pytest.approx((1 / 2 + 2 / 4) / 2)
+    assert values[SAFE + "auprc_n"] == pytest.approx((1 / 2) / 2)
+    assert values[SAFE + "aurc"] == pytest.approx((1 + 1 / 2 + 2 / 3 + 2 / 4) / 4)
+    assert SAFE + "accuracy" not in values
+    assert shown(values).keys() == METRICS.keys()
+    assert not any(name.startswith(SAFE) for name in points(Outcomes.of(read)))
+
+
+def test_a_broken_format_is_no_unreadable_reply():
+    rows = [
+        graded("1", followed=False),
+        graded("2", right=False, confidence=0.0),
+        graded("3", right=False, followed=False, confidence=0.1),
+    ]
+    assert points(Outcomes.of(rows)).keys() == METRICS.keys()
 
 
 def test_class_metrics_of_a_hand_made_table():
@@ -261,6 +288,40 @@ def test_two_responses_to_one_example_are_refused():
         Outcomes.of([graded("1"), graded("1")])
 
 
+def test_closed_and_open_answers_are_not_merged_and_nothing_merges_with_all():
+    closed, free = Outcomes.of([graded("1")]), Outcomes.of([graded("2")], closed=False)
+    with pytest.raises(ValueError, match="a closed and of an open answer space cannot be merged"):
+        closed.merge(free)
+    assert free.merge(Outcomes()) == Outcomes().merge(free) == free
+    lost = Outcomes.of([Failed("3", "503")])
+    assert closed.merge(lost) == lost.merge(closed) == Outcomes.of([graded("1"), Failed("3", "503")])
+    with pytest.raises(ValueError, match=r"more than one response to example 1, 2, 3$"):
+        Outcomes.of([graded(str(i)) for i in (4, 3, 2, 1, 1, 2, 3, 4)])
+
+
+def test_select_keeps_failed_rows_and_only_labels_that_occur():
+    rows = [graded("1", gold="B"), graded("2", gold="A"), Failed("3", "503"), Failed("4", "503")]
+    some = Outcomes.of(rows).select(["1", "4", "unknown"])
+    assert (some.ids, some.failed, some.labels) == (("1",), ("4",), ("B",))
+    assert some == Outcomes.of([rows[0], rows[3]])
+
+
+def test_the_worst_responses_are_failures_then_confident_errors_then_broken_formats():
+    rows = [
+        graded("sure", confidence=0.9),
+        graded("unsure", confidence=0.1),
+        graded("broken", followed=False, confidence=0.3),
+        graded("broken, surer", followed=False, confidence=0.8),
+        graded("wrong", right=False, confidence=0.2),
+        graded("wrong, surer", right=False, confidence=0.7),
+        graded("wrong, unread", read=False, confidence=None),
+        Failed("failed", "503"),
+    ]
+    order = ["failed", "wrong, surer", "wrong", "wrong, unread", "broken, surer", "broken", "unsure", "sure"]
+    assert [one.example for one in worst(rows, 8)] == order
+    assert [one.example for one in worst(rows[::-1], 3)] == order[:3]
+
+
 def test_outcomes_without_confidences_equal_each_other():
     assert Outcomes.of([graded("1", confidence=None)]) == Outcomes.of([graded("1", confidence=None)])
 
@@ -273,6 +334,8 @@ def test_every_name_that_a_metric_may_have_has_a_label_and_a_direction():
     assert (metric("ece").label, metric("ece").better) == ("Calibration error (ECE)", "lower")
     assert (metric("objective").label, metric("objective").family) == ("Objective", "objective")
     assert (metric("judged.relevance").label, metric("judged.relevance").unit) == ("relevance", False)
-    assert metric("shop.metrics:brevity").family == "own"
+    assert metric("judged.relevance").family == "judged"
+    assert metric("shop.metrics:brevity").family == metric("own.brevity").family == "own"
+    assert metric("own.").family != "own"
     assert all(one.label and one.formula and one.undefined for one in METRICS.values())
     assert set(METRICS) <= set(Scorecard.__struct_fields__)
