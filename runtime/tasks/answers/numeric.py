@@ -158,8 +158,9 @@ def numbers(text: str, most: int | None = None) -> Iterator[Number]:
     and signs that may be one.
 
     Read are signs, currency and percent signs (`50%` is 50), thousands commas and spaces (`1,50,000` too),
-    decimal points and commas (`1.234,5`, `0,85`), fractions and mixed numbers (`3/4`, `2 1/2`), powers (`10^3`, `3.2 × 10^5`,
-    `1e3`) and scales (`1.5 million`, `20k`, `3万`). Dates, times, ranges, ratios and versions are no numbers.
+    decimal points and commas (`1.234,5`, `0,85`), fractions and mixed numbers (`3/4`, `2 1/2`), powers
+    (`10^3`, `3.2 × 10^5`, `1e3`) and scales (`1.5 million`, `20k`, `3万`). Dates, times, ranges, ratios and
+    versions are no numbers.
     """
     text = _DATE.sub(lambda match: "\x00" * len(match[0]), text)
     found = _NUMBER.finditer(text)
