@@ -26,7 +26,8 @@ from ..runtime.tasks.load import LoadedTask
 from ..runtime.telemetry import RunSpan, Telemetry
 from ..scenarios import Scenario
 from .application import TargetFunction
-from .assembly import Assembler, Assembly, Checked, check, estimated, relay_of
+from .assembly import Assembler, Assembly
+from .checks import Checked, check, estimated, relay_of
 from .coordinator.agent import Coordinator
 from .coordinator.estimate import Estimate
 from .events import Following, log_events

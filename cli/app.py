@@ -218,7 +218,7 @@ def validate(scenario: ScenarioName, overrides: Overrides = None, allow_code: Al
     import msgspec
     from rich.markup import escape
 
-    from ..agents.assembly import check_scenario
+    from ..agents.checks import check_scenario
     from ..agents.coordinator.estimate import unpriced
     from ..scenarios import load
 
@@ -242,7 +242,7 @@ def plan(scenario: ScenarioName, overrides: Overrides = None, allow_code: AllowC
 
     Example: tprompt plan my.yaml --set targets='\\[small, large]'
     """
-    from ..agents.assembly import estimate_scenario
+    from ..agents.checks import estimate_scenario
     from ..scenarios import load
     from .tables import estimate_view
 

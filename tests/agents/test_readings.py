@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from transfer_prompting.agents.assembly import check_scenario
+from transfer_prompting.agents.checks import check_scenario
 from transfer_prompting.scenarios import load
 from transfer_prompting.scenarios.errors import InputError
 
