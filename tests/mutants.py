@@ -25,7 +25,7 @@ PACKAGE = "transfer_prompting"
 
 class Part(msgspec.Struct, frozen=True):
     """Files that are mutated and their tests, from the root; `without` are tests that are left out, by words
-    of their names."""
+    of their names: those with processes, and those that take seconds, for each mutant meets all of them."""
 
     files: tuple[str, ...]
     tests: tuple[str, ...]
@@ -33,8 +33,11 @@ class Part(msgspec.Struct, frozen=True):
 
 
 PARTS = {
-    "search": Part(("runtime/search/*",), ("tests/runtime/search",)),
-    # Without the runs of minutes in virtual time, which take too long for each mutant.
+    "search": Part(
+        ("runtime/search/*",),
+        ("tests/runtime/search",),
+        ("asked_twice", "equal_results", "answers_more_rows", "expectations_are_finite", "everything_off"),
+    ),
     "limits": Part(
         ("runtime/llm/limits/*",),
         (
@@ -52,7 +55,11 @@ PARTS = {
         ("over_http",),
     ),
     "budget": Part(("runtime/llm/budget/*",), ("tests/runtime/llm/budget",)),
-    "ledger": Part(("runtime/llm/ledger/*",), ("tests/runtime/llm/ledger",), ("kill_9", "process")),
+    "ledger": Part(
+        ("runtime/llm/ledger/*",),
+        ("tests/runtime/llm/ledger",),
+        ("kill_9", "second_process", "processes_that", "keys_are_equal", "stranger"),
+    ),
     "parsers": Part(
         ("runtime/tasks/answers/*",),
         (
