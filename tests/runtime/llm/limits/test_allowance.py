@@ -230,6 +230,26 @@ def test_a_refusal_with_no_call_sent_on_is_followed_by_four_probes_despite_the_p
     assert endpoint.state == (0, 1, None)
 
 
+def test_probes_are_sent_beside_the_calls_in_flight_and_not_once_the_pause_is_over():
+    endpoint = Endpoint()
+    endpoint.start(12)
+    endpoint.refuse(12)
+    endpoint.clock.time += 0.025
+    assert endpoint.start(9) == 4
+    endpoint = probing()
+    endpoint.clock.time += 20
+    assert endpoint.start(20) == 8
+
+
+def test_the_last_call_before_the_pause_is_evidence_too():
+    endpoint = Endpoint()
+    endpoint.start(4)
+    endpoint.refuse(1, 2, 3)
+    assert endpoint.state[2] is None
+    endpoint.refuse(4)
+    assert endpoint.state[2] is not None
+
+
 def test_probes_that_are_refused_show_a_limit_when_all_have_ended():
     endpoint = probing()
     endpoint.clock.time += 0.025
@@ -405,11 +425,21 @@ def test_of_declared_and_stated_limits_the_lower_one_holds(kind: str):
     assert rates == [pytest.approx(295.5), pytest.approx(591)]
 
 
-def test_a_stated_token_limit_paces_calls_from_then_on():
+@pytest.mark.parametrize(
+    ("sheet", "estimate"), [(RateSheet(tokens=Quota(6000)), 80), (RateSheet(requests=Quota(600)), 0)]
+)
+def test_a_stated_limit_paces_calls_from_then_on(sheet: RateSheet, estimate: float):
     endpoint = Endpoint()
-    endpoint.limits.stated(RateSheet(tokens=Quota(6000)))
-    assert endpoint.limits.estimate(REQUEST) == pytest.approx(80)
-    assert endpoint.start(2, tokens=80) == 1
+    endpoint.limits.stated(sheet)
+    assert endpoint.limits.estimate(REQUEST) == pytest.approx(estimate)
+    assert endpoint.start(2, tokens=estimate) == 1
+
+
+def test_a_stated_limit_is_that_of_its_model():
+    limiters = Limiters(Limits(), Hand())
+    limiters.stated("small", RateSheet(requests=Quota(60)))
+    rates = [limiters.of(model).now().requests_per_minute for model in ("small", "large")]
+    assert rates == [pytest.approx(59.1), None]
 
 
 @pytest.mark.parametrize(("before", "pause"), [(False, 0), (True, 20)])

@@ -9,6 +9,7 @@ import pytest
 
 from transfer_prompting.runtime.errors import CallFailed, RateLimited, ServerFault
 from transfer_prompting.runtime.llm._call import Sender
+from transfer_prompting.runtime.llm.chat import ChatRequest, ChatResponse, Usage
 from transfer_prompting.runtime.llm.limits.limiter import LimitedClient, Limiter
 from transfer_prompting.scenarios.endpoints import Limits
 
@@ -225,5 +226,91 @@ def test_a_pause_longer_than_anyone_may_wait_fails_those_who_wait_at_once():
             assert "daily quota" in str(errors[name])
             assert errors[name].attempts == 0
             assert errors[name].retry_after == pytest.approx(3600, abs=1)
+
+    in_time(test)
+
+
+class Starts:
+    """Notes when each call starts and answers it after `seconds`, with a usage of ten tokens."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.at: dict[str, float] = {}
+
+    async def chat(self, request: ChatRequest) -> ChatResponse:
+        self.at[request.messages[0].content[:1]] = anyio.current_time()
+        await anyio.sleep(self.seconds)
+        return ChatResponse(text="ok", usage=Usage(5, 5), seconds=self.seconds)
+
+
+def started(client: Starts, limits: Limiter, *texts: str) -> dict[str, float]:
+    """When calls that are asked for at once have started, each with an estimate of 0.3 tokens a character."""
+
+    async def main() -> None:
+        limited = LimitedClient(Sender(client), limits)
+        async with anyio.create_task_group() as tasks:
+            for text in texts:
+                tasks.start_soon(limited.chat, asking(text, max_tokens=1))
+                await settled()
+
+    in_virtual_time(main)
+    return client.at
+
+
+def test_calls_that_wait_for_a_rate_start_evenly():
+    found = started(Starts(60), limiter(rpm=600), *"abcd")
+    assert list(found.values()) == pytest.approx([number / 9.85 for number in range(4)], abs=1e-3)
+
+
+def test_tokens_that_were_not_used_let_the_next_start_sooner_and_those_behind_it_in_their_turn():
+    """A call of 985 tokens, by its length, takes the rate of 98.5 a second for ten seconds."""
+    long = "x" * 3276
+    found = started(Starts(1), limiter(tpm=6000), f"a{long}", f"b{long}", f"c{long}", "d")
+    assert [round(found[name], 1) for name in "abcd"] == [0, 1, 2, 3]
+    found = started(Starts(60), limiter(tpm=6000), f"a{long}", f"b{long}", f"c{long}", "d")
+    assert [round(found[name]) for name in "abcd"] == [0, 10, 20, 30]
+
+
+def test_the_tokens_of_a_turn_that_was_given_back_delay_nobody():
+    async def test() -> None:
+        calls, limits = Calls(), limiter(concurrency=1, tpm=6000)
+        client = LimitedClient(Sender(calls), limits)
+        scope = anyio.CancelScope()
+
+        async def abandoned() -> None:
+            with scope:
+                await client.chat(asking("b" * 3276))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.chat, asking("a"))
+            await anyio.sleep(1)
+            tasks.start_soon(abandoned)
+            await settled()
+            tasks.start_soon(client.chat, asking("c"))
+            await settled()
+            calls.ends["a"].set()
+            scope.cancel()
+            await settled()
+            assert calls.started == ["a", "c"]
+            calls.ends["c"].set()
+
+    in_time(test)
+
+
+def test_a_short_pause_late_in_a_run_is_waited_for():
+    async def test() -> None:
+        await anyio.sleep(4000)
+        calls, limits = Calls(), limiter(concurrency=1)
+        client = LimitedClient(Sender(calls), limits)
+        calls.errors["a"] = RateLimited("x", retry_after=5)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(outcome, client, "a")
+            await settled()
+            tasks.start_soon(client.chat, asking("b"))
+            await settled()
+            calls.ends["a"].set()
+            await anyio.sleep(5.1)
+            assert calls.started[-1] == "b"
+            calls.ends["b"].set()
 
     in_time(test)
