@@ -282,7 +282,8 @@ class Model(Strict):
     )
     price: Price = Field(
         default_factory=Price,
-        description="USD per million tokens; default: counted as 0 USD, in plans and under budget.usd.",
+        description="USD per million tokens. A model without it is left out of the estimated cost and counts "
+        "as 0 USD under budget.usd.",
     )
 
 
@@ -346,8 +347,8 @@ class Bus(Strict):
         default=1,
         ge=0.05,
         le=60,
-        description="Seconds between a worker's signs of life for a call in hand; after five without one the "
-        "worker counts as lost and the call is tried again.",
+        description="Seconds between a worker's signs of life for a call in flight; after five without one "
+        "the worker counts as lost and the call is tried again.",
     )
 
 

@@ -52,7 +52,8 @@ SAMPLED_ROWS = 20
 
 
 class EstimatedCalls(msgspec.Struct, frozen=True):
-    """One stage's calls to one model in one role; at most, for equal prompts are never asked twice."""
+    """One stage's calls to one model in one role; at most, for equal prompts are never asked twice. `usd` is
+    None where the price of the model is not known."""
 
     stage: str
     role: AgentRole
@@ -60,7 +61,7 @@ class EstimatedCalls(msgspec.Struct, frozen=True):
     calls: int
     prompt_tokens: int
     completion_tokens: int
-    usd: float
+    usd: float | None
 
 
 class SearchEstimate(msgspec.Struct, frozen=True):
@@ -72,13 +73,16 @@ class SearchEstimate(msgspec.Struct, frozen=True):
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """The searches and parts of a run, their sums, the time they take under the limits, and assumptions."""
+    """The searches and parts of a run, their sums, the time they take under the limits, and assumptions.
+
+    `usd` is the cost of the parts with a known price, None where there is none.
+    """
 
     searches: tuple[SearchEstimate, ...]
     parts: tuple[EstimatedCalls, ...]
     calls: int
     tokens: int
-    usd: float
+    usd: float | None
     seconds: float
     slowest: str
     assumptions: tuple[str, ...]
@@ -96,12 +100,13 @@ def estimate(
     searches = work.searches()
     parts = tuple(work.parts(searches))
     seconds, slowest = _time(scenario, parts)
+    known = [part.usd for part in parts if part.usd is not None]
     return Estimate(
         searches=tuple(SearchEstimate(plan.scope, rows, seen) for plan, rows, seen in searches),
         parts=parts,
         calls=sum(part.calls for part in parts),
         tokens=sum(part.prompt_tokens + part.completion_tokens for part in parts),
-        usd=sum(part.usd for part in parts),
+        usd=sum(known) if known else None,
         seconds=seconds,
         slowest=slowest,
         assumptions=(*_compared(scenario), *_assumptions(scenario, judging)),
@@ -114,10 +119,12 @@ def unpriced(scenario: Scenario) -> Iterable[str]:
     if scenario.budget.usd is None:
         return
     for name in used_models(scenario):
-        model = scenario.models[name]
-        here = scenario.endpoints[model.endpoint].local is not None
-        if not here and "price" not in model.model_fields_set:
+        if scenario.endpoint_of(name).local is None and not _priced(scenario, name):
             yield f"budget.usd excludes model {name!r}: it has no price"
+
+
+def _priced(scenario: Scenario, model: str) -> bool:
+    return "price" in scenario.models[model].model_fields_set
 
 
 class _Estimation:
@@ -257,7 +264,8 @@ class _Estimation:
         self, stage: str, role: AgentRole, model: str, calls: int, asked: int, answered: int
     ) -> EstimatedCalls:
         batched = stage == "test" and role == "target" and self._scenario.endpoint_of(model).batch is not None
-        usd = self._scenario.models[model].price.usd(asked, answered, batched=batched)
+        price = self._scenario.models[model].price
+        usd = price.usd(asked, answered, batched=batched) if _priced(self._scenario, model) else None
         return EstimatedCalls(stage, role, model, calls, asked, answered, usd)
 
 
@@ -317,9 +325,17 @@ def _compared(scenario: Scenario) -> Iterable[str]:
         )
 
 
+def _prices(scenario: Scenario) -> str:
+    used = [*used_models(scenario)]
+    without = [name for name in used if not _priced(scenario, name)]
+    if not without:
+        return "prices as the scenario gives them"
+    if len(without) == len(used):
+        return "no prices given, so the cost is not estimated"
+    return f"prices as the scenario gives them; without the cost of {', '.join(without)}, which have none"
+
+
 def _assumptions(scenario: Scenario, judging: Judging) -> tuple[str, ...]:
-    prices = [model.price for model in scenario.models.values()]
-    priced = any(price.input_per_million or price.output_per_million for price in prices)
     return (
         "the search spends the budget less the final test; candidates are the most it can see; nothing is "
         "replayed or retried",
@@ -328,7 +344,7 @@ def _assumptions(scenario: Scenario, judging: Judging) -> tuple[str, ...]:
         *([f"{RATING_TOKENS} tokens a rating of the judge"] if judging.rates else []),
         f"{SECONDS_PER_CALL:g} s a call where only concurrency limits",
         *unpriced(scenario),
-        "prices as the scenario gives them" if priced else "no prices given: 0 USD",
+        _prices(scenario),
         *(
             f"the final test of {name} waits for its batches, up to {batch.window}"
             for name in hosted(scenario)
