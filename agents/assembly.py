@@ -38,7 +38,7 @@ from .coordinator.plan import CallCounts, hosted
 from .events import Following, log_events, open_log
 from .judge.agent import Judge
 from .judge.rubrics import Judging
-from .loading import resolve
+from .loading import fallbacks, resolve
 from .parts import Parts
 from .reference.agent import Reference
 from .reference.strategies import Strategy
@@ -130,6 +130,7 @@ class Assembler(msgspec.Struct, frozen=True, kw_only=True):
                     self._write_unbegun(models)
                     raise
                 readings = resolve(scenario, checked.tasks, able, self.parts.targets)
+                notices += fallbacks(checked.readings, readings)
                 await self._start(tasks, checked, readings, models)
                 record = Record(history, self.bus)
                 evaluator = Evaluator(

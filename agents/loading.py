@@ -1,6 +1,6 @@
 """The tasks of a scenario, loaded, and how each is asked of and read from each target model."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -75,6 +75,20 @@ def foreseen(
         name: name not in functions and scenario.endpoint_of(name).logprobs is not False for name in models
     }
     return resolve(scenario, tasks, able, functions)
+
+
+def fallbacks(
+    before: Mapping[tuple[str, str], Reading], found: Mapping[tuple[str, str], Reading]
+) -> Iterator[str]:
+    """A sentence for each model without the log-probabilities it was taken to return, from the readings
+    foreseen and those resolved."""
+    tasks: dict[tuple[str, ConfidenceSource], list[str]] = {}
+    for (task, model), reading in found.items():
+        if reading.confidence != before[task, model].confidence:
+            tasks.setdefault((model, reading.confidence), []).append(task)
+    for (model, source), names in tasks.items():
+        instead = "there is no confidence" if source == "none" else f"confidence is {source}"
+        yield f"model {model}: no log-probabilities, so {instead} ({', '.join(names)})"
 
 
 def probed(scenario: Scenario, model: str) -> bool:

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from transfer_prompting.agents.checks import check_scenario
+from transfer_prompting.runtime.llm.probes import PROBE
 from transfer_prompting.scenarios import load
 from transfer_prompting.scenarios.errors import InputError
 
-from support.runs import scenario_data, write_scenario
+from support.runs import finished, scenario_data, simulated, write_scenario
 
 URL = "http://127.0.0.1:9/v1"
 
@@ -49,3 +50,12 @@ def test_what_a_models_endpoint_cannot_give_is_refused(tmp_path: Path):
         read_as(
             tmp_path, "small", "tasks.tickets.confidence=auto", "models.small.confidence=token_probability"
         )
+
+
+async def test_a_run_says_where_confidence_comes_from_without_log_probabilities(tmp_path: Path):
+    unsaid = ["strategy=original", "endpoints.server.logprobs=null", "tasks.tickets.confidence=auto"]
+    async with simulated(tmp_path) as (_, world, server):
+        server.logprobs = False
+        server.behaviour = lambda body: "A" if PROBE in str(body) else world(body)
+        results = await finished(load(tmp_path / "scenario.yaml", unsaid))
+    assert results.problems == ("model small: no log-probabilities, so confidence is verbalised (tickets)",)
