@@ -59,7 +59,7 @@ def read_gold(raw: Raw, kind: Kind, labels: Labels) -> tuple[str, tuple[str, ...
 def _value(answer: object) -> str:
     found = text(answer, "the answer")
     if not found:
-        raise Unfit("the answer is empty (the unlabelled split of a set cannot be used)")
+        raise Unfit("the answer is empty")
     return found
 
 
@@ -236,9 +236,7 @@ def collect(
     for placed in kept:
         earlier = seen.setdefault(placed.example.id, placed.place)
         if earlier is not placed.place:
-            problems.add(
-                placed.place, f"id {placed.example.id!r} stands already at {earlier}; ids must differ"
-            )
+            problems.add(placed.place, f"id {placed.example.id!r} is also that of {earlier}; ids must differ")
     problems.report()
     return [placed for placed in kept if seen[placed.example.id] is placed.place]
 

@@ -171,18 +171,20 @@ def _reads(preset: Preset, path: Path) -> bool:
 
 
 def _answer(path: str, names: Sequence[str], rows: Sequence[Values]) -> str:
-    """The field of a usual name, else the one with the fewest different values, if they are few."""
+    """The field of a usual name, else the one with the fewest different values, if they are few; of several
+    the last."""
     usual = _named(names, _LIKELY_ANSWERS)
     if usual is not None:
         return usual
-    different = {name: len({str(value(row, name)) for row in rows}) for name in names}
+    values = {name: {str(found) for row in rows if not _empty(found := value(row, name))} for name in names}
+    different = {name: len(found) for name, found in values.items()}
     few = [name for name in names if 2 <= different[name] <= min(MOST_LABELS, len(rows) // 2)]
     if not few:
         raise InputError(
             f"{path}: no field that could be the answer among {listed(names)}; name it {', '.join(ANSWERS)}, "
             "or say which it is: --answer FIELD of tprompt init, fields: {answer: FIELD} in a scenario"
         )
-    return min(few, key=lambda name: different[name])
+    return min(reversed(few), key=lambda name: different[name])
 
 
 def _named(names: Sequence[str], usual: Sequence[str]) -> str | None:

@@ -27,3 +27,11 @@ def test_files_that_were_joined_may_hold_their_header_again(tmp_path: Path):
     path = tmp_path / "rows.csv"
     path.write_text("text,label\nI like it,positive\ntext,label\nDreadful,negative\nPoor,negative\n", "utf-8")
     assert guess(path).answer == "label"
+
+
+def test_of_two_fields_with_as_few_values_the_last_holds_the_answer(tmp_path: Path):
+    lines = [f"{i};{('a', 'b')[i % 3 == 0]};Ticket number {i};{('now', 'later')[i % 2]}" for i in range(20)]
+    text = "\n".join(["id;channel;message;team", *lines, "20;a;Late;"])
+    (tmp_path / "rows.csv").write_text(text, "utf-8")
+    found = guess(tmp_path / "rows.csv")
+    assert (found.question, found.answer, found.labels) == ("message", "team", ("later", "now"))
