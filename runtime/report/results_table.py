@@ -16,7 +16,8 @@ STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem; padding: 0 1rem;
   color: #1c1e23; background: #fcfcfa; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-caption { text-align: left; color: #595f6b; padding-bottom: 0.5rem; }
+caption { position: sticky; left: 0; max-width: calc(100vw - 2rem); text-align: left; color: #595f6b;
+  padding-bottom: 0.5rem; }
 th, td { text-align: left; padding: 0.35rem 0.9rem 0.35rem 0; border-bottom: 1px solid #e2e4e8; }
 td { vertical-align: top; }
 thead th { color: #595f6b; font-weight: 400; }

@@ -22,7 +22,7 @@ HEAD = (
     "Accuracy",
     "Objective",
     "Gain (95 %)",
-    "p",
+    "p (Holm)",
     "Calls",
     "Cost",
     "Time",
@@ -64,10 +64,12 @@ def _rows(folder: Path, run: Path) -> Iterator[list[str]]:
     began = begun(run / "history.jsonl")
     start = "" if began is None else f"{began.astimezone(UTC):%Y-%m-%d %H:%M}"
     link = f"{link} (seed {results.seed})"
+    cost = _cost(results)  # of the whole run, so only its first row has it
     for target in results.targets:
-        yield [link, start, *_target(results, target)]
+        yield [link, start, *_target(results, target), *cost]
+        cost = [""] * len(cost)
     if not results.targets:
-        yield [link, start, "", "nothing tested", results.status, "", "", "", "", *_cost(results)]
+        yield [link, start, "", "nothing tested", results.status, "", "", "", "", *cost]
 
 
 def _target(results: Results, target: TargetResult) -> list[str]:
@@ -83,8 +85,7 @@ def _target(results: Results, target: TargetResult) -> list[str]:
         f"{format_number(base.accuracy)} → {format_number(best.accuracy)}",
         f"{format_number(base.objective)} → {format_number(best.objective)}",
         change,
-        html.escape(format_p(None if gain is None else gain.p)),
-        *_cost(results),
+        html.escape(format_p(None if gain is None else gain.p_adjusted)),
     ]
 
 

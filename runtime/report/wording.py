@@ -203,7 +203,7 @@ def _format_warning(name: str, card: Scorecard) -> Iterator[str]:
 def unproductive(results: Results) -> Iterator[str]:
     """Searches that scored the original alone, since there was no other candidate, with the reasons."""
     for search in results.searches:
-        if search.candidates <= 1 and search.refused:
+        if search.candidates == 1 and search.refused:
             reasons = ", ".join(f"{count:,} {reason}" for reason, count in search.refused.items())
             name = "source" if search.stage == "source" else _pair(search.tasks, search.models)
             hint = "; a candidate must keep the prompt's {variables}" if VARIABLES in search.refused else ""

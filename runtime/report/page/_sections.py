@@ -88,19 +88,25 @@ _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 def change(before: str, after: str) -> tuple[Piece, ...]:
     """The pieces that make `after` out of `before`, word by word; pieces of one kind never follow each other.
 
-    Kept and put-in pieces together are `after`, kept and left-out ones `before`.
+    Kept and put-in pieces together are `after`, kept and left-out ones `before`. Words that are changed one
+    after another are one change.
     """
     old, new = _WORDS.findall(before), _WORDS.findall(after)
     if len(old) + len(new) > WORDS_COMPARED:
         return _joined([("-", before), ("+", after)])
     pieces: list[Piece] = []
-    for tag, i, j, k, m in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if tag == "equal":
-            pieces.append(("=", "".join(old[i:j])))
+    codes = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    left_out = put_in = ""
+    for place, (tag, i, j, k, m) in enumerate(codes):
+        removed, added = "".join(old[i:j]), "".join(new[k:m])
+        between = 0 < place < len(codes) - 1 and removed.isspace()
+        if tag != "equal" or between:
+            left_out += removed
+            put_in += added
         else:
-            pieces.append(("-", "".join(old[i:j])))
-            pieces.append(("+", "".join(new[k:m])))
-    return _joined(pieces)
+            pieces.extend((("-", left_out), ("+", put_in), ("=", removed)))
+            left_out = put_in = ""
+    return _joined([*pieces, ("-", left_out), ("+", put_in)])
 
 
 def lineage(prompts: Prompts, prompt: int, original: int | None) -> Lineage:

@@ -246,6 +246,8 @@ def test_a_search_whose_candidates_were_all_refused_is_named():
     assert said.startswith("tickets · small: every candidate was refused (54 variables changed)")
     assert "{variables}" in said
     assert not list(unproductive(msgspec.structs.replace(run, searches=())))
+    lost = msgspec.structs.replace(search, candidates=0, reason="no target is left")
+    assert not list(unproductive(msgspec.structs.replace(run, searches=(lost,))))
     failed = msgspec.structs.replace(search, refused={"call failed": 7})
     (said,) = unproductive(msgspec.structs.replace(run, searches=(failed,)))
     assert said == "tickets · small: no candidate was written; 7 calls of the reference LLM failed."

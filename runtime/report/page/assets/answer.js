@@ -10,6 +10,7 @@ function conclusionChip(conclusion) {
 
 function renderAnswer(view) {
   const parts = [el("p", { class: "lead", id: "words" }, view.words)];
+  if (view.status === "failed") parts.push(problemList(view));
   const cost = costTiles(view);
   if (view.targets.length) {
     const rest = el("div", { class: "rest" });
@@ -188,7 +189,7 @@ function metricTables(view) {
   const host = el("div", { class: "rest" });
   const draw = () => {
     const target = view.targets[answerChoice.target] || view.targets[0];
-    host.replaceChildren(metricTable(target), explanations(view, target));
+    host.replaceChildren(metricTable(target, view.targets.length > 1), explanations(view, target));
   };
   draw();
   return [targetChoice(view, answerChoice, draw), host];
@@ -227,19 +228,19 @@ function probability(p) {
   return p < 0.001 ? "< 0.001" : number(p);
 }
 
-function metricTable(target) {
+function metricTable(target, several) {
   const measured = ([value, low, high]) => (low === null ? number(value) : `${number(value)} (${interval(low, high)})`);
   const rows = target.metrics.map((metric) => {
     const gain = metric.gain;
     const found = significance(metric);
     return [
-      metric.better === "lower" ? `${metric.label}, lower is better` : metric.label,
+      metric.better === "lower" ? `${metric.label} ↓` : metric.label,
       measured(metric.baseline),
       measured(metric.best),
       { text: gain ? signed(gain.difference) : dash, class: found === "unclear" ? "" : found },
       gain ? interval(gain.low, gain.high, signed) || dash : dash,
       metric.tested ? probability(gain && gain.p) : "not tested",
-      metric.tested ? probability(gain && gain.p_adjusted) : dash,
+      ...(several ? [metric.tested ? probability(gain && gain.p_adjusted) : dash] : []),
     ];
   });
   const columns = [
@@ -249,7 +250,7 @@ function metricTable(target) {
     { title: "Difference", number: true },
     { title: "95 % interval", number: true },
     { title: "p", number: true },
-    { title: "p, corrected", number: true },
+    ...(several ? [{ title: "p, corrected", number: true }] : []),
   ];
-  return table(`${pairName(target)}: ${plural(target.rows, "held-out row")}`, columns, rows, { class: "stacked" });
+  return table(`${pairName(target)}: ${plural(target.rows, "held-out row")}; ↓ lower is better`, columns, rows, { class: "stacked" });
 }

@@ -1,5 +1,10 @@
 // What did it cost? Calls, tokens, money and time; by model and by role.
 
+// What tokens cost, where a model that used some has a price.
+function costOf(used) {
+  return used.usd || !(used.prompt_tokens + used.completion_tokens) ? money(used.usd) : "no price";
+}
+
 // The few numbers that stand beside the conclusion.
 function costTiles(view) {
   const { usage, progress } = view;
@@ -8,7 +13,7 @@ function costTiles(view) {
       ["Calls", count(usage.calls + usage.replayed)],
       ...(usage.replayed ? [["Paid in this run", count(usage.calls)]] : []),
       ["Tokens", count(usage.prompt_tokens + usage.completion_tokens)],
-      ["Cost", money(usage.usd)],
+      ["Cost", costOf(usage)],
       ["Time", duration(usage.seconds)],
     ]);
   }
@@ -21,10 +26,11 @@ function costTiles(view) {
     ["Retries", count(progress.retries)],
   ];
   for (const { name, spent, cap } of progress.spending) {
-    if (cap !== null) tiles.push([`Budget: ${name}`, name === "usd" ? `${money(spent)} of ${money(cap)}` : `${number(spent, name === "minutes" ? 1 : 0)} of ${count(cap)}`]);
+    if (cap !== null) tiles.push([`Budget: ${name === "usd" ? "USD" : name}`, name === "usd" ? `${money(spent)} of ${money(cap)}` : `${number(spent, name === "minutes" ? 1 : 0)} of ${count(cap)}`]);
   }
   const share = progress.share === null ? null : el("progress", { max: 1, value: progress.share, "aria-label": "Share of the run that is done" });
-  return el("div", { class: "rest" }, share, tileList(tiles));
+  const waits = [...progress.waits, ...progress.last_retries].map((said) => el("p", { class: "note" }, said));
+  return el("div", { class: "rest" }, share, tileList(tiles), waits);
 }
 
 function renderCost(view) {
@@ -36,7 +42,7 @@ function renderCost(view) {
     ["Retries", count(usage.retries)],
     ["Failed", count(usage.failed)],
     ["Tokens", count(usage.prompt_tokens + usage.completion_tokens)],
-    ["Cost", money(usage.usd)],
+    ["Cost", costOf(usage)],
     ["Time", duration(usage.seconds)],
   ];
   const columns = [
@@ -47,7 +53,7 @@ function renderCost(view) {
     Object.entries(parts).map(([name, used]) => [
       name,
       ...[used.calls, used.replayed, used.retries, used.failed, used.prompt_tokens, used.completion_tokens].map(count),
-      money(used.usd),
+      costOf(used),
       duration(used.seconds),
     ]);
   return [

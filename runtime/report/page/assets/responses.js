@@ -142,7 +142,7 @@ function pairListing(all, pairs, draw) {
       {},
       el("span", { class: `chip ${OUTCOMES[columns.outcome[i]]}` }, OUTCOME_TEXTS[OUTCOMES[columns.outcome[i]]]),
       el("span", { class: "meta" }, ` ${columns.answer[i] || "no answer read"}`),
-      el("div", {}, foldable(columns.text[i] || "(label likelihood, no text)")),
+      el("div", {}, foldable(responseText(columns, i))),
     );
   const shown = found.slice(first, first + PAGE).map(({ row, a, b }) => {
     const [, example, question, gold] = rows[row];
@@ -151,6 +151,12 @@ function pairListing(all, pairs, draw) {
   if (!shown.length) return [el("p", { class: "none" }, "No such row.")];
   const heads = ["Row", "Question", "Gold", "Original's response", "Best prompt's response"].map((title) => ({ title }));
   return [table(`Rows: ${pairChoice.change}`, heads, shown, { class: "responses stacked" }), pagerOf(pairChoice, pages, first, found.length, draw)];
+}
+
+// Where labels were scored by likelihood, the text is the likeliest token, which need not begin the likeliest label.
+function responseText({ rule, text }, i) {
+  if (rule[i] !== "likelihood") return text[i] || "(no text)";
+  return text[i] ? `top token: ${text[i]}` : "(label likelihood, no text)";
 }
 
 function pagerOf(state, pages, first, total, draw) {

@@ -5,18 +5,17 @@ const searchChoice = { scope: null };
 
 function renderSearch(view) {
   if (!view.searches.length) return [el("p", { class: "none" }, "The search has not begun.")];
-  if (!(searchChoice.scope in view.searches)) {
-    searchChoice.scope = Math.max(0, view.searches.findIndex((search) => search.stage === "target"));
-  }
+  const first = Math.max(0, view.searches.findIndex((search) => search.stage === "target"));
+  const chosen = () => (searchChoice.scope in view.searches ? searchChoice.scope : first);
   const host = el("div", { class: "rest" });
-  const draw = () => host.replaceChildren(...searchParts(view, searchChoice.scope).flat());
+  const draw = () => host.replaceChildren(...searchParts(view, chosen()).flat());
   draw();
   const pick =
     view.searches.length > 1
       ? el(
           "div",
           { class: "controls" },
-          choice("Search", view.searches.map((search, i) => [i, search.name]), searchChoice.scope, (value) => {
+          choice("Search", view.searches.map((search, i) => [i, search.name]), chosen(), (value) => {
             searchChoice.scope = Number(value);
             draw();
           }),
@@ -33,7 +32,7 @@ function callsOf(search) {
 function overallSearches(view) {
   const columns = [
     { title: "Search" },
-    ...["Candidates", "On all rows", "Calls", "Best estimate"].map((title) => ({ title, number: true })),
+    ...["Candidates", "On all rows", "Calls", view.targets.length ? "Estimate when chosen" : "Best estimate"].map((title) => ({ title, number: true })),
     { title: "Its rows" },
     { title: "Stopped" },
   ];

@@ -3,7 +3,7 @@
 function renderTrust(view) {
   const parts = [];
   if (view.problems.length) {
-    parts.push(el("h3", {}, "Problems"), el("ul", { class: "problems" }, view.problems.map((problem) => el("li", {}, problem))));
+    parts.push(el("h3", {}, "Problems"), problemList(view));
   }
   if (view.targets.length) parts.push(baselines(view));
   if (Object.keys(view.splits).length) parts.push(splits(view));
@@ -13,6 +13,10 @@ function renderTrust(view) {
   }
   if (Object.keys(view.more).length) parts.push(unfolding("More in results.json", () => further(view.more)));
   return parts;
+}
+
+function problemList(view) {
+  return el("ul", { class: "problems" }, view.problems.map((problem) => el("li", {}, problem)));
 }
 
 function baselines(view) {
@@ -47,13 +51,14 @@ function splits(view) {
 }
 
 function basis(view) {
+  const corrected = view.targets.length > 1 ? "; the corrected p (Holm) accounts for the number of targets" : "";
   const when = view.started ? ` Run on ${view.started.slice(0, 10)}.` : "";
   return el(
     "p",
     { class: "note" },
     `Seed ${view.seed === null ? dash : view.seed}.${when} Intervals are 95 % bootstrap intervals; those of gains are ` +
-      "paired, on the same rows for both prompts. p is the chance of a difference at least as large if the prompts were equal; the corrected p (Holm) allows " +
-      "for all targets of the run. Differences in time and length are not tested. A reply that cannot be read counts as wrong; a call that failed is excluded.",
+      `paired, on the same rows for both prompts. p is the chance of a difference at least as large if the prompts were equal${corrected}. ` +
+      "Differences in time and length are not tested. A reply that cannot be read counts as wrong; a call that failed is excluded.",
   );
 }
 

@@ -35,6 +35,14 @@ def test_a_word_is_changed_whole():
     )
 
 
+def test_words_changed_one_after_another_are_one_change():
+    assert change("Which label fits?", "Can it wait?") == (
+        ("-", "Which label fits"),
+        ("+", "Can it wait"),
+        ("=", "?"),
+    )
+
+
 def test_very_long_texts_are_compared_as_wholes():
     long = "word " * WORDS_COMPARED
     assert change(long, f"{long}more") == (("-", long), ("+", f"{long}more"))
