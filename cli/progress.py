@@ -151,4 +151,4 @@ def _limits(limits: LimitsNow) -> Iterator[str]:
     if limits.tokens_per_minute is not None:
         yield f"{limits.tokens_per_minute:,.0f} tokens/min"
     if limits.rejections:
-        yield f"{limits.rejections:,} refused"
+        yield f"{limits.rejections:,} refused by its rate limit"

@@ -210,8 +210,8 @@ def _closing(results: Results) -> str:
     cost = f", {format_usd(usage.usd)}" if usage.usd else ""
     tokens = usage.prompt_tokens + usage.completion_tokens
     return (
-        f"{results.name}: {results.status}; {usage.calls:,} calls paid, {usage.replayed:,} replayed, "
-        f"{usage.retries:,} retries, {usage.failed:,} failed, {tokens:,} tokens{cost}, "
+        f"{results.name}: {results.status}; {plural(usage.calls, 'call')} paid, {usage.replayed:,} replayed, "
+        f"{plural(usage.retries, 'retry', 'retries')}, {usage.failed:,} failed, {tokens:,} tokens{cost}, "
         f"{format_seconds(usage.seconds)}"
     )
 

@@ -317,7 +317,8 @@ def _waits(now: SpendingNow) -> Iterator[str]:
         if model.in_batches:
             yield f"{name}: {plural(model.in_batches, 'call')} wait for a batch"
         if model.retrying is not None:
-            yield f"{name}: retrying for {format_seconds(model.retrying.seconds)}: {model.retrying.reason}"
+            since = format_seconds(model.retrying.seconds)
+            yield f"{name}: no answer for {since}, retrying: {model.retrying.reason}"
         elif model.limits.paused_for >= 1:
             yield f"{name}: the endpoint asked to wait; {format_seconds(model.limits.paused_for)} to go"
 
@@ -325,7 +326,7 @@ def _waits(now: SpendingNow) -> Iterator[str]:
 def _last_retries(now: SpendingNow) -> Iterator[str]:
     """The latest reason for a retry of each model that is not waiting for one."""
     for name, model in now.models.items():
-        if model.retrying is None and model.last_retry is not None:
+        if model.retrying is None and model.last_retry is not None and model.used.retries:
             yield f"{name}: {plural(model.used.retries, 'retry', 'retries')}, the last: {model.last_retry}"
 
 
