@@ -1,5 +1,6 @@
 """The command line `tprompt`. A command imports what it needs when it runs, so that help comes at once."""
 
+import inspect
 import shlex
 import signal
 import sys
@@ -86,7 +87,7 @@ def init(
         typer.Option("--answer", metavar="FIELD", help="Field with the answer.", show_default="guessed"),
     ] = None,
     source: Annotated[
-        Path | None, typer.Option("--source-data", help="Rows of a task to refine prompts on first.")
+        Path | None, typer.Option("--source-data", help="Rows of a task to refine prompts on before yours.")
     ] = None,
     test: Annotated[bool, typer.Option("--test", help="Make one call to each model.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
@@ -154,7 +155,7 @@ def run(
         bool, typer.Option("--live", help="Serve the report on loopback during the run.")
     ] = False,
     keep: Annotated[
-        bool, typer.Option("--keep", help="With --live: serve on after the run, until Ctrl-C.")
+        bool, typer.Option("--keep", help="With --live: keep serving after the run, until Ctrl-C.")
     ] = False,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of --live; 0 is any free one.")] = 0,
     metrics: MetricsAddress = None,
@@ -310,9 +311,8 @@ def worker(
 ) -> None:
     """Make the model calls of runs that were started on other machines, until SIGTERM or Ctrl-C.
 
-    Of the scenario it needs endpoints and models alone, no data; keys are read from this machine's
-    environment. SIGTERM lets calls in hand finish. Runs of any scenario with the same endpoint and model
-    may share it.
+    It needs the scenario's endpoints and models, no data; keys are read from this machine's environment.
+    SIGTERM lets calls in flight finish. Runs of any scenario with the same endpoint and model may share it.
 
     Example: tprompt worker my.yaml --bus nats://10.0.0.5:4222 --model small
     """
@@ -361,6 +361,12 @@ def schema() -> None:
     from ..scenarios.scenario import json_schema
 
     console().print_json(json_schema())
+
+
+# Typer keeps the line breaks of a docstring, which are not those of a terminal.
+for _info in app.registered_commands:
+    _paragraphs = inspect.cleandoc(_info.callback.__doc__ or "" if _info.callback else "").split("\n\n")
+    _info.help = "\n\n".join(paragraph.replace("\n", " ") for paragraph in _paragraphs)
 
 
 def main() -> None:

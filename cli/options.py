@@ -61,7 +61,7 @@ class LogFormat(StrEnum):
 
 
 class LogLevel(StrEnum):
-    """Least level of the log on stderr."""
+    """Lowest level of the log on stderr."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -98,15 +98,17 @@ Overrides = Annotated[
 ]
 AllowCode = Annotated[
     bool,
-    typer.Option("--allow-code", help="Import the Python modules that the scenario names: you trust them."),
+    typer.Option(
+        "--allow-code", help="Import the Python modules that the scenario names; only where you trust them."
+    ),
 ]
 MetricsAddress = Annotated[
     str | None,
     typer.Option(
         "--metrics",
         metavar="[HOST:]PORT",
-        help="Serve metrics for Prometheus (/metrics) and health (/health) there; without HOST on loopback "
-        "alone, port 0 is any free one.",
+        help="Serve metrics for Prometheus (/metrics) and health (/health) there: on loopback unless HOST is "
+        "given; port 0 is any free one.",
         show_default="off",
     ),
 ]
@@ -123,7 +125,7 @@ LogForm = Annotated[
 ]
 LogLeast = Annotated[
     LogLevel | None,
-    typer.Option("--log-level", help="Least level of the log on stderr.", show_default="info"),
+    typer.Option("--log-level", help="Lowest level of the log on stderr.", show_default="info"),
 ]
 BusOption = Annotated[
     str | None, typer.Option("--bus", help="Address of the nats-server.", show_default="the scenario's bus")

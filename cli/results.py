@@ -42,7 +42,7 @@ def view(
 
 
 def compare(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Output folders of runs.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR", help="Output folders of runs.")],
     form: Annotated[TableFormat, typer.Option("--format", help="Output format.")] = TableFormat.TEXT,
     metrics: Annotated[
         str | None,
@@ -53,10 +53,10 @@ def compare(
 ) -> None:
     """Compare runs on held-out test: data set × model × metric, mean and 95 % interval over seeds.
 
-    Rows are the original prompt, the source prompt and the best prompt of each scenario. A folder of a
-    comparison stands for all its runs. Runs of one scenario name differ in their seed. As text, means over
-    all targets and differences from the first scenario (of one alone: from the original) come first. Runs
-    with other test rows, or whose replies were read in another way, are named in warnings.
+    Compares the original, the source and the best prompt of each scenario. A folder of a comparison stands
+    for all its runs; runs of the same scenario name are its seeds. The text begins with means over all
+    targets and differences from the first scenario (from the original where there is only one). Warnings name
+    runs that cannot be compared: with other test rows, or whose replies were read in another way.
 
     Examples:
 

@@ -1,6 +1,6 @@
 """Output of commands as rich tables: plans, rows, presets and comparisons."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -9,12 +9,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from ..runtime.formatting import format_interval, format_number
+from ..runtime.formatting import UNDEFINED, format_interval, format_number
 
 if TYPE_CHECKING:
     from ..agents.coordinator.estimate import Estimate
     from ..runtime.record.results import Results
-    from ..runtime.report.comparison import Comparison, Mean
+    from ..runtime.report.comparison import Comparison, Entry, Mean
     from ..runtime.tasks.peek import Peek, PeekedRow
     from ..runtime.tasks.presets import Preset
 
@@ -22,13 +22,15 @@ NO_ROWS = "A preset brings no rows: a task with it also names files, in `data` o
 
 
 def estimate_view(estimate: "Estimate") -> RenderableType:
-    """Limits of each search; calls, tokens and money by stage and model; the time, and assumptions."""
+    """Limits of each search; calls, tokens and, where prices are known, USD by stage and model; the time, and
+    assumptions."""
     searches = [
         f"{escape(search.scope)}: {search.rows:,} rows answered, at most {search.candidates:,} candidates"
         for search in estimate.searches
     ]
     table = Table("stage", "role", "model", title="at most")
-    for column in ("calls", "prompt tokens", "completion tokens", "USD"):
+    cost = [] if estimate.usd is None else ["USD"]
+    for column in ("calls", "prompt tokens", "completion tokens", *cost):
         table.add_column(column, justify="right")
     for part in estimate.parts:
         table.add_row(
@@ -38,9 +40,10 @@ def estimate_view(estimate: "Estimate") -> RenderableType:
             f"{part.calls:,}",
             f"{part.prompt_tokens:,}",
             f"{part.completion_tokens:,}",
-            f"{part.usd:.4f}",
+            *([UNDEFINED if part.usd is None else f"{part.usd:.4f}"] if cost else []),
         )
-    total = f"{estimate.calls:,} calls, {estimate.tokens:,} tokens, {estimate.usd:.4f} USD"
+    paid = "no prices given" if estimate.usd is None else f"{estimate.usd:.4f} USD"
+    total = f"{estimate.calls:,} calls, {estimate.tokens:,} tokens, {paid}"
     minutes = f"about {estimate.seconds / 60:.1f} minutes, set by {escape(estimate.slowest)}"
     assumed = [f"- {escape(assumption)}" for assumption in estimate.assumptions]
     return Group(*searches, table, f"{total}; {minutes}", "Assumptions:", *assumed)
@@ -140,23 +143,30 @@ def comparison_table(comparison: "Comparison", metrics: Sequence[str]) -> Render
 
 
 def results_view(runs: "Sequence[Results]", metrics: Sequence[str]) -> RenderableType:
-    """The comparison of runs by scenario, then the table of data set × model × metric."""
+    """The comparison of runs by scenario, then a table of metrics for each data set and model."""
     from ..runtime.report.comparison import compare_runs, entries
-    from ..runtime.report.results_table import CAPTION, text_rows
+    from ..runtime.report.results_table import CAPTION
 
     compared = comparison_table(compare_runs(runs, metrics), metrics)
     cells = entries(runs, metrics)
-    return Group(compared, f"\n{CAPTION}", grid_table(*text_rows(cells))) if cells else compared
+    return Group(compared, f"\n{CAPTION}", *_by_target(cells)) if cells else compared
 
 
-def grid_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """A plain table of texts; all columns but the first two are numbers."""
-    table = Table()
-    for i, name in enumerate(head):
-        table.add_column(escape(name), justify="left" if i < 2 else "right", overflow="fold")
-    for row in rows:
+def _by_target(cells: "Sequence[Entry]") -> Iterator[Table]:
+    from ..runtime.report.results_table import text_rows
+
+    (_, *head), rows = text_rows(cells)
+    table: Table | None = None
+    for target, *row in rows:
+        if table is None or target:
+            if table is not None:
+                yield table
+            table = Table(title=escape(target), title_justify="left", box=None, padding=(0, 2, 0, 0))
+            for i, name in enumerate(head):
+                table.add_column(escape(name), justify="right" if i else "left", overflow="fold")
         table.add_row(*map(escape, row))
-    return table
+    if table is not None:
+        yield table
 
 
 def _table(names: Iterable[str]) -> Table:

@@ -29,7 +29,7 @@ def run_worker(
     """Serve calls of these entries of `models` until SIGTERM; `say` gets a line for what happens, and
     `metrics` is where metrics and health are served.
 
-    Calls in hand finish then; a second SIGTERM ends them. `url` takes precedence over the address in the
+    Calls in flight finish then; a second SIGTERM ends them. `url` takes precedence over the address in the
     scenario. Raises what `RelayWorker` raises.
     """
     settings = _settings(scenario, url)

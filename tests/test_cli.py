@@ -317,6 +317,22 @@ async def test_a_mistyped_preset_is_told_the_nearest():
     assert "no preset 'bolq'; did you mean 'boolq'" in told(await tprompt("presets", "bolq"), 2)
 
 
+def test_a_plan_shows_a_cost_only_where_prices_are_known(tmp_path: Path):
+    path = str(write_scenario(tmp_path, scenario_data("http://127.0.0.1:9/v1")))
+    free = printed("plan", path)
+    assert "USD" not in free
+    assert "no prices given, so the cost is not estimated" in " ".join(free.split())
+    paid = printed("plan", path, "--set", "models.small.price={input_per_million: 1.0}")
+    assert "USD" in paid
+    assert "without the cost of writer" in " ".join(paid.split())
+
+
+def test_paragraphs_of_help_fill_the_width_of_the_terminal():
+    lines = [line.strip() for line in printed("run", "--help").splitlines()]
+    first = next(line for line in lines if line.startswith("Finished calls are replayed"))
+    assert lines[lines.index(first) + 1].startswith("Ctrl-C lets calls in flight finish and writes")
+
+
 def test_lists_in_the_examples_of_help_are_shown_whole():
     shown = CliRunner().invoke(app, ["plan", "--help"]).output
     assert "--set targets='[small, large]'" in shown
