@@ -6,7 +6,7 @@ import msgspec
 
 
 class WorkerCalls(msgspec.Struct, frozen=True):
-    """Calls of one model that a worker has in hand, and has made since it began."""
+    """Calls of one model that a worker has in flight, and has made since it began."""
 
     model: str
     in_hand: int

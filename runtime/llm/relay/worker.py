@@ -89,7 +89,7 @@ class RelayWorker:
         return WorkerState("serving" if self._incoming.client.is_connected else "disconnected", calls)
 
     def stop(self) -> None:
-        """Take no further call; `run` returns when those in hand have ended."""
+        """Take no further call; `run` returns when those in flight have ended."""
         self._woken.set()
 
     async def run(self) -> None:
@@ -123,7 +123,7 @@ class RelayWorker:
                 for connection in (incoming, outgoing):
                     if connection.failure is not None:
                         raise connection.failure
-                self._say("stopping: no further call is taken, those in hand finish")
+                self._say("stopping: no further call is taken, those in flight finish")
                 await incoming.drain()
         self._say("stopped")
 
