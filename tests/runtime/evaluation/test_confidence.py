@@ -194,6 +194,24 @@ def test_an_answer_that_is_not_in_the_tokens_has_no_probability(reply: list[Toke
     assert probability(reply, "positive") is None
 
 
+def test_an_answer_inside_a_token_that_starts_none_has_no_probability():
+    assert probability(tokens("It", {" is-positive": 0.9, " a": 0.1}), "positive") is None
+    reply = tokens("Answer: ", {"pos": 0.5, "neg": 0.5}, {"itive-": 0.5, "itive": 0.5})
+    assert probability(reply, "positive") == pytest.approx(0.5)
+
+
+def test_the_answer_of_an_open_space_is_its_line_or_all_but_the_confidence():
+    long = "word " * 10_000
+    text = tokens("answer:", (" Paris", 0.25), ("\n", 0.5), "Confidence: 90%")
+    assert probability(text, "Paris", "judged") == pytest.approx(0.25)
+    assert probability(
+        tokens(("Paris", 0.25), (" it", 1.0), ("\nconfidence", 0.1)), "x", "text"
+    ) == pytest.approx(0.5)
+    assert probability(tokens(("42", 0.5), " " + long), "42", "numeric") is None
+    assert probability(tokens(long, ("42", 0.5), "."), "42", "numeric") == pytest.approx(0.5)
+    assert probability(tokens("41"), "42", "numeric") is None
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from(["Answer:", " positive", "neg", "ative", "\n", " x"]), st.floats(-9, 0))

@@ -83,8 +83,30 @@ def test_an_undefined_metric_says_why():
     assert (
         all_right["auroc"] == "undefined: every answer is right; undefined here: its weight 0.1 is shared out"
     )
+    all_wrong = card_of([graded(str(i), right=False) for i in range(5)]).explained
+    assert all_wrong["auprc_p"].startswith("undefined: every answer is wrong; ")
+    assert all_wrong["auprc_n"].startswith("0 right against 5 wrong; ")
     bare = card_of([graded(str(i), confidence=None) for i in range(5)]).explained
     assert bare["ece"].startswith("undefined: not every row has a confidence")
+
+
+def test_open_answers_say_their_credit_and_that_they_have_no_classes():
+    rows = [graded("1", credit=0.75), graded("2", right=False, credit=0.3, followed=False)]
+    said = evaluate(
+        Outcomes.of(rows, closed=False), Objective(binning="mass"), seed=7, intervals=False
+    ).explained
+    assert said["accuracy"].startswith("credit 1.05 over 2 rows; accuracy = 0.5250")
+    assert said["ifr"].startswith("1 of 2 in the strict format; ifr = 0.5000")
+    assert said["ece"].startswith("10 bins of equal mass over 2 rows; ")
+    assert said["brier"] == "2 confidences"
+    assert said["macro_f1"] == said["balanced_accuracy"] == "undefined: the answer space is open"
+    assert card_of([graded("1"), graded("2", gold="B")]).explained["macro_f1"] == "2 labels"
+
+
+def test_bounds_on_ratings_and_on_the_objective_itself_are_checked():
+    objective = Objective({"accuracy": 1, "judged.tone": 1}, {"objective": 0.9, "judged.tone": 3, "ifr": 0.5})
+    card = evaluate(Outcomes.of([graded("1")]), objective, seed=7, intervals=False, judged={"tone": 2.0})
+    assert card.unmet == {"objective": "0.6250 is below 0.9", "judged.tone": "2.0000 is below 3"}
 
 
 def test_ratings_stand_in_the_scorecard_and_enter_the_objective():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transfer_prompting.runtime.evaluation.grading import grade
-from transfer_prompting.runtime.evaluation.outcomes import Flaw, Graded, Reply, flaws
+from transfer_prompting.runtime.evaluation.outcomes import Failed, Flaw, Graded, Reply, flaws
 from transfer_prompting.runtime.llm.chat import TokenChoice, TokenLogprob
 from transfer_prompting.runtime.tasks.answers import AnswerSpace, answer_space
 from transfer_prompting.runtime.tasks.example import Example
@@ -188,6 +188,32 @@ def test_a_likelihood_without_any_label_is_unreadable():
     assert (grades.answer, grades.confidence, grades.followed, grades.rule) == (None, 0.0, False, "none")
 
 
+@pytest.mark.parametrize("text", ["", "I'm sorry, but no.", "As an AI, I"])
+def test_the_text_of_a_reply_read_by_likelihood_lacks_nothing(text: str):
+    reply = Reply(example="r1", text=text, tokens=(certain("Well"),), finish_reason="length")
+    assert grade(task(), ROW, reply, Reading("likelihood", "token_probability")).flaw is None
+
+
+def test_draws_and_guesses_may_name_a_rows_own_options():
+    row = Example("r1", "Which?", "B", choices=("cat", "dog"))
+    choice = answer_space("multiple_choice")
+    draws = generated("Answer: A", "agreement", samples=("It is dog.", "Answer: B"), row=row, answers=choice)
+    assert (draws.answer, draws.confidence, draws.correct) == ("B", pytest.approx(2 / 3), True)
+    strict = generated("G1: B\nP1: 70%\nG2: A\nP2: 20%", "top_k", row=row, answers=choice)
+    assert (strict.answer, strict.confidence, strict.rule, strict.followed) == ("B", 0.7, "strict", True)
+    loose = generated("G1: dog\nP1: 70%\nG2: bird\nP2: 30%", "top_k", row=row, answers=choice)
+    assert (loose.answer, loose.confidence, loose.rule, loose.followed) == ("B", 0.7, "guesses", False)
+
+
+def test_credit_of_a_judge_takes_the_place_of_the_answer_spaces():
+    reply = Reply(example="r1", text="Answer: fine")
+    reading = Reading("generate", "none")
+    for credit, correct in ((0.4, False), (0.5, True)):
+        grades = grade(task(), ROW, reply, reading, credit=credit)
+        assert (grades.credit, grades.correct) == (credit, correct)
+    assert grade(task(), ROW, Reply(example="r1", text="?"), reading, credit=0.9).credit == 0
+
+
 BREAKS = (
     "Answer: {answer}",
     "Answer: {answer}\nConfidence: high",
@@ -239,6 +265,7 @@ def test_every_text_gets_a_grade(text: str, source: ConfidenceSource, kind: str)
 
 
 def test_flaws_that_are_as_frequent_come_by_name_in_any_order_of_answers():
+    assert flaws([graded("1"), Failed("2", "503")]) == {}
     found: tuple[Flaw, ...] = ("refused", "empty", "cut off", "cut off")
     responses = [graded(str(i), flaw=flaw) for i, flaw in enumerate(found)]
     assert list(flaws(responses).items()) == [("cut off", 2), ("empty", 1), ("refused", 1)]

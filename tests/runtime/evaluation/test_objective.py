@@ -156,6 +156,14 @@ def test_thresholds_are_floors_and_for_errors_and_costs_ceilings():
     }
 
 
+def test_the_shortfall_is_the_bound_that_is_missed_by_most_of_its_range():
+    objective = Objective(require={"ifr": 0.9, "ece": 0.15, "judged.relevance": 4, "auroc": 0.5})
+    assert objective.shortfall({"ifr": 0.95, "ece": 0.1, "judged.relevance": 4.5, "auroc": None}) == 0
+    assert objective.shortfall({"ifr": 0.8, "ece": 0.2}) == pytest.approx(0.1)
+    assert objective.shortfall({"ifr": 0.85, "ece": 0.45}) == pytest.approx(0.3)
+    assert objective.shortfall({"judged.relevance": 2.0, "ece": 0.2}) == pytest.approx(0.5)
+
+
 def test_an_undefined_metric_meets_no_threshold():
     assert Objective(require={"auroc": 0.5}).unmet({"auroc": None}) == {"auroc": "undefined on these rows"}
 

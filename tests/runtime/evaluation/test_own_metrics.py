@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 import transfer_prompting as tp
-from transfer_prompting.runtime.evaluation.own_metrics import Own, load, measure, measured
+from transfer_prompting.runtime.evaluation.own_metrics import Own, load, measure, measured, merged
 from transfer_prompting.scenarios import InputError
 
 from support.graded import graded
@@ -97,8 +97,40 @@ async def test_a_metric_may_be_asynchronous():
         await anyio.lowlevel.checkpoint()
         return float(rows[0].completion_tokens < 5)
 
-    _, totals = await measured({"own:short": short}, {"own:short"}, [*map(of_tokens, (3, 9))])
-    assert totals == {"own:short": Own(0.5, 2)}
+    for weighed in ({"own:short"}, set[str]()):
+        rows, totals = await measured({"own:short": short}, weighed, [*map(of_tokens, (3, 9))])
+        assert totals == {"own:short": Own(0.5 if weighed else 1.0, 2)}
+        assert [row.own for row in rows] == (
+            [{"own:short": 1.0}, {"own:short": 0.0}] if weighed else [{}, {}]
+        )
+
+
+async def test_what_an_asynchronous_metric_raises_when_it_is_awaited_is_an_input_error(folder: Path):
+    code = "async def f(rows):\n    return 1.0 if rows else 1 / 0\n"
+    written(folder, "own_waits", code)
+    metric = load("own_waits:f", folder, allow_code=True)
+    assert (await measure("own_waits:f", metric, [of_tokens(3)])).value == 1.0
+    with pytest.raises(InputError, match="metric own_waits:f: raised ZeroDivisionError"):
+        await measure("own_waits:f", metric, [])
+
+
+async def test_words_of_several_metrics_are_kept_together_and_cut():
+    rows, _ = await measured(
+        {
+            "own:a": lambda rows: (1.0, "one"),
+            "own:b": lambda rows: (None, "x" * 5_000),
+            "own:c": lambda rows: 0.5,
+        },
+        {"own:a", "own:b"},
+        [of_tokens(3), of_tokens(4)],
+    )
+    assert [row.remark for row in rows] == ["one\n" + "x" * 1_000] * 2
+    assert await measured({"own:a": lambda rows: 1.0}, (), []) == ([], {})
+
+
+def test_blocks_of_rows_are_merged_by_their_rows():
+    one, other = {"a": Own(1.0, 1), "b": Own(0.5, 2)}, {"a": Own(0.0, 3)}
+    assert merged(one, other) == {"a": Own(0.25, 4), "b": Own(0.5, 2)}
 
 
 async def test_a_metric_that_returns_a_number_is_asked_for_all_responses_together():

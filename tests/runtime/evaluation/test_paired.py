@@ -1,14 +1,23 @@
 """What a gain promises: paired rows, honest p-values, and nothing from nothing."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy.stats import binomtest, kstest
 
-from transfer_prompting.runtime.evaluation._resampling import holm, mcnemar, permutation
+from transfer_prompting.runtime.evaluation._resampling import (
+    bca,
+    counts,
+    holm,
+    leave_outs,
+    mcnemar,
+    permutation,
+)
 from transfer_prompting.runtime.evaluation.evaluate import evaluate
 from transfer_prompting.runtime.evaluation.metrics import METRICS, Binning
 from transfer_prompting.runtime.evaluation.objective import Objective
@@ -38,6 +47,27 @@ def test_a_gain_is_the_difference_of_the_scorecards():
         assert gain.low is not None
         assert gain.high is not None
         assert gain.low <= gain.difference <= gain.high
+
+
+def test_the_interval_of_a_gain_in_ece_is_bca_over_resampled_rows_in_bins_of_equal_width():
+    sides = [drawn(20, seed=seed) for seed in (1, 2)]
+
+    def ece(weights: NDArray[np.int32], rows: list[Graded]) -> NDArray[np.float64]:
+        gaps = np.zeros((20, 10))
+        for i, row in enumerate(rows):
+            sure = row.confidence or 0.0
+            gaps[i, min(9, int(sure * 10 + 1e-9))] = row.correct - sure
+        return np.abs(weights @ gaps).sum(axis=1) / weights.sum(axis=1)
+
+    def difference(pieces: Iterable[NDArray[np.int32]]) -> NDArray[np.float64]:
+        weights = np.concatenate(list(pieces))
+        return ece(weights, sides[0]) - ece(weights, sides[1])
+
+    gain = compared(*sides)["ece"]
+    point = float(difference([np.ones((1, 20), dtype=np.int32)])[0])
+    assert gain.difference == pytest.approx(point)
+    interval = bca(point, difference(counts(20, seed=7)), difference(leave_outs(20, seed=7)))
+    assert (gain.low, gain.high) == pytest.approx(interval)
 
 
 def test_a_gain_says_which_way_is_better():

@@ -70,6 +70,22 @@ def test_a_json_reply_may_state_its_confidence(score: str, confidence: float):
     assert found.followed == (confidence > 0)
 
 
+def test_a_confidence_beside_a_json_answer_is_read():
+    found = graded('{"result": {"label": "urgent"}}\nConfidence: 80%', JSON, confidence=True)
+    assert (found.answer, found.confidence, found.followed) == ("urgent", 0.8, False)
+    assert graded('{"result": {"label": "urgent"}}\nConfidence: 80%', JSON).confidence is None
+
+
+def test_a_json_answer_in_other_words_is_one_of_the_rows_options():
+    row = Example("1", "Which?", "B", choices=("cat", "dog"))
+    choice = Task(
+        "t", "", answer_space("multiple_choice"), "", format=answer_format(FormatSettings(kind="json"))
+    )
+    reply = Reply(example="1", text='{"answer": "the dog"}')
+    found = grade(choice, row, reply, Reading(read="generate", confidence="none"))
+    assert (found.answer, found.rule, found.followed) == ("B", "json", False)
+
+
 def test_a_json_answer_is_asked_for_at_its_path():
     asked = answer_format(JSON).request("one of: a, b", confidence=True)
     assert json.loads(asked.splitlines()[-1]) == {"result": {"label": "the answer", "score": "NN%"}}
