@@ -34,7 +34,7 @@ from .plan import (
     tested_beside,
 )
 from .requests import NOTE_EVERY
-from .search import AHEAD, ROWS_PER_CANDIDATE
+from .supply import AHEAD, ROWS_PER_CANDIDATE
 
 CHARACTERS_PER_TOKEN = 3.5
 """English under the tokenizers of today's models; other scripts take more tokens."""

@@ -318,7 +318,7 @@ class Scheduler:
         self._settle(job, Amount(calls=getattr(error, "attempts", 0)), allotment)
         if isinstance(job.work, Propose):
             known = search.failed
-            refused = search.fail_proposal(error)
+            refused = search.fail_proposal(job.work, error)
             await self._record(CandidatesProposed(search.plan.scope, job.number, (), refused))
             if search.failed and not known:
                 await self._record(ProblemMet(search.plan.scope, search.reason))
@@ -335,7 +335,7 @@ class Scheduler:
     async def _take_dropped(self, job: Job) -> None:
         search, scope = job.search, job.search.plan.scope
         if isinstance(job.work, Propose):
-            search.drop_proposal()
+            search.drop_proposal(job.work)
             await self._record(CandidatesProposed(scope, job.number, (), {}, dropped=True))
         else:
             search.fail_notes()

@@ -33,26 +33,7 @@ from .evaluator import Evaluation, Evaluator
 from .plan import Plan
 from .requests import RequestBuilder
 from .selection import Choice, Selection
-
-AHEAD = 4
-"""Candidates that are untried or being written at least, so that nobody waits for the reference LLM."""
-
-ROWS_PER_CANDIDATE = 4
-"""Rows answered for every candidate proposed at least; more where writing one costs more than rows do."""
-
-LAG_WEIGHT = 0.2
-HASTE = 1.5
-"""Weight of the newest reply in the mean number of rows answered while one is written; and candidates asked
-for, over those that were first tried in that time: rows that wait for a candidate are not counted there."""
-
-UPFRONT = 1 / 40
-"""Candidates that may be asked for at once in the beginning, as a share of the rows of the search."""
-
-BARREN = 12
-"""Replies in a row without a new candidate after which no more are asked for."""
-
-FAILED_REPLIES = 4
-"""Calls of the reference LLM that failed in a row after which it counts as lost."""
+from .supply import Supply
 
 SPENT = "the budget is spent"
 
@@ -112,14 +93,10 @@ class Search:
         self._requests.notes = tuple(notes)
         self._admission = Admission(_leakage(plan.tasks, evaluator), seeds[0].text if seeds else "")
         self.selection = Selection(evaluator, self.race)
-        self._proposals = self._proposed = self._writing = self._barren = self._failures = 0
+        self._supply = Supply(plan, self.race)
         self._noting = False
         self._leader: int | None = None
         self._since, self._best = 0, -1.0
-        self._written = Amount(calls=1)
-        self._asked_at: dict[int, int] = {}
-        self._lag = 0.0
-        self._rows_answered = 0
         self._handicaps = Handicaps(evaluator, self.race)
         for prompt in self._admission.unseen(seeds):
             self._add(prompt)
@@ -163,32 +140,21 @@ class Search:
         if left < 1:
             self.exhausted, self.reason = True, SPENT
             return None
-        reflect = None if self._noting else self._requests.reflect(self._proposals)
+        reflect = None if self._noting else self._requests.reflect(self._supply.asked)
         if reflect is not None:
             self._noting = True
             return reflect
-        if self._wants_candidates(left, row, window):
-            self._writing += 1
-            self._proposals += 1
-            self._asked_at[self._proposals] = self._rows_answered
-            return self._requests.propose(self._proposals, self._count(), progress)
-        return self._block(left - self._kept_for_first_candidate(left, row))
-
-    def _kept_for_first_candidate(self, left: float, row: Amount) -> float:
-        """Rows that the original must leave to a first candidate and the reply that holds it."""
-        plan = self.plan
-        if len(self.prompts) > 1 or plan.proposals == 0 or plan.most == 0 or self._barren >= BARREN:
-            return 0.0
-        if self._writing:
-            return plan.block
-        return plan.block + self._price(row) if left > plan.block else 0.0
+        if self._supply.wanted(left, row, window):
+            count = self._supply.count
+            return self._requests.propose(self._supply.ask(), count, progress)
+        return self._block(left - self._supply.rows_for_first(left, row))
 
     def _block(self, left: float) -> Block | None:
         most = len(self._places) if math.isinf(left) else int(left)
         size = len(self._places) if self.plan.full else self.plan.block
         found = self.race.next(most, block=size, without=self._excluded())
         if found is None:
-            if not self._writing and not self._in_flight():
+            if not self._supply.writing and not self._in_flight():
                 self.exhausted = most < 1  # what is left is kept for a candidate, and too little for one
                 self.reason = SPENT if self.exhausted else "every candidate has answered every row"
             return None
@@ -200,40 +166,9 @@ class Search:
         }
         return Block(number, self.prompts[number], tuple(places), rows)
 
-    def _wants_candidates(self, left: float, row: Amount, window: int) -> bool:
-        plan = self.plan
-        if plan.proposals is not None and self._proposals >= plan.proposals:
-            return False
-        if plan.most is not None and self._proposed + self._writing * self._count() >= plan.most:
-            return False
-        if self._barren >= BARREN or not self.race.answered.any():
-            return False
-        per_reply = max(1.0, self._proposed / max(1, self._proposals - self._writing))
-        coming = len(self.race.untried()) + self._writing * per_reply
-        price = self._price(row) / per_reply
-        asked = self._rows_asked()
-        upfront = AHEAD if math.isinf(left) else max(AHEAD, UPFRONT * (asked + left))
-        most = upfront + asked / max(ROWS_PER_CANDIDATE, 2 * price)
-        tried = len(self.prompts) - len(self.race.untried())
-        meanwhile = self._lag * tried / max(1, self._rows_answered)
-        ahead = AHEAD + max(window / plan.block, HASTE * meanwhile)
-        worthwhile = left > max(plan.block, self._lag)
-        return coming < ahead and self._proposed + self._writing * per_reply < most and worthwhile
-
-    def _price(self, row: Amount) -> float:
-        """The cost of one reply of the reference LLM, in rows of this search: in dollars where prices are
-        known, else in calls."""
-        if row.usd > 0 and self._written.usd > 0:
-            return self._written.usd / row.usd
-        return self._written.calls / max(1.0, row.calls)
-
-    def _count(self) -> int:
-        left = math.inf if self.plan.most is None else self.plan.most - self._proposed
-        return int(max(1, min(self.plan.per_reply, left)))
-
     def _stops(self) -> bool:
         plan = self.plan
-        if plan.patience is not None and self._since >= plan.patience and not self._writing:
+        if plan.patience is not None and self._since >= plan.patience and not self._supply.writing:
             self.reason = f"no better prompt in {self._since} candidates"
         elif plan.until is not None and self._leader is not None:
             evaluation = self.selection.evaluations[self._leader]
@@ -254,10 +189,7 @@ class Search:
         )
 
     def _in_flight(self) -> bool:
-        return self._rows_asked() > self._rows_answered
-
-    def _rows_asked(self) -> int:
-        return int(self.race.asked.sum())
+        return self._supply.rows_asked > self._supply.rows_answered
 
     # -- results
 
@@ -270,7 +202,7 @@ class Search:
         places = [self._places[i] for i in block.places]
         scores = row_scores(places, evaluation, self._evaluator.objective)
         self.race.answer(block.number, block.places, scores)
-        self._rows_answered += len(block.places)
+        self._supply.rows_answered += len(block.places)
         slim = Evaluation(
             evaluation.prompt,
             {
@@ -293,15 +225,10 @@ class Search:
 
     def take_proposed(self, request: Propose, proposed: Proposed) -> tuple[list[Prompt], dict[str, int]]:
         """Take in candidates; returns those admitted, and refusals by reason."""
-        self._writing -= 1
-        lag = self._rows_answered - self._asked_at.pop(request.number, self._rows_answered)
-        self._lag += LAG_WEIGHT * (lag - self._lag)
-        self._failures = 0
         fresh, refused = self._admission.admit(proposed.prompts)
         refused.update(proposed.refused)
         self.refused.update(refused)
-        self._proposed += len(fresh)
-        self._barren = 0 if fresh else self._barren + 1
+        self._supply.take(request.number, len(fresh))
         for prompt in fresh:
             self._add(prompt)
         return fresh, dict(sorted(refused.items()))
@@ -310,27 +237,24 @@ class Search:
         self._noting = False
         self._requests.notes = notes
 
-    def fail_proposal(self, error: Exception) -> dict[str, int]:
+    def fail_proposal(self, request: Propose, error: Exception) -> dict[str, int]:
         """A call of the reference LLM failed; after several in a row it counts as lost."""
-        self._writing -= 1
-        self._failures += 1
-        self._barren += 1
+        lost = self._supply.fail(request.number)
         self.refused["call failed"] += 1
-        if self._failures >= FAILED_REPLIES and not self.reason:
+        if lost and not self.reason:
             self.reason, self.failed = f"reference LLM lost: {error}", True
         return {"call failed": 1}
 
-    def drop_proposal(self) -> None:
+    def drop_proposal(self, request: Propose) -> None:
         """A reply of the reference LLM was not waited for."""
-        self._writing -= 1
+        self._supply.drop(request.number)
 
     def fail_notes(self) -> None:
         self._noting = False
 
     def learn_price(self, cost: Amount) -> None:
         """A reply of the reference LLM cost this much."""
-        if cost.calls:
-            self._written = self._written * 0.8 + cost * 0.2 if self._written.usd else cost
+        self._supply.learn_price(cost)
 
     def offer(self, prompt: Prompt, scopes: Sequence[str], *, lean: float | None = None) -> bool:
         """Let a prompt from other searches enter; False when it is here already.
@@ -401,7 +325,7 @@ class Search:
     def cut_short(self) -> bool:
         """True when the budget ended the search before it saw as many candidates as were planned, or any."""
         most = self.plan.most
-        return self.exhausted and (not self.kept or (most is not None and self._proposed < most))
+        return self.exhausted and (not self.kept or (most is not None and self._supply.proposed < most))
 
     def _add(self, prompt: Prompt, *, lean: float = 0.0, offered: bool = False) -> None:
         id = prompt.id
