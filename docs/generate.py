@@ -42,22 +42,26 @@ def files() -> dict[Path, str]:
 def scenario_keys() -> Iterator[str]:
     """A section for each mapping of a scenario file, in the order of its keys."""
     schema: Part = json.loads(json_schema())
-    places = {"Scenario": "the file itself"}
+    places = {"Scenario": "The file itself"}
     _place(schema, schema, "", places)
     for name, place in places.items():
         mapping = schema if name == "Scenario" else schema["$defs"][name]
         yield from (
-            "",
-            f"## {place}" if name == "Scenario" else f"## `{place}`",
-            "",
-            mapping["description"],
-            "",
+            ("", f"## {place}")
+            if name == "Scenario"
+            else (
+                "",
+                f"## `{place}`",
+                "",
+                mapping["description"],
+            )
         )
-        yield from ("| key | value | default | |", "|---|---|---|---|")
+        yield from ("", "| key | |", "|---|---|")
         needed = mapping.get("required", ())
         for key, value in mapping["properties"].items():
-            cells = (_kind(value, places), _default(value, key in needed), _described(value))
-            yield f"| `{key}` | {' | '.join(cells)} |"
+            # Two columns: more of them cannot be read on a phone.
+            facts = "; ".join(filter(None, (_kind(value, places), _default(value, key in needed))))
+            yield f"| `{key}` | {_described(value)}<br>*{facts}* |"
 
 
 def commands() -> Iterator[str]:
@@ -67,17 +71,16 @@ def commands() -> Iterator[str]:
         hints = get_type_hints(command.callback)
         rows = [_parameter(one, hints[one.name]) for one in command.params if one.name != "help"]
         if rows:
-            yield from ("| | |", "|---|---|", *rows)
+            yield from ("| option | |", "|---|---|", *rows)
 
 
 def metrics() -> Iterator[str]:
     """A line for each metric of the table."""
-    yield from ("| metric | | what it is | better | undefined (null) where |", "|---|---|---|---|---|")
+    yield from ("| metric | what it is | undefined (null) where |", "|---|---|---|")
     for metric in METRICS.values():
-        yield (
-            f"| `{metric.name}` | {metric.label} | {_cell(metric.formula)} | {metric.better} "
-            f"| {metric.undefined} |"
-        )
+        better = "; lower is better" if metric.better == "lower" else ""
+        label = "" if metric.label == metric.name.capitalize() else f"{metric.label}: "
+        yield f"| `{metric.name}` | {label}{_cell(metric.formula)}{better} | {metric.undefined} |"
 
 
 def _place(schema: Part, mapping: Part, path: str, places: dict[str, str]) -> None:
@@ -121,17 +124,22 @@ def _kind(value: Part, places: dict[str, str]) -> str:
             return f"{kind}{_bounds(value)}"
 
 
+BEYOND = 10**15
+"""Bounds from here on are not worth a word."""
+
+
 def _bounds(value: Part) -> str:
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    found = [f"{sign} {value[key]}" for key, sign in signs.items() if key in value]
+    bounds = {key: value[key] for key in signs if abs(value.get(key, BEYOND)) < BEYOND}
+    found = [f"{signs[key]} {bound:,}" for key, bound in bounds.items()]
     return f" {' and '.join(found)}" if found else ""
 
 
 def _default(value: Part, needed: bool) -> str:
     if needed:
-        return "*required*"
+        return "required"
     default = value.get("default")
-    return "" if default in (None, "", [], {}) else _cell(f"`{_inline(default)}`")
+    return "" if default in (None, "", [], {}) else _cell(f"default `{_inline(default)}`")
 
 
 def _described(value: Part) -> str:
