@@ -42,7 +42,7 @@ from .loading import fallbacks, resolve
 from .parts import Parts
 from .reference.agent import Reference
 from .reference.strategies import Strategy
-from .scorer import Readings, Scorer
+from .scorer import BATCH, Readings, Scorer
 from .target import ApplicationTarget, Sampling, Target
 
 if TYPE_CHECKING:
@@ -193,7 +193,8 @@ class Assembler(msgspec.Struct, frozen=True, kw_only=True):
         for name in hosted(scenario):
             workers = _requests_at_once(scenario, name)
             if Score not in self.parts.kinds:
-                await scorer.start(tasks, model=name, workers=workers)
+                own = name in self.parts.served or JudgeResponses in self.parts.kinds
+                await scorer.start(tasks, model=name, workers=workers, batch=BATCH if own else 1)
             if name in self.parts.served:
                 continue
             target = _target(

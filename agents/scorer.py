@@ -21,10 +21,7 @@ from ..runtime.tasks.task import Reading, Task, messages, shown
 from .judge.rubrics import Judging
 
 BATCH = 8
-"""Rows per `Answer`: large enough that a bus costs nothing beside the calls, small enough to spread."""
-
-WIDTH = 2
-"""Rows of one prompt asked for at once, for each worker."""
+"""Rows per request where the application answers or judges itself, which it may do for several at once."""
 
 QUICK_ROWS = 2_000
 """Responses whose results are put together within some milliseconds."""
@@ -58,21 +55,25 @@ class Scorer:
         self._tasks = tasks
         self._readings = readings
         self._judging = judging or Judging()
-        self._at_once: dict[str, int] = {}
+        self._workers: dict[str, int] = {}
+        self._batches: dict[str, int] = {}
 
-    async def start(self, tasks: TaskGroup, *, model: str, workers: int) -> None:
-        """Serve the prompts to be scored with one target model, `workers` at once."""
-        # Rows of one prompt that are asked for at once: far more than the calls in flight, which are half as
-        # many as workers, and few enough tasks for the host's garbage collector
-        self._at_once[model] = max(4, WIDTH * workers // BATCH)
+    async def start(self, tasks: TaskGroup, *, model: str, workers: int, batch: int = 1) -> None:
+        """Serve the prompts to be scored with one target model, `workers` at once, and as many requests for
+        its answers, each for a `batch` of rows."""
+        self._workers[model] = workers
+        self._batches[model] = batch
         await tasks.start(partial(self._bus.serve, Score, self.score, key=model, workers=workers))
 
     async def score(self, request: Score) -> Scored:
-        parts = [request.examples[i : i + BATCH] for i in range(0, len(request.examples), BATCH)]
+        rows, size = request.examples, self._batches.get(request.model, BATCH)
+        parts = [rows[i : i + size] for i in range(0, len(rows), size)]
+        # A task goes on with the next rows as its own are answered, so that objects are freed as others are
+        # made: few survive to be traversed by the garbage collector.
         batches = await run_all(
             parts,
             partial(self._batch, request),
-            limit=max(1, min(len(parts), self._at_once.get(request.model, len(parts)))),
+            limit=self._workers.get(request.model, len(parts)),
             catch=(BudgetReached, *UNUSABLE),
         )
         graded, own = await measured(

@@ -23,6 +23,9 @@ AGREEMENT_TEMPERATURE = 0.7
 ROWS_KEPT = 2_000
 """Rows whose part of the messages, the same under every prompt, is kept ready."""
 
+REPORTED = 8
+"""Answers after which an event says how many there were."""
+
 
 class Sampling(msgspec.Struct, frozen=True):
     """Call settings of one model: the name its endpoint knows, and the sampling of an answer.
@@ -63,6 +66,8 @@ class Target:
         self._sampling = sampling
         self._tasks = tasks
         self._readings = readings
+        self._under_way = 0
+        self._unreported: dict[str, list[int]] = {}
         self._framed = lru_cache(maxsize=ROWS_KEPT)(self._frame)
 
     async def start(self, tasks: TaskGroup, *, workers: int) -> None:
@@ -72,16 +77,29 @@ class Target:
     async def answer(self, request: Answer) -> Answered:
         """One response per question, in order; see the class for how calls fail."""
 
-        async def one(question: Question) -> tuple[Reply | Failed, CallCost]:
-            return await self._reply(request, question)
-
-        answers = await run_all(
-            request.questions, one, limit=len(request.questions), catch=(BudgetReached, EndpointError)
-        )
-        failed = sum(isinstance(reply, Failed) for reply, _ in answers)
-        await self._bus.publish(BatchAnswered(self._name, request.task, len(answers) - failed, failed))
+        self._under_way += 1
+        try:
+            answers = await run_all(
+                request.questions,
+                partial(self._reply, request),
+                limit=len(request.questions),
+                catch=(BudgetReached, EndpointError),
+            )
+        finally:
+            self._under_way -= 1
+        await self._report(request.task, [reply for reply, _ in answers])
         cost = sum((cost for _, cost in answers), CallCost())
         return Answered(tuple(reply for reply, _ in answers), cost)
+
+    async def _report(self, task: str, replies: list[Reply | Failed]) -> None:
+        """Publish how many rows were answered: one event for several, the last when none is under way."""
+        counts = self._unreported.setdefault(task, [0, 0])
+        for reply in replies:
+            counts[isinstance(reply, Failed)] += 1
+        if sum(counts) >= REPORTED or not self._under_way:
+            found, self._unreported = self._unreported, {}
+            for name, (answered, failed) in found.items():
+                await self._bus.publish(BatchAnswered(self._name, name, answered, failed))
 
     async def _reply(self, answer: Answer, question: Question) -> tuple[Reply | Failed, CallCost]:
         task = answer.task

@@ -107,6 +107,11 @@ async def settle(
     it never returns less than it was given.
     """
     todo = list(items)
+    if len(todo) == 1:  # needs no task group
+        try:
+            return [await do(todo[0])]
+        except catch as error:
+            return [error]
     numbered = iter(enumerate(todo))
     ends: dict[int, R | Exception] = {}
 

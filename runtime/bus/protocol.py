@@ -132,14 +132,14 @@ class Interception:
     def add(self, hook: Interceptor) -> None:
         self._hooks = (*self._hooks, hook)
 
-    async def around(self, request: Request[Any], deliver: Proceed) -> object:
+    def around(self, request: Request[Any], deliver: Proceed) -> Awaitable[object]:
         """The reply to a request, through all interceptors.
 
         Raises BusError when one of them goes on with a request of another kind or key.
         """
         if not self._hooks:
-            return await deliver(request)
-        return await _step(self._hooks, deliver, request, request)
+            return deliver(request)
+        return _step(self._hooks, deliver, request, request)
 
 
 async def _step(

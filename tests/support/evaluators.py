@@ -98,7 +98,7 @@ async def evaluator(
     with anyio.fail_after(30):
         async with EncodingBus() as bus, anyio.create_task_group() as group:
             scorer = Scorer(bus, tasks=tasks, readings={(task.name, "small"): reading}, judging=judging)
-            await scorer.start(group, model="small", workers=2)
+            await scorer.start(group, model="small", workers=4)
             await group.start(serve)
             await group.start(partial(bus.serve, JudgeResponses, rate, workers=2))
             yield Evaluator(
