@@ -1,11 +1,15 @@
 """Hedged calls: a call that takes unusually long is sent a second time, and the first answer is taken."""
 
+import asyncio
 from collections import deque
+from collections.abc import Callable
+from contextvars import Context, copy_context
 from math import ceil
 
 import anyio
+import anyio.lowlevel
+from anyio.abc import TaskGroup
 
-from ..concurrency import first_error
 from ..errors import BudgetReached, CallFailed, EndpointError
 from ._call import Admit, Call, Layer, counted
 from .chat import ChatResponse
@@ -56,17 +60,23 @@ class HedgingClient(Layer):
     none while the limits leave no room, and none that `admit` refuses with BudgetReached.
 
     `inner` makes the first call, with its retries; `second` is the layer below them, so that a hedge is one
-    HTTP call. A hedge that fails changes nothing.
+    HTTP call. A hedge that fails changes nothing. Hedges are sent in `tasks`.
     """
 
-    def __init__(self, inner: Layer, second: Layer, limiter: Limiter, *, admit: Admit) -> None:
+    def __init__(
+        self, inner: Layer, second: Layer, limiter: Limiter, *, admit: Admit, tasks: TaskGroup
+    ) -> None:
         self._inner = inner
         self._second = second
         self._limiter = limiter
         self._admit = admit
+        self._tasks = tasks
         self._latencies: dict[int, Latencies] = {}
         self._calls = 0
         self._hedges = 0
+        self._overdue: deque[_Race] = deque()
+        self._news = anyio.Event()
+        tasks.start_soon(self._watch)
 
     async def send(self, call: Call) -> ChatResponse:
         self._calls += 1
@@ -80,41 +90,54 @@ class HedgingClient(Layer):
         return response
 
     async def _hedged(self, call: Call, threshold: float) -> ChatResponse:
-        race = _Race()
-        with race.whole:
-            async with first_error(), anyio.create_task_group() as tasks:
-                tasks.start_soon(self._hedge, call, threshold, race)
-                with race.first:
-                    try:
-                        race.answer(await self._inner.send(call))
-                    except CallFailed as error:
-                        race.failed = error
-                if race.failed is None or not race.under_way:
-                    tasks.cancel_scope.cancel()
+        race = _Race(call, threshold, self._note)
+        failed: CallFailed | None = None
+        try:
+            with race.first:
+                race.response = await self._inner.send(call)
+        except CallFailed as error:
+            failed = error
+        finally:
+            race.timer.cancel()
+            if race.hedge is not None:
+                await race.hedge.end(wait=failed is not None)
+        if race.error is not None:
+            raise race.error
         if race.response is not None:
             return counted(call, race.response)
-        assert race.failed is not None
-        raise race.failed
+        assert failed is not None
+        raise failed
 
-    async def _hedge(self, call: Call, threshold: float, race: "_Race") -> None:
-        """Wait until the call is overdue, send it again, and end the first when the second has answered."""
-        # A retry or a wait in a queue moves the time at which the call is overdue.
-        while anyio.current_time() < (due := _due(call, threshold)):  # noqa: ASYNC110
-            await anyio.sleep_until(due)
-        if not self._may_hedge(call):
-            return
-        twin = call.twin()
-        race.under_way = True
+    def _note(self, race: "_Race") -> None:
+        self._overdue.append(race)
+        self._news.set()
+
+    async def _watch(self) -> None:
+        """Send calls that are overdue again. Few are, so that a timer a call costs less than a task would."""
+        while True:
+            await self._news.wait()
+            await anyio.lowlevel.checkpoint()  # a call that is answered at this moment needs no hedge
+            self._news = anyio.Event()
+            while self._overdue:
+                race = self._overdue.popleft()
+                if not race.timer.cancelled() and self._may_hedge(race.call):
+                    race.hedge = hedge = _Hedge()
+                    race.context.run(self._tasks.start_soon, self._send_again, race, hedge)
+
+    async def _send_again(self, race: "_Race", hedge: "_Hedge") -> None:
+        twin = race.call.twin()
         try:
-            response = await self._second.send(twin)
+            with hedge.scope:
+                race.answer(await self._second.send(twin))
+                race.call.seconds = twin.seconds
         except (CallFailed, EndpointError):
-            return
+            pass
+        except Exception as error:  # noqa: BLE001 - of any kind, it is the caller's
+            race.error = error
+            race.first.cancel()
         finally:
-            race.under_way = False
-            call.add(twin)
-        race.answer(response)
-        call.seconds = twin.seconds
-        race.first.cancel()
+            race.call.add(twin)
+            hedge.ended.set()
 
     def _may_hedge(self, call: Call) -> bool:
         if self._hedges + 1 > MOST_SHARE * self._calls or not self._limiter.has_room():
@@ -127,23 +150,59 @@ class HedgingClient(Layer):
         return True
 
 
-def _due(call: Call, threshold: float) -> float:
-    """The time at which the HTTP call in flight is overdue, or one that started now would be."""
-    return (anyio.current_time() if call.sent_at is None else call.sent_at) + threshold
-
-
 class _Race:
-    """A call and its hedge: `whole` is the scope of both, `first` that of the call, `under_way` is True while
-    the hedge is sent."""
+    """A call, its response or the error that ends it, and its hedge once there is one.
 
-    def __init__(self) -> None:
-        self.whole = anyio.CancelScope()
+    `first` is the scope of the call, `context` that of its caller. `overdue` is called once when the call is.
+    """
+
+    context: Context
+
+    def __init__(self, call: Call, threshold: float, overdue: Callable[["_Race"], None]) -> None:
+        self.call = call
         self.first = anyio.CancelScope()
         self.response: ChatResponse | None = None
-        self.failed: CallFailed | None = None
-        self.under_way = False
+        self.error: Exception | None = None
+        self.hedge: _Hedge | None = None
+        self._threshold = threshold
+        self._overdue = overdue
+        self._loop = asyncio.get_running_loop()
+        self.timer = self._loop.call_at(self._due(), self._check)
 
     def answer(self, response: ChatResponse) -> None:
-        """Take the first answer. It is paid: a cancellation that comes now must not lose it on its way."""
+        """Take the answer of the hedge, and end the first call. It is paid: a cancellation that comes now
+        must not lose it on its way."""
         self.response = response
-        self.whole.shield = True
+        self.first.shield = True
+        self.first.cancel()
+
+    def _check(self) -> None:
+        # A retry or a wait in a queue moves the time at which the call is overdue.
+        if self._loop.time() < (due := self._due()):
+            self.timer = self._loop.call_at(due, self._check)
+        else:
+            self.context = copy_context()
+            self._overdue(self)
+
+    def _due(self) -> float:
+        """The time at which the HTTP call in flight is overdue, or one that started now would be."""
+        sent = self.call.sent_at
+        return (self._loop.time() if sent is None else sent) + self._threshold
+
+
+class _Hedge:
+    """The second call of a race, while it is in flight."""
+
+    def __init__(self) -> None:
+        self.scope = anyio.CancelScope()
+        self.ended = anyio.Event()
+
+    async def end(self, *, wait: bool) -> None:
+        """Return once the call has ended, by itself where it is to be waited for."""
+        try:
+            if wait:
+                await self.ended.wait()
+        finally:
+            self.scope.cancel()
+            with anyio.CancelScope(shield=True):
+                await self.ended.wait()

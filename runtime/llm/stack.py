@@ -98,9 +98,9 @@ class Models:
         shared: CallLedger | None,
         budget: Budget,
         relays: Relays,
+        tasks: TaskGroup,
         wrap: Wrap | None = None,
         batches: BatchRecord | None = None,
-        tasks: TaskGroup | None = None,
     ) -> None:
         self._scenario = scenario
         self._batches = batches or BatchRecord(None)
@@ -191,7 +191,9 @@ class Models:
         if not self._scenario.deterministic and (
             hedge or (hedge is None and connection.remote and relay is None)
         ):
-            retrying = HedgingClient(retrying, limited, limiter, admit=self._budget.admit_another)
+            retrying = HedgingClient(
+                retrying, limited, limiter, admit=self._budget.admit_another, tasks=self._tasks
+            )
         if (settings := connection.endpoint.batch) is not None and connection.remote:
             retrying = self._with_batches(retrying, spec, connection, settings)
         return LedgeredClient(
@@ -212,7 +214,6 @@ class Models:
         from .http.batch_api import BatchApi
 
         assert isinstance(connection.client, AiohttpClient), "the schema asks for it"
-        assert self._tasks is not None, "open_models starts a task group for batches"
         layer = self._batching[spec.endpoint, spec.model] = BatchLayer(
             BatchApi(connection.client, window=settings.window),
             settings,

@@ -1,10 +1,13 @@
 """A call that takes unusually long is sent a second time, within bounds; the first answer is the answer."""
 
 import random
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import Self
 
 import anyio
 import pytest
+from anyio.abc import TaskGroup
 
 from transfer_prompting.runtime.errors import BudgetReached, RateLimited, Rejected, ServerFault
 from transfer_prompting.runtime.llm._call import Call, Sender
@@ -59,13 +62,27 @@ class Stack:
     """Hedging over retries over limits over a server, in virtual time."""
 
     def __init__(
-        self, server: Server, *, limits: Limits | None = None, admit: Callable[[Call], None] = admit_all
+        self,
+        server: Server,
+        tasks: TaskGroup,
+        *,
+        limits: Limits | None = None,
+        admit: Callable[[Call], None] = admit_all,
     ) -> None:
         clock = VirtualClock()
         self.limiter = Limiter(limits or Limits(concurrency=64), clock)
         limited = LimitedClient(Sender(server), self.limiter)
         retrying = RetryingClient(limited, Retry(), clock=clock, random=random.Random(1))
-        self.client = HedgingClient(retrying, limited, self.limiter, admit=admit)
+        self.client = HedgingClient(retrying, limited, self.limiter, admit=admit, tasks=tasks)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, server: Server, *, limits: Limits | None = None, admit: Callable[[Call], None] = admit_all
+    ) -> AsyncGenerator[Self]:
+        async with anyio.create_task_group() as tasks:
+            yield cls(server, tasks, limits=limits, admit=admit)
+            tasks.cancel_scope.cancel()
 
     async def learn(self, calls: int = 40) -> None:
         for number in range(calls):
@@ -85,9 +102,9 @@ def test_the_second_answer_is_taken_and_the_slow_call_is_cancelled():
     server = Server(slow_at(41))
 
     async def main() -> tuple[ChatResponse, float]:
-        stack = Stack(server)
-        await stack.learn()
-        return await stack.timed(asked(99))
+        async with Stack.open(server) as stack:
+            await stack.learn()
+            return await stack.timed(asked(99))
 
     response, seconds = in_virtual_time(main)
     assert response.text == "answer 42"
@@ -100,9 +117,9 @@ def test_a_slow_call_that_answers_first_is_the_answer_and_the_hedge_is_cancelled
     server = Server(lambda number: {41: 1.5, 42: 10.0}.get(number, 1.0))
 
     async def main() -> tuple[ChatResponse, float]:
-        stack = Stack(server)
-        await stack.learn()
-        return await stack.timed(asked(99))
+        async with Stack.open(server) as stack:
+            await stack.learn()
+            return await stack.timed(asked(99))
 
     response, seconds = in_virtual_time(main)
     assert (response.text, response.attempts) == ("answer 41", 2)
@@ -115,9 +132,9 @@ def test_too_few_finished_calls_say_nothing_about_latency(known: int):
     server = Server(slow_at(known + 1))
 
     async def main() -> tuple[ChatResponse, float]:
-        stack = Stack(server)
-        await stack.learn(known)
-        return await stack.timed(asked(99))
+        async with Stack.open(server) as stack:
+            await stack.learn(known)
+            return await stack.timed(asked(99))
 
     response, seconds = in_virtual_time(main)
     assert (response.attempts, seconds) == (1, pytest.approx(60.0))
@@ -127,9 +144,9 @@ def test_calls_with_another_bound_on_tokens_are_not_comparable():
     server = Server(slow_at(41))
 
     async def main() -> tuple[ChatResponse, float]:
-        stack = Stack(server)
-        await stack.learn()
-        return await stack.timed(asked(99, max_tokens=2000))
+        async with Stack.open(server) as stack:
+            await stack.learn()
+            return await stack.timed(asked(99, max_tokens=2000))
 
     assert in_virtual_time(main)[0].attempts == 1
 
@@ -138,9 +155,9 @@ def test_no_call_is_hedged_within_half_a_second():
     server = Server(lambda number: 0.4 if number == 41 else 0.01)
 
     async def main() -> tuple[ChatResponse, float]:
-        stack = Stack(server)
-        await stack.learn()
-        return await stack.timed(asked(99))
+        async with Stack.open(server) as stack:
+            await stack.learn()
+            return await stack.timed(asked(99))
 
     assert in_virtual_time(main)[0].attempts == 1
 
@@ -150,12 +167,12 @@ def test_at_most_one_call_in_twenty_is_hedged():
     server = Server(lambda number: 1.0 if number <= 40 else 30.0)
 
     async def main() -> int:
-        stack = Stack(server)
-        await stack.learn()
-        async with anyio.create_task_group() as tasks:
-            for number in range(40, 140):
-                tasks.start_soon(stack.client.chat, asked(number))
-        return server.count - 140
+        async with Stack.open(server) as stack:
+            await stack.learn()
+            async with anyio.create_task_group() as tasks:
+                for number in range(40, 140):
+                    tasks.start_soon(stack.client.chat, asked(number))
+            return server.count - 140
 
     assert 1 <= in_virtual_time(main) <= 7
 
@@ -172,11 +189,12 @@ def test_the_first_call_that_makes_a_hedge_a_twentieth_of_all_is_hedged():
 
     async def main() -> list[int]:
         nonlocal calls
-        stack, hedged = Stack(Server(seconds)), list[int]()
-        for calls in range(1, 61):
-            if (await stack.client.chat(asked(calls))).attempts == 2:
-                hedged.append(calls)
-        return hedged
+        hedged = list[int]()
+        async with Stack.open(Server(seconds)) as stack:
+            for calls in range(1, 61):
+                if (await stack.client.chat(asked(calls))).attempts == 2:
+                    hedged.append(calls)
+            return hedged
 
     assert in_virtual_time(main) == [38, 40, 60]
 
@@ -186,9 +204,9 @@ def test_no_hedge_while_every_place_is_taken():
     admitted: list[Call] = []
 
     async def main() -> int:
-        stack = Stack(server, limits=Limits(concurrency=1), admit=admitted.append)
-        await stack.learn()
-        return (await stack.client.chat(asked(99))).attempts
+        async with Stack.open(server, limits=Limits(concurrency=1), admit=admitted.append) as stack:
+            await stack.learn()
+            return (await stack.client.chat(asked(99))).attempts
 
     assert in_virtual_time(main) == 1
     assert admitted == []
@@ -198,13 +216,13 @@ def test_a_call_is_not_overdue_while_it_waits_in_the_queue():
     server = Server(slow_at())
 
     async def main() -> float:
-        stack = Stack(server, limits=Limits(concurrency=4))
-        await stack.learn()
-        begin = anyio.current_time()
-        async with anyio.create_task_group() as tasks:
-            for number in range(40, 60):
-                tasks.start_soon(stack.client.chat, asked(number))
-        return anyio.current_time() - begin
+        async with Stack.open(server, limits=Limits(concurrency=4)) as stack:
+            await stack.learn()
+            begin = anyio.current_time()
+            async with anyio.create_task_group() as tasks:
+                for number in range(40, 60):
+                    tasks.start_soon(stack.client.chat, asked(number))
+            return anyio.current_time() - begin
 
     assert in_virtual_time(main) == pytest.approx(5.0)
     assert server.count == 60
@@ -216,9 +234,9 @@ def test_a_call_is_not_overdue_while_it_waits_for_its_retry():
     )
 
     async def main() -> tuple[ChatResponse, float]:
-        stack = Stack(server)
-        await stack.learn()
-        return await stack.timed(asked(99))
+        async with Stack.open(server) as stack:
+            await stack.learn()
+            return await stack.timed(asked(99))
 
     response, seconds = in_virtual_time(main)
     assert (response.text, seconds) == ("answer 42", pytest.approx(31.0))
@@ -229,12 +247,12 @@ def test_a_call_that_fails_before_it_is_overdue_fails_at_once():
     server = Server(lambda number: Rejected("no such model", status=404) if number == 41 else 1.0)
 
     async def main() -> float:
-        stack = Stack(server)
-        await stack.learn()
-        begin = anyio.current_time()
-        with pytest.raises(Rejected, match="no such model"):
-            await stack.client.chat(asked(99))
-        return anyio.current_time() - begin
+        async with Stack.open(server) as stack:
+            await stack.learn()
+            begin = anyio.current_time()
+            with pytest.raises(Rejected, match="no such model"):
+                await stack.client.chat(asked(99))
+            return anyio.current_time() - begin
 
     assert in_virtual_time(main) == 0.0
     assert server.count == 41
@@ -253,10 +271,10 @@ def test_an_answer_that_comes_while_its_caller_is_cancelled_is_not_lost():
                     scope.cancel()
                 return response
 
-        stack = Stack(Cancelling(slow_at()))
-        await stack.learn()
-        with scope:
-            return (await stack.client.chat(asked(99))).text
+        async with Stack.open(Cancelling(slow_at())) as stack:
+            await stack.learn()
+            with scope:
+                return (await stack.client.chat(asked(99))).text
 
     assert in_virtual_time(main) == "answer 41"
 
@@ -266,11 +284,11 @@ def test_the_seconds_of_a_call_are_those_of_the_http_call_that_answered(first: f
     server = Server(slow_at(41, seconds=first))
 
     async def main() -> float | None:
-        stack = Stack(server)
-        await stack.learn()
-        call = Call(asked(99))
-        await stack.client.send(call)
-        return call.seconds
+        async with Stack.open(server) as stack:
+            await stack.learn()
+            call = Call(asked(99))
+            await stack.client.send(call)
+            return call.seconds
 
     assert in_virtual_time(main) == pytest.approx(seconds)
 
@@ -297,18 +315,18 @@ def test_no_hedge_during_a_pause_that_the_endpoint_asked_for():
     )
 
     async def main() -> int:
-        stack = Stack(server)
-        await stack.learn()
-        attempts = [0]
+        async with Stack.open(server) as stack:
+            await stack.learn()
+            attempts = [0]
 
-        async def slow() -> None:
-            attempts[0] = (await stack.client.chat(asked(98))).attempts
+            async def slow() -> None:
+                attempts[0] = (await stack.client.chat(asked(98))).attempts
 
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(slow)
-            await anyio.sleep(0.1)
-            tasks.start_soon(stack.client.chat, asked(99))
-        return attempts[0]
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(slow)
+                await anyio.sleep(0.1)
+                tasks.start_soon(stack.client.chat, asked(99))
+            return attempts[0]
 
     assert in_virtual_time(main) == 1
 
@@ -317,9 +335,9 @@ def test_a_hedge_that_fails_changes_nothing():
     server = Server(lambda number: {41: 5.0, 42: ServerFault("busy", status=500)}.get(number, 1.0))
 
     async def main() -> tuple[ChatResponse, float]:
-        stack = Stack(server)
-        await stack.learn()
-        return await stack.timed(asked(99))
+        async with Stack.open(server) as stack:
+            await stack.learn()
+            return await stack.timed(asked(99))
 
     response, seconds = in_virtual_time(main)
     assert (response.text, response.attempts) == ("answer 41", 2)
@@ -336,9 +354,9 @@ def test_a_call_that_fails_while_its_hedge_is_in_flight_waits_for_the_hedge():
                 return response
 
         server = Failing(lambda number: {41: 2.0, 42: 3.0}.get(number, 1.0))
-        stack = Stack(server)
-        await stack.learn()
-        return await stack.client.chat(asked(99)), server.count
+        async with Stack.open(server) as stack:
+            await stack.learn()
+            return await stack.client.chat(asked(99)), server.count
 
     response, count = in_virtual_time(late_failure)
     assert response.text in ("answer 42", "answer 43")
@@ -354,9 +372,9 @@ def test_the_hedge_of_a_call_that_failed_for_good_is_its_answer():
                     raise Rejected("no such model", status=404)
                 return response
 
-        stack = Stack(Failing(lambda number: 1.5 if number == 41 else 1.0))
-        await stack.learn()
-        return await stack.timed(asked(99))
+        async with Stack.open(Failing(lambda number: 1.5 if number == 41 else 1.0)) as stack:
+            await stack.learn()
+            return await stack.timed(asked(99))
 
     response, seconds = in_virtual_time(main)
     assert (response.text, response.attempts, seconds) == ("answer 42", 2, pytest.approx(2.0))
@@ -366,8 +384,10 @@ def test_time_in_the_queue_is_not_latency():
     server = Server(lambda number: 1.0)
 
     async def main() -> None:
-        stack = Stack(server, limits=Limits(concurrency=4))
-        async with anyio.create_task_group() as tasks:
+        async with (
+            Stack.open(server, limits=Limits(concurrency=4)) as stack,
+            anyio.create_task_group() as tasks,
+        ):
             for number in range(200):
                 tasks.start_soon(stack.client.chat, asked(number))
 
@@ -382,9 +402,9 @@ def test_a_spent_budget_refuses_the_hedge_and_not_the_call():
     server = Server(slow_at(41, seconds=5.0))
 
     async def main() -> ChatResponse:
-        stack = Stack(server, admit=refuse)
-        await stack.learn()
-        return await stack.client.chat(asked(99))
+        async with Stack.open(server, admit=refuse) as stack:
+            await stack.learn()
+            return await stack.client.chat(asked(99))
 
     assert in_virtual_time(main).attempts == 1
 
@@ -393,16 +413,16 @@ def test_the_budget_counts_hedges_as_http_calls():
     server = Server(slow_at(41, 60))
 
     async def main() -> tuple[float, int]:
-        budget, clock = Budget(Caps(calls=1000)), VirtualClock()
-        async with open_ledger(None) as ledger:
+        budget, clock, tally = Budget(Caps(calls=1000)), VirtualClock(), Tally()
+        async with open_ledger(None) as ledger, anyio.create_task_group() as tasks:
             limiter = Limiter(Limits(concurrency=64), clock)
             limited = LimitedClient(Sender(server), limiter)
-            hedging = HedgingClient(limited, limited, limiter, admit=budget.admit_another)
+            hedging = HedgingClient(limited, limited, limiter, admit=budget.admit_another, tasks=tasks)
             ledgered = LedgeredClient(hedging, ledger, "e", admit=budget.admit)
-            tally = Tally()
             client = BudgetedClient(ledgered, budget, Price(), tally)
             for number in range(70):
                 await client.chat(asked(number))
+            tasks.cancel_scope.cancel()
         return budget.remaining()["calls"].spent, tally.calls + tally.retries
 
     spent, sent = in_virtual_time(main)
@@ -413,10 +433,10 @@ def test_a_cancelled_caller_cancels_both_calls():
     server = Server(slow_at(41, 42))
 
     async def main() -> None:
-        stack = Stack(server)
-        await stack.learn()
-        with anyio.move_on_after(5):
-            await stack.client.chat(asked(99))
+        async with Stack.open(server) as stack:
+            await stack.learn()
+            with anyio.move_on_after(5):
+                await stack.client.chat(asked(99))
 
     in_virtual_time(main)
     assert (server.count, server.cancelled) == (42, 2)
