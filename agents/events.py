@@ -1,14 +1,15 @@
 """The events of a run: streams and callbacks for hosts, and the structured log."""
 
+import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TextIO, TypeVar, cast
+from typing import Any, Protocol, TextIO, TypeVar, cast
 
 import anyio
 import msgspec
-import structlog
-from structlog.typing import FilteringBoundLogger
 
 from ..runtime.bus import Bus, Event, current_header, route_name
 from ..runtime.bus.in_process import BufferedObserver
@@ -24,41 +25,41 @@ from ..runtime.messages import (
 from ..runtime.record.files import writing
 
 
+class EventLog(Protocol):
+    """The methods of a structlog logger that events are logged with."""
+
+    def debug(self, event: str, /, **facts: Any) -> object: ...
+    def info(self, event: str, /, **facts: Any) -> object: ...
+    def warning(self, event: str, /, **facts: Any) -> object: ...
+
+
 @contextmanager
-def open_log(path: Path) -> Generator[structlog.typing.FilteringBoundLogger]:
-    """A logger that appends one JSON object a line to `path`, each with time and level."""
+def open_log(path: Path) -> Generator[EventLog]:
+    """A log that appends one JSON object a line to `path`, each with time and level."""
     with writing(path):
         file = path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
     try:
-        yield structlog.wrap_logger(
-            structlog.WriteLogger(cast("TextIO", _Guarded(file, path))),
-            processors=[
-                structlog.processors.add_log_level,
-                structlog.processors.TimeStamper(fmt="iso", utc=True),
-                structlog.processors.format_exc_info,
-                structlog.processors.JSONRenderer(),
-            ],
-            wrapper_class=structlog.make_filtering_bound_logger(0),
-        )
+        yield _FileLog(file, path)
     finally:
         with suppress(OSError):  # a full disk has been reported by then
             file.close()
 
 
-class _Guarded:
-    """A file whose errors are WriteFailed."""
+class _FileLog:
+    """An `EventLog` in a file. Its errors are WriteFailed."""
 
     def __init__(self, file: TextIO, path: Path) -> None:
-        self._file = file
         self._path = path
+        self._file = file
+        self.debug = partial(self._write, "debug")
+        self.info = partial(self._write, "info")
+        self.warning = partial(self._write, "warning")
 
-    def write(self, text: str) -> None:
+    def _write(self, level: str, event: str, /, **facts: object) -> None:
+        at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        line = json.dumps({**facts, "event": event, "level": level, "timestamp": at}, default=repr)
         with writing(self._path):
-            self._file.write(text)
-
-    def flush(self) -> None:
-        with writing(self._path):
-            self._file.flush()
+            self._file.write(line + "\n")
 
 
 E = TypeVar("E", bound=Event)
@@ -124,7 +125,7 @@ class Following:
             stream.close()
 
 
-def log_events(log: FilteringBoundLogger) -> Callable[[Event], None]:
+def log_events(log: EventLog) -> Callable[[Event], None]:
     """A callback that logs every event under its name, with where in the run it was published: `run`, and for
     an event of a request's handler `ask` (the request's id) and `chain` (the requests that wait, outermost
     first)."""

@@ -3,15 +3,15 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from uuid import uuid4
 
 import anyio
 import anyio.to_thread
 import msgspec
-from structlog.typing import FilteringBoundLogger
 
 from ..runtime.bus import Bus, Event, Header, InProcessBus, Request, headed
 from ..runtime.concurrency import current_task
@@ -33,6 +33,9 @@ from .coordinator.estimate import Estimate
 from .events import Following, log_events
 from .parts import Parts
 from .reference.strategies import Strategy, strategy_of
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 LAST_WORD_SECONDS = 5.0
 """Seconds the bus may take to report that a run has ended."""
@@ -82,7 +85,7 @@ class Team:
         served: Collection[str | type[Request[Any]]] = (),
         metrics: Mapping[str, OwnMetric] | None = None,
         strategy: Strategy | None = None,
-        log: FilteringBoundLogger | None = None,
+        log: "FilteringBoundLogger | None" = None,
         telemetry: Telemetry | None = None,
         trackers: Sequence[Tracker] = (),
         endpoints: Endpoints | None = None,
@@ -239,6 +242,8 @@ class Team:
     @asynccontextmanager
     async def _assembled(self) -> AsyncGenerator[None]:
         self._started = anyio.current_time()
+        # Searches need it; it takes half a second to load, for which the host's loop must not wait.
+        await anyio.to_thread.run_sync(import_module, "scipy.special")
         assembler = Assembler(
             scenario=self.scenario,
             strategy=self._strategy,

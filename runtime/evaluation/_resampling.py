@@ -1,11 +1,11 @@
 """Resampling: bootstrap, jackknife and permutation weights, interval ends, p-values."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from statistics import NormalDist
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr, ndtr, ndtri
 
 from ..randomness import derived_seed
 
@@ -69,6 +69,7 @@ def _pieces(lines: int, rows: int) -> Iterator[int]:
 
 
 LEVELS = (0.025, 0.975)
+NORMAL = NormalDist()
 DEFINED = 0.8
 """Least share of resamples in which a metric must be defined for it to have an interval."""
 
@@ -88,7 +89,7 @@ def bca(point: float, draws: Vector, left_out: Vector) -> tuple[float, float] | 
 
 def wilson(successes: int, rows: int) -> tuple[float, float]:
     """Wilson's 95 % score interval of a proportion (1927), which has a width where the bootstrap has none."""
-    z = float(ndtri(LEVELS[1]))
+    z = NORMAL.inv_cdf(LEVELS[1])
     share = successes / rows
     centre = (share + z * z / (2 * rows)) / (1 + z * z / rows)
     half = z * np.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows)) / (1 + z * z / rows)
@@ -101,10 +102,10 @@ def _levels(point: float, ascending: Vector, left_out: Vector) -> Vector:
     """The quantiles of the draws that are the ends of the interval."""
     size = len(ascending)
     below = 0.5 * sum(np.searchsorted(ascending, point, side=side) for side in ("left", "right")) / size
-    bias = ndtri(np.clip(below, 0.5 / size, 1 - 0.5 / size))
-    shifted = bias + ndtri(LEVELS)
+    bias = NORMAL.inv_cdf(min(max(float(below), 0.5 / size), 1 - 0.5 / size))
+    shifted = bias + np.array([NORMAL.inv_cdf(level) for level in LEVELS])
     stretch = 1 - _acceleration(left_out) * shifted
-    return ndtr(bias + shifted / np.maximum(stretch, 0.1))
+    return np.array([NORMAL.cdf(end) for end in bias + shifted / np.maximum(stretch, 0.1)])
 
 
 def _acceleration(left_out: Vector) -> float:
@@ -128,6 +129,8 @@ def mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     Given that they disagree on m rows, the number won by either is binomial (m, 1/2). 1 when they never
     disagree.
     """
+    from scipy.special import bdtr  # takes half a second to load, and only comparisons need it
+
     won, lost = int((one & ~other).sum()), int((other & ~one).sum())
     return min(1.0, 2 * float(bdtr(min(won, lost), won + lost, 0.5)))
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 
 from ._measures import bin_of, edges, unmeasured
 from .metrics import Binning
@@ -45,13 +44,13 @@ def fit_temperature(outcomes: Outcomes) -> float | None:
     right = rated["correct"]
     if right.all() or not right.any():
         return None
-    odds = logit(np.minimum(rated["confidence"], SUREST))
+    odds = _logit(np.minimum(rated["confidence"], SUREST))
     return _likeliest(odds, right.astype(np.float64))
 
 
 def scaled(confidence: Vector, temperature: float) -> Vector:
     """Confidences in [0, 1] after scaling; 0 stays 0."""
-    softened = expit(logit(np.clip(confidence, 1 - SUREST, SUREST)) / temperature)
+    softened = _sigmoid(_logit(np.clip(confidence, 1 - SUREST, SUREST)) / temperature)
     return np.where(confidence > 0, softened, 0.0)
 
 
@@ -89,6 +88,14 @@ def risk_coverage(outcomes: Outcomes) -> tuple[tuple[float, float], ...]:
     return tuple(zip((answered / len(order)).tolist(), risks.tolist(), strict=True))
 
 
+def _logit(share: Vector) -> Vector:
+    return np.log(share) - np.log1p(-share)
+
+
+def _sigmoid(odds: Vector) -> Vector:
+    return 1 / (1 + np.exp(-odds))
+
+
 def _rated(outcomes: Outcomes) -> bool:
     return bool(outcomes.ids) and not bool(np.isnan(outcomes.table()["confidence"]).any())
 
@@ -103,6 +110,6 @@ def _likeliest(odds: Vector, right: Vector) -> float:
     low, high = np.log(1 / WARMEST), np.log(1 / COOLEST)
     for _ in range(60):
         middle = (low + high) / 2
-        slope = float(((right - expit(np.exp(middle) * odds)) * odds).sum())
+        slope = float(((right - _sigmoid(np.exp(middle) * odds)) * odds).sum())
         low, high = (middle, high) if slope > 0 else (low, middle)
     return float(np.exp(-(low + high) / 2))

@@ -18,7 +18,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, ndtr
 
 from .siblings import Evidence
 
@@ -155,7 +154,7 @@ class Race:
         """Expected mean score in [0, 1] of each prompt on all rows; without `fit` as of the latest fit."""
         self._refit(now=fit)
         spread = 1 / np.sqrt(1 + np.pi * self._doubt / 8)
-        return expit((self._ability[:, None] - self._difficulty) * spread).mean(axis=1)
+        return _sigmoid((self._ability[:, None] - self._difficulty) * spread).mean(axis=1)
 
     def ranking(self, *, fit: bool = True) -> list[int]:
         """Prompts with at least one answer that are not settled, best first, handicaps taken off; ties by
@@ -228,19 +227,21 @@ class Race:
 
     def _residuals(self) -> tuple[Matrix, Matrix]:
         """Information and residual of every answer."""
-        chance = expit(self._ability[:, None] - self._difficulty)
+        chance = _sigmoid(self._ability[:, None] - self._difficulty)
         return chance * (1 - chance) * self.answered, (self.scores - chance) * self.answered
 
     def _inform(self, ability: Matrix | float) -> Matrix:
         """Expected information of each row about a prompt of this ability, less for rows of unknown
         difficulty."""
         scale = 1 / np.sqrt(1 + np.pi * self._doubt / 8)
-        chance = expit((ability - self._difficulty) * scale)
+        chance = _sigmoid((ability - self._difficulty) * scale)
         return scale * chance * (1 - chance)
 
     def _worth(self, left: int, out: Sequence[int]) -> Vector:
         """Expected rise of the best ability per row, for each prompt and, last, for one yet to be written; -1
         where there are no rows left. Prompts that are `out` are no rivals."""
+        from scipy.special import ndtr
+
         value = np.append(self._ability - self.handicap, self._level)
         if len(out) < len(self):
             value[list(out)] = -OUT
@@ -265,6 +266,12 @@ class Race:
             gain = change * (np.exp(-behind * behind / 2) / np.sqrt(2 * np.pi) + behind * ndtr(behind))
             worth = np.where(asked > 0, np.maximum(worth, gain / possible), worth)
         return worth
+
+
+def _sigmoid(odds: Matrix) -> Matrix:
+    from scipy.special import expit  # takes half a second to load: a team does so in a thread
+
+    return expit(odds)
 
 
 def _variance(deviations: Vector, doubts: Vector, prior: float) -> float:

@@ -11,8 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
-
 if TYPE_CHECKING:
     from gguf import GGUFReader
 
@@ -34,6 +32,8 @@ def converted(gguf: Path, folder: Path | None = None) -> Path:
         if (model := _convertible(gguf)) is None:
             return gguf  # before anything is left in the cache
         kept.mkdir(parents=True, exist_ok=True)
+        from filelock import FileLock
+
         with FileLock(copy.with_suffix(".lock")):
             if not copy.exists():
                 _write(model, copy)

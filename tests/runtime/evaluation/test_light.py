@@ -37,3 +37,19 @@ def test_importing_a_struct_imports_no_numpy(module: str):
         [sys.executable, "-c", IMPORT, module, *folders], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+EVALUATE = """
+import sys
+import transfer_prompting as tp
+rows = [{"question": "How?", "answer": label} for label in ("so", "not")]
+print(tp.run_sync(tp.evaluate("Decide.", rows, model=lambda prompt, question: "so")).scorecard.accuracy)
+heavy = {"aiohttp", "openai", "rich", "scipy", "structlog", "typer"}
+assert not heavy & set(sys.modules), sorted(heavy & set(sys.modules))
+"""
+
+
+def test_an_evaluation_loads_no_library_that_it_does_not_use():
+    done = subprocess.run([sys.executable, "-c", EVALUATE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "0.5\n"
