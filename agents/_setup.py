@@ -1,9 +1,9 @@
 """The scenario that the short way stands for: a prompt, rows and models, and what the host hands over."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 
 import msgspec
 
@@ -21,8 +21,17 @@ from .application import TargetFunction
 PromptSpec: TypeAlias = str | Mapping[str, str] | Prompt
 """A prompt: its text, the texts of an application by name, or a `Prompt`."""
 
-RowsSpec: TypeAlias = str | Path | Iterable[Mapping[str, object]]
-"""Rows: a path, glob or `hf://` address, or the rows themselves as mappings."""
+
+@runtime_checkable
+class DataFrame(Protocol):
+    """A data frame of pandas."""
+
+    def astype(self, dtype: Any, /) -> Any: ...
+    def notna(self) -> Any: ...
+
+
+RowsSpec: TypeAlias = str | Path | Iterable[Mapping[str, object]] | DataFrame
+"""Rows: a path, glob or `hf://` address, or the rows themselves, as mappings or in a data frame of pandas."""
 
 ModelSpec: TypeAlias = str | Mapping[str, object] | TargetFunction
 """A model: `PROVIDER:MODEL`, one mapping with the keys of an endpoint and of a model (and perhaps `client`, a
@@ -184,7 +193,7 @@ def _task(rows: RowsSpec, task: Mapping[str, object], *, own: bool) -> dict[str,
     if isinstance(rows, str | Path):
         given["data"] = str(rows)
     else:
-        given["rows"] = [dict(row) for row in rows]
+        given["rows"] = list(_records(rows))
         if not given["rows"]:
             raise InputError("rows: there are none; give at least one")
     if "kind" in given or "preset" in given:
@@ -200,6 +209,19 @@ def _task(rows: RowsSpec, task: Mapping[str, object], *, own: bool) -> dict[str,
     options = list(guessed.choices) if len(guessed.choices) > 1 else "".join(guessed.choices)
     choices = {"choices": options} if options else {}
     return {**given, "kind": guessed.kind, "fields": {**known, **choices, **fields}}
+
+
+def _records(rows: Iterable[object] | DataFrame) -> Iterator[dict[str, object]]:
+    """Rows as mappings; a missing value of a data frame is None."""
+    if isinstance(rows, DataFrame):
+        rows = cast("list[object]", rows.astype(object).where(rows.notna(), None).to_dict("records"))
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, Mapping):
+            raise InputError(
+                f"rows: row {number} is {type(row).__name__} {row!r:.80}; expected a mapping of its fields, "
+                "e.g. {'text': 'Which page?', 'label': 'routine'}"
+            )
+        yield dict(cast("Mapping[str, object]", row))
 
 
 def _first(task: Mapping[str, object]) -> list[Mapping[str, object]]:

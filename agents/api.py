@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from inspect import iscoroutine
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -254,6 +255,11 @@ def run_sync(work: Coroutine[Any, Any, T]) -> T:
 
     Raises RuntimeError inside a running event loop, as in a notebook: there `await` the coroutine instead.
     """
+    if not iscoroutine(work):
+        raise TypeError(
+            f"tp.run_sync got {type(work).__name__}, no coroutine: tp.score is called as it is, and work is "
+            "handed over without `await`"
+        )
     try:
         asyncio.get_running_loop()
     except RuntimeError:

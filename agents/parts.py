@@ -10,6 +10,7 @@ from ..runtime.messages import CompareResponses, JudgePrompt, JudgeResponses, Pr
 from ..runtime.tasks.task import Task
 from ..scenarios import Scenario
 from ..scenarios.errors import InputError
+from ..scenarios.plugins import check_arguments
 from .application import ApplicationClient, NobodyClient, TargetFunction
 from .coordinator.plan import hosted, originals
 
@@ -96,6 +97,7 @@ class Parts(msgspec.Struct, frozen=True):
                 raise InputError(f"served: {given}: expected the name of a target, or one of {names}")
 
     def _check_target(self, scenario: Scenario, name: str) -> None:
+        check_arguments(f"targets: {name}", self.targets[name], "prompt", "question")
         model = scenario.models[name]
         if scenario.endpoints[model.endpoint].host is None:
             raise InputError(

@@ -6,9 +6,10 @@ permission, or the name of an entry point that an installed package declares in 
 
 import sys
 import traceback
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -142,3 +143,16 @@ def _importable(*folders: Path) -> Generator[None]:
         yield
     finally:
         sys.path[:] = [path for path in sys.path if path not in added]
+
+
+def check_arguments(what: str, function: Callable[..., object], *names: str) -> None:
+    """Raises InputError where a function cannot be called with these arguments by position."""
+    try:
+        signature(function).bind(*names)
+    except TypeError:
+        raise InputError(
+            f"{what}: it is called as f({', '.join(names)}), which "
+            f"{getattr(function, '__name__', function)}{signature(function)} does not take"
+        ) from None
+    except ValueError:  # some functions written in C do not say what they take
+        pass

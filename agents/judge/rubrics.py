@@ -15,6 +15,7 @@ from ...runtime.tasks.example import Splits
 from ...runtime.tasks.split import parts
 from ...runtime.tasks.task import Task
 from ...scenarios.errors import InputError
+from ...scenarios.plugins import check_arguments
 from ...scenarios.stages import PROMPT_QUALITIES, ScorerSettings
 
 READINGS = 2
@@ -156,6 +157,7 @@ def _loaded(
     for name, key in keys.items():
         try:
             found[name] = given[name] if name in given else imported(name)
+            check_arguments(f"metric {name}", found[name], "responses")
         except InputError as error:
             raise InputError(f"{key}: {error}") from error
     return found

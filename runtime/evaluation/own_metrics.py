@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Awaitable, Collection, Mapping, Sequence
+from functools import wraps
 from inspect import isawaitable
 from pathlib import Path
 from typing import Protocol, cast
@@ -59,6 +60,7 @@ def load(name: str, folder: Path, *, allow_code: bool) -> OwnMetric:
         with plugins.guarded("metric", name):
             return await value
 
+    @wraps(function)
     def guarded(responses: list[Graded]) -> MetricValue | Awaitable[MetricValue]:
         with plugins.guarded("metric", name):
             value = function(responses)

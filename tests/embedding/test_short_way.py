@@ -7,6 +7,7 @@ from pathlib import Path
 
 import anyio
 import anyio.lowlevel
+import pandas as pd
 import pytest
 
 import transfer_prompting as tp
@@ -165,12 +166,32 @@ async def test_inside_a_running_loop_run_sync_says_what_to_write():
         tp.run_sync(tp.evaluate("Decide.", TICKETS, model="openai:gpt-4.1-nano"))
 
 
+async def test_run_sync_of_what_is_no_coroutine_says_so():
+    with pytest.raises(TypeError, match=r"got EvaluationResult, no coroutine: tp\.score is called as it is"):
+        tp.run_sync(tp.score(["spam"], [{"text": "Hi", "label": "spam"}]))  # pyright: ignore[reportArgumentType]
+
+
+async def test_a_data_frame_is_rows():
+    frame = pd.DataFrame([*TICKETS, {"text": "Where?", "label": None}])
+    framed = await tp.evaluate("Decide.", frame[:-1], model=model(world_client(helpful_world())))
+    rows = await tp.evaluate("Decide.", TICKETS, model=model(world_client(helpful_world())))
+    assert framed.scorecard.accuracy == rows.scorecard.accuracy
+    with pytest.raises(tp.InputError, match="the answer is empty"):
+        await tp.evaluate("Decide.", frame, model=model(world_client(helpful_world())))
+
+
 WRONG: Sequence[tuple[Mapping[str, object], str]] = [
     ({"model": "gpt-4.1-nano"}, "expected PROVIDER:MODEL, e.g. openai:gpt-4.1-nano"),
     ({"model": "opnai:gpt-4.1-nano"}, "'opnai' is no known provider; did you mean 'openai'?"),
     ({"model": {"base_url": "http://x/v1"}}, "the key `model` is missing"),
     ({"model": {"modl": "x"}}, "unknown key 'modl'; did you mean 'model'?"),
     ({"rows": []}, "rows: there are none"),
+    ({"rows": ["Which page?"]}, "rows: row 1 is str 'Which page?'; expected a mapping of its fields"),
+    (
+        {"model": lambda question: ""},
+        r"it is called as f\(prompt, question\), which <lambda>\(question\) does",
+    ),
+    ({"metric": lambda reply, gold: 1.0}, r"metric own:metric: it is called as f\(responses\), which"),
     ({"knd": "text"}, r"tasks\.task\.knd: unknown key; did you mean 'kind'?"),
     ({"metric": {"brief": len}}, "metric brief: expected a name of the form module:function, e.g. own:brief"),
     ({"rows": "hf://org/name"}, "cannot be guessed from an address; give kind="),
