@@ -33,8 +33,17 @@ build/servers: Makefile
 	$@/bin/$(PIP) 'litellm[proxy]' fakellm stubllm mockllm dspy
 	touch $@
 
-servers: $(VENV)/dev build/servers  ## runs in front of servers not written here, and DSPy with an export
-	TPROMPT_TEST_SERVERS=$(CURDIR)/build/servers $(BIN)/python -m pytest tests/test_other_servers.py tests/test_export.py
+# promptfoo needs Node 22.
+PROMPTFOO := $(if $(filter true,$(shell node -p "process.versions.node.split('.')[0] >= 22" 2>/dev/null)),build/promptfoo)
+
+build/promptfoo: Makefile
+	npm install --silent --no-audit --no-fund --prefix $@ promptfoo
+	touch $@
+
+servers: $(VENV)/dev build/servers $(PROMPTFOO)  ## runs in front of servers not written here; exports in DSPy and promptfoo
+	TPROMPT_TEST_SERVERS=$(CURDIR)/build/servers \
+	$(PROMPTFOO:%=TPROMPT_TEST_PROMPTFOO=$(CURDIR)/%/node_modules/.bin/promptfoo) \
+	$(BIN)/python -m pytest tests/test_other_servers.py tests/test_export.py
 
 check: $(VENV)/dev  ## linter, formatter, types
 	$(BIN)/ruff check .

@@ -31,6 +31,7 @@ from transfer_prompting.runtime.tasks.task import Reading, messages
 from transfer_prompting.scenarios import Scenario, load
 from transfer_prompting.scenarios.errors import InputError
 
+from support.chat_server import chat_server
 from support.commands import told, tprompt
 from support.runs import finished_folder
 
@@ -212,6 +213,48 @@ def test_promptfoo_sends_what_the_run_sent(
     for test, row in zip(config["tests"], loaded.splits.test, strict=False):
         sent = messages(loaded.task, prompt, row.asked(), reading)
         assert filled(config["prompts"][1]["raw"], test["vars"]) == [*msgspec.to_builtins(sent)]
+
+
+@pytest.mark.skipif(
+    "TPROMPT_TEST_PROMPTFOO" not in os.environ,
+    reason="run by `make servers`, which installs promptfoo where Node 22 is there",
+)
+@pytest.mark.timeout(900)
+async def test_promptfoo_itself_sends_what_the_run_sent_and_passes_right_answers(
+    target: TargetResult, scenario: Scenario, loaded: LoadedTask, tmp_path: Path
+):
+    reading, best = Reading(read="generate", confidence="verbalised"), Prompt(text=NASTY, position="system")
+    rows = loaded.splits.test[:3]
+    few = msgspec.structs.replace(loaded, splits=msgspec.structs.replace(loaded.splits, test=rows))
+    prompts = {"original": target.baseline.prompt.prompt(), "best": best}
+    asked = {
+        msgspec.json.encode(messages(loaded.task, prompt, row.asked(), reading)): (name, row)
+        for name, prompt in prompts.items()
+        for row in rows
+    }
+    met: list[str] = []
+
+    def reply(body: dict[str, Any]) -> str:
+        name, row = asked[msgspec.json.encode(body["messages"])]
+        met.append(name)
+        return f"Answer: {row.gold if name == 'best' else 'unknown'}\nConfidence: 90%"
+
+    quiet = ("DISABLE_TELEMETRY", "DISABLE_UPDATE", "DISABLE_REMOTE_GENERATION", "DISABLE_SHARING")
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")},
+        **{f"PROMPTFOO_{name}": "1" for name in quiet},
+        "PROMPTFOO_CONFIG_DIR": str(tmp_path / "home"),
+    }
+    async with chat_server(reply) as server:
+        endpoint = scenario.endpoints["server"].model_copy(update={"base_url": server.base_url})
+        text = as_promptfoo(with_best(target, best), few, reading, scenario.models["small"], endpoint)
+        (tmp_path / "promptfooconfig.yaml").write_text(text, encoding="utf-8")
+        command = [os.environ["TPROMPT_TEST_PROMPTFOO"], "eval", "--no-cache", "--output", "found.json"]
+        done = await anyio.run_process(command, cwd=tmp_path, env=environment, check=False)
+    found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))["results"]
+    assert sorted(met) == 3 * ["best"] + 3 * ["original"], done.stdout.decode()
+    passed = [(one["prompt"]["label"], one["success"]) for one in found["results"]]
+    assert sorted(passed) == 3 * [("best", True)] + 3 * [("original", False)]
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,8 @@ def _provider(name: str, model: Model, endpoint: Endpoint, reading: Reading) -> 
     }
     if endpoint.api_key_env is not None:
         config["apiKeyEnvar"] = endpoint.api_key_env
+    else:  # promptfoo asks for a key, and would send that of OpenAI to any server
+        config["apiKey"] = "none"
     return {"id": f"openai:chat:{model.model}", "label": name, "config": config}
 
 
