@@ -10,6 +10,10 @@ in milliseconds (goal: at most 50), the higher one of both parts.
 The single steps of the loop (one callback each) are timed too, and the longest are listed with the code that
 they began and ended in: wall time, which other processes lengthen, and `cpu`, which they do not. `longest_ms`
 is the longest one by wall time, `longest_cpu_ms` by CPU time.
+
+Collections of garbage while responses are evaluated are counted by generation; on these figures the load of
+the machine has no influence. A full one traverses every object of the process, so it is what holds the loop
+longest.
 """
 
 import argparse
@@ -65,6 +69,7 @@ class Steps:
         self.longest: list[tuple[float, int, float, float, str]] = []
         self.cpu = 0.0
         self.collecting = 0.0
+        self.collections = [0, 0, 0]
         self._numbers = count()
         self._collection = 0.0
 
@@ -100,6 +105,7 @@ class Steps:
             self._collection = perf_counter()
         else:
             self.collecting += perf_counter() - self._collection
+            self.collections[info["generation"]] += 1
 
 
 def _place(task: object) -> str:
@@ -170,7 +176,7 @@ class Silent:
         raise AssertionError(request)
 
 
-async def run(given: tp.Scenario, delays: Delays) -> None:
+async def run(given: tp.Scenario, delays: Delays, steps: Steps) -> None:
     start = loaded = ended = perf_counter()
     status = ""
     async with anyio.create_task_group() as tasks:
@@ -180,6 +186,7 @@ async def run(given: tp.Scenario, delays: Delays) -> None:
         async with TEAM(given, clients={"writer": Silent()}, targets={"app": answer}) as team:
             loaded = perf_counter()
             delays.mark("evaluate")
+            steps.collections = [0, 0, 0]
             status = (await team.run()).status
         ended = perf_counter()
         tasks.cancel_scope.cancel()
@@ -192,7 +199,7 @@ def main(rows: int, responses: int, concurrency: int) -> None:
         write_rows(Path(folder, "rows.csv"), rows)
         given = scenario(Path(folder), responses, concurrency)
         with steps.timed():
-            asyncio.run(run(given, delays))
+            asyncio.run(run(given, delays, steps))
     for part, found in delays.parts.items():
         figures = "  ".join(
             f"p{share * 100:g} {quantile(found, share):7.1f}" for share in (0.5, 0.9, 0.99, 1)
@@ -200,10 +207,13 @@ def main(rows: int, responses: int, concurrency: int) -> None:
         print(f"{part:<10} {len(found):>6} ticks, ms late: {figures}")
     for wall, _, cpu, collecting, place in steps.longest[::-1]:
         print(f"step {wall:7.1f} ms, cpu {cpu:7.1f}, garbage collection {collecting:7.1f}: {place}")
+    young, middle, full = steps.collections
+    print(f"garbage collections while {responses:,} rows were evaluated: {young}, {middle}, {full} full")
     result = {
         "loop_blocked_ms": round(max(quantile(found, 0.99) for found in delays.parts.values()), 1),
         "longest_ms": round(steps.longest[-1][0], 1),
         "longest_cpu_ms": round(steps.cpu, 1),
+        "full_collections": full,
         "goal_ms": GOAL_MS,
     }
     print("RESULT", json.dumps(result))
