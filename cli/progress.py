@@ -12,7 +12,7 @@ from ..runtime.bus import Event
 from ..runtime.formatting import excerpt, format_number, format_seconds
 from ..runtime.llm.limits.limiter import LimitsNow
 from ..runtime.llm.stack import ModelNow, SpendingNow
-from ..runtime.report.progress import RunProgress, SearchNow, Snapshot
+from ..runtime.report.progress import RunProgress, SearchNow, Snapshot, Spent
 
 ROWS = 8
 """Searches and models shown at most; the panel must fit a terminal for any scenario."""
@@ -139,7 +139,11 @@ def _spending(now: Snapshot) -> Text:
 
 
 def _spent(now: Snapshot) -> str:
-    spent = [one.words() for one in now.spending if one.name != "minutes" or one.cap is not None]
+    def shown(one: Spent) -> bool:
+        """Time comes first anyway; without prices no dollars are spent."""
+        return one.cap is not None or (one.name != "minutes" and (one.name != "usd" or one.spent > 0))
+
+    spent = [one.words() for one in now.spending if shown(one)]
     return "; ".join([format_seconds(now.seconds), *spent])
 
 

@@ -91,4 +91,5 @@ def _target(results: Results, target: TargetResult) -> list[str]:
 
 def _cost(results: Results) -> list[str]:
     usage = results.usage
-    return [f"{usage.calls + usage.replayed:,}", format_usd(usage.usd), format_seconds(usage.seconds)]
+    paid = format_usd(usage.usd or None)  # 0 where no prices are given
+    return [f"{usage.calls + usage.replayed:,}", paid, format_seconds(usage.seconds)]
