@@ -141,7 +141,8 @@ class ApplicationClient:
             raise TypeError(f"the target {model!r} returned {answered!r}; expected a str or a Response")
         if answered.confidence is not None and not 0 <= answered.confidence <= 1:
             raise ValueError(
-                f"the target {model!r} is sure to {answered.confidence}; expected a number from 0 to 1"
+                f"the target {model!r} has the confidence {answered.confidence}; "
+                "expected a number from 0 to 1"
             )
         return answered
 

@@ -37,7 +37,10 @@ def load_one(scenario: Scenario, name: str) -> LoadedTask:
         return loaded
     row = loaded.splits.train[0].asked()
     alike = distinguishable(loaded.task.answers.allowed(row)) if loaded.task.closed else []
-    said = (f"labels {one!r} and {other!r} begin alike, so one token may not do" for one, other in alike)
+    said = (
+        f"labels {one!r} and {other!r} begin alike: one token may not distinguish them"
+        for one, other in alike
+    )
     return msgspec.structs.replace(loaded, warnings=(*loaded.warnings, *said))
 
 

@@ -107,7 +107,7 @@ class BatchSettings(Strict):
     gather: Seconds = Field(
         default=2, description="A batch is sent when no further call came for so many seconds."
     )
-    poll: Seconds = Field(default=30, description="Seconds between two looks at a batch.")
+    poll: Seconds = Field(default=30, description="Seconds between two polls of a batch.")
 
 
 def _batch(value: object) -> object:

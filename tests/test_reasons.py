@@ -39,7 +39,7 @@ async def test_a_model_that_every_call_refuses_alike_is_lost_at_once_with_the_re
     refusal = Fault(404, "The model `small-9` does not exist")
     code, said, count = await run(tmp_path, lambda body: refusal if body["model"] == "small-1" else None)
     assert code == 1
-    assert "all of its calls failed alike" in said
+    assert "all of its calls failed" in said
     assert "The model `small-9` does not exist" in said
     assert "does not exist" in problems(tmp_path)
     assert "does not exist" in (tmp_path / "out" / "log.jsonl").read_text()

@@ -332,7 +332,7 @@ def _prices(scenario: Scenario) -> str:
         return "prices as the scenario gives them"
     if len(without) == len(used):
         return "no prices given, so the cost is not estimated"
-    return f"prices as the scenario gives them; without the cost of {', '.join(without)}, which have none"
+    return f"prices as the scenario gives them; no price, so not included: {', '.join(without)}"
 
 
 def _assumptions(scenario: Scenario, judging: Judging) -> tuple[str, ...]:

@@ -256,7 +256,7 @@ class Evaluator:
                 and len(causes) == 1
                 and self._failures[model, reasons[0]] >= ALIKE
             ):
-                await self.lose(model, f"all of its calls failed alike: {reasons[0]}")
+                await self.lose(model, f"all of its calls failed: {reasons[0]}")
 
     async def _rating_of(self, prompt: Prompt, final: bool) -> Rated | None:
         """The ratings of the prompt itself, asked for until they are usable; None where none are wanted."""

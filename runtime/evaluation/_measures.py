@@ -231,8 +231,9 @@ class Meter:
     of ECE are those of the unweighted rows.
 
     Where replies could not be read, the metrics of `GUARDED` also come under `SAFE` names, each such reply
-    taken as sure and wrong (in a bin of its own for ECE). By these, making a wrong answer unreadable never
-    pays; the objective weighs them. Where they are `unmeasured` the plain ones are undefined.
+    counted as wrong with confidence 1 (in a bin of its own for ECE). By these, making a wrong answer
+    unreadable never pays; the objective weighs them. Where they are `unmeasured` the plain ones are
+    undefined.
     """
 
     def __init__(self, table: Table, *, classes: int, binning: Binning = "width") -> None:
@@ -259,7 +260,7 @@ class Meter:
 
 
 class _Measures:
-    """The metrics of rows; those marked `unread` are taken as sure and wrong."""
+    """The metrics of rows; those marked `unread` count as wrong with confidence 1."""
 
     def __init__(
         self,

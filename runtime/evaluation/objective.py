@@ -20,9 +20,9 @@ class Objective(msgspec.Struct, frozen=True):
 
     The value is the weighted mean of each metric's part in [0, 1]: errors (ece, brier, aurc) enter as
     1 - error, a judged quality rated r as (r - 1) / 4, a metric of one's own (`package.module:function`) as
-    it is. Replies that could not be read enter the metrics of confidence as sure and wrong (`Meter`), so
-    that breaking the format of a wrong answer never raises the objective. What is undefined leaves the mean,
-    and its weight is shared out over the rest in proportion.
+    it is. Replies that could not be read enter the metrics of confidence as wrong with confidence 1
+    (`Meter`), so that breaking the format of a wrong answer never raises the objective. What is undefined
+    leaves the mean, and its weight is shared out over the rest in proportion.
     `require` holds floors, or ceilings for metrics that are better lower.
 
     Raises InputError for an unknown metric, a negative weight, weights that are all zero, or a bound outside
@@ -169,7 +169,7 @@ def _formula(name: str) -> str:
 
 
 def _guard(name: str, values: Mapping[str, float | None]) -> str:
-    return "; unreadable replies taken as sure and wrong" if SAFE + name in values else ""
+    return "; unreadable replies count as wrong with confidence 1" if SAFE + name in values else ""
 
 
 def _check(where: str, name: str, known: list[str]) -> None:

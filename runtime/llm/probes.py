@@ -99,7 +99,7 @@ async def unreachable(base_url: str, seconds: float = CONNECT_SECONDS) -> str | 
     except TimeoutError:
         return f"{base_url} does not accept a connection within {seconds:g} s"
     except OSError as error:
-        return f"{base_url} cannot be reached ({_words(error)}); is the server running, the address right?"
+        return f"{base_url} cannot be reached ({_words(error)}); is the server running and the address right?"
     await stream.aclose()
     return None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ...scenarios.errors import InputError
-from ..formatting import format_interval, format_number, format_p, format_seconds, format_usd
+from ..formatting import format_interval, format_number, format_p, format_seconds, format_usd, plural
 from ..record.history import begun
 from ..record.results import Results, TargetResult, load_results
 from .results_table import page
@@ -41,7 +41,7 @@ def write_runs_page(folder: Path) -> Path:
         raise InputError(f"{folder}: no run here; give the folder that holds output folders of runs")
     rows = [row for run in found for row in _rows(folder, run)]
     path = folder / "index.html"
-    caption = f"{len(found)} runs; scores are on held-out rows, original → best prompt."
+    caption = f"{plural(len(found), 'run')}; scores are on held-out rows, original → best prompt."
     path.write_text(page(f"Runs in {folder.resolve().name}", caption, HEAD, rows, texts=5), encoding="utf-8")
     return path
 

@@ -247,7 +247,7 @@ class Tracking:
                 await anyio.to_thread.run_sync(partial(do, tracker), abandon_on_cancel=True)
             except Exception as error:  # noqa: BLE001 - whatever the tracker's package raises
                 self._trackers.remove(tracker)
-                _log.warning("%s gets no more of this run: %s", tracker.name, error)
+                _log.warning("%s is not called again in this run: %s", tracker.name, error)
 
 
 def _parameters(scenario: Scenario, run_id: str, out: Path | None) -> Iterator[tuple[str, str]]:

@@ -53,8 +53,8 @@ def row_score(response: Graded, objective: Objective, rated: Rated | None) -> fl
 
     Accuracy counts as credit and IFR as the strict format kept. Calibration and ranking are properties of
     many rows; on one row the Brier score, which is proper and falls with both, stands for all of them, and a
-    reply without an answer counts as sure and wrong. Judged qualities count where this response was rated,
-    metrics of one's own where they are defined for a single response.
+    reply without an answer counts as wrong with confidence 1. Judged qualities count where this response was
+    rated, metrics of one's own where they are defined for a single response.
     """
     total = weights = 0.0
     for name, weight in objective.weights.items():

@@ -141,7 +141,7 @@ def _expect_header(path: Path, rows: Sequence[Values]) -> None:
         # A line where every value is a name is a header in the middle, of files that were joined.
         if any(row.get(name) == name and list(row.values()) != names for row in rows):
             raise InputError(
-                f"{path}:1: {name!r} is the name of a field and a value of it, so this line seems a row; "
+                f"{path}:1: {name!r} is the name of a field and a value of it, so this line may be a row; "
                 "put a line with the names of the fields before it, such as text,label"
             )
 

@@ -101,7 +101,7 @@ def _units(rows: Sequence[Example]) -> tuple[list[tuple[int, ...]], list[str]]:
     said: list[str] = []
     repeated = sum(len(group) - 1 for group in equal)
     if repeated:
-        said.append(f"rows that repeat another: {repeated}; each is kept in the split of its twin")
+        said.append(f"rows that repeat another: {repeated}; each is kept in the split of the row it repeats")
     unlike = sum(len({rows[i].gold for i in group}) > 1 and not rows[group[0]].choices for group in equal)
     if unlike:
         said.append(f"questions of several rows with different answers: {unlike}")

@@ -88,7 +88,7 @@ async def test_a_tracker_that_fails_is_left_out_and_never_ends_the_run(
     assert whole.summary is not None
     assert broken.summary is None
     assert [record.getMessage() for record in caplog.records] == [
-        "kept gets no more of this run: the tracker is away"
+        "kept is not called again in this run: the tracker is away"
     ]
 
 

@@ -210,8 +210,8 @@ class BatchLayer(Layer):
             except CallFailed as error:
                 if not error.retryable or self._clock.now() - since > UNREACHABLE_SECONDS:
                     raise EndpointError(
-                        f"{self._api.name}: the answers of batch {what} cannot be had: {error}; run the same "
-                        "command again to go on from here"
+                        f"{self._api.name}: the answers of batch {what} cannot be fetched: {error}; run the "
+                        "same command again to go on from here"
                     ) from error
                 await self._clock.sleep(max(wait, error.retry_after or 0.0))
                 wait = min(_LONGEST_WAIT, 2 * wait)

@@ -142,7 +142,7 @@ async def _describe_end(process: Process) -> str:
     code = await process.wait()
     if code >= 0:
         return f"did not start (exit code {code})"
-    hint = ", perhaps for want of memory" if code == -signal.SIGKILL else ""
+    hint = ", perhaps for lack of memory" if code == -signal.SIGKILL else ""
     return f"did not start (ended by {signal.Signals(-code).name}{hint})"
 
 

@@ -173,9 +173,7 @@ def _check_breadth(pattern: Path) -> None:
     head, stars, _ = str(pattern).partition("**")
     folders = glob.iglob(f"{head}**{os.sep}", recursive=True) if stars else iter(())
     if next(islice(folders, _MOST_FOLDERS, None), None) is not None:
-        raise InputError(
-            f"{pattern}: ** stands for more than {_MOST_FOLDERS:,} folders; begin the pattern further down"
-        )
+        raise InputError(f"{pattern}: ** stands for more than {_MOST_FOLDERS:,} folders; narrow the pattern")
 
 
 def _read_path(path: Path, shape: Shape) -> Iterator[Item]:

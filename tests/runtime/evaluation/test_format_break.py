@@ -54,7 +54,7 @@ def test_the_scorecard_still_shows_the_metrics_as_defined_and_says_what_was_weig
     card = evaluate(Outcomes.of([kept(0, True, 0.9), broken(1)]), Objective(), seed=0, intervals=False)
     assert card.ece is not None
     assert abs(card.ece - 0.05) < 1e-9
-    assert "unreadable replies taken as sure and wrong" in card.explained["ece"]
+    assert "unreadable replies count as wrong with confidence 1" in card.explained["ece"]
 
 
 def test_confidence_metrics_rest_on_no_replies_where_none_could_be_read():

@@ -98,7 +98,7 @@ async def test_tokens_are_counted_where_the_application_knows_them():
     ("answer", "error", "said"),
     [
         (7, TypeError, "'app' returned 7; expected a str or a Response"),
-        (Response("yes", 1.5), ValueError, "'app' is sure to 1.5; expected a number from 0 to 1"),
+        (Response("yes", 1.5), ValueError, "'app' has the confidence 1.5; expected a number from 0 to 1"),
     ],
 )
 async def test_what_is_no_answer_is_an_error_of_the_application(

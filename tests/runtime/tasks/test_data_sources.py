@@ -83,7 +83,7 @@ def test_a_pattern_over_too_many_folders_is_refused_before_it_is_walked(
         written(tmp_path / f"{i}/rows.jsonl", str(i))
     assert len(texts("**/*.jsonl", tmp_path)) == 12
     monkeypatch.setattr("transfer_prompting.runtime.tasks.data.source._MOST_FOLDERS", 10)
-    with pytest.raises(InputError, match=r"stands for more than 10 folders; begin the pattern further down"):
+    with pytest.raises(InputError, match=r"stands for more than 10 folders; narrow the pattern"):
         texts("**/*.jsonl", tmp_path)
 
 

@@ -107,7 +107,9 @@ def test_rows_that_ask_the_same_never_stand_in_two_splits(seed: int, copies: lis
             homes.setdefault(asked(example), set()).add(part)
     assert all(len(home) == 1 for home in homes.values())
     assert sum(len(members) for _, members in parts(splits)) == len(pool)
-    assert said[0] == f"rows that repeat another: {len(copies)}; each is kept in the split of its twin"
+    assert (
+        said[0] == f"rows that repeat another: {len(copies)}; each is kept in the split of the row it repeats"
+    )
 
 
 def test_rows_that_differ_in_a_word_stay_together_and_are_told():
