@@ -19,8 +19,8 @@ only when it is used.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # for type checkers True; the import of `typing` takes longer than all else here
 if TYPE_CHECKING:
     from .agents.api import EvaluationResult, evaluate, optimize, run_sync, score
     from .agents.application import Response, TargetFunction

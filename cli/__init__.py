@@ -2,12 +2,21 @@
 
 import sys
 
+from ._start import end_at_signals
+
 
 def main() -> None:
-    """Run the command line. Ctrl-C while it is being imported ends it as it does later, with 130."""
+    """Run the command line.
+
+    A signal ends the process at once: an exception would be lost in some imports, where extension modules
+    drop errors. What has more to do at its end, as a run has, receives signals itself as long as it lasts.
+    """
+    end_at_signals()
     try:
         from .app import main as run_app
 
         run_app()
     except KeyboardInterrupt:
         sys.exit(130)
+    finally:
+        end_at_signals()

@@ -2,7 +2,6 @@
 
 import inspect
 import shlex
-import signal
 import sys
 from functools import partial
 from io import TextIOWrapper
@@ -11,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from ._start import raise_on_ctrl_c
 from .failures import explain
 from .options import (
     AllowCode,
@@ -115,6 +115,7 @@ def init(
         write_starter,
     )
 
+    raise_on_ctrl_c()  # the questions end with the answers so far, calls with what they began
     if path.exists() and not force:
         raise InputError(f"{path}: exists already; choose another path, or overwrite it with --force")
     answers = Answers(place, base_url, key, target, writer, data, field, source, prompt)
@@ -374,11 +375,6 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a console that lacks a character shows another, and goes on
             stream.reconfigure(errors="replace")
-    from .signals import end_signals
-
-    # SIGTERM and SIGHUP end a run as Ctrl-C does, also before the run listens to them.
-    for number in end_signals():
-        signal.signal(number, signal.default_int_handler)
     try:
         app(standalone_mode=True)
     except Exception as error:  # noqa: BLE001 - every error ends in one message

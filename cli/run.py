@@ -22,6 +22,7 @@ from ..runtime.report.tracking import TRACKERS
 from ..scenarios import Scenario
 from ..scenarios.errors import InputError
 from ..scenarios.scenario import variants
+from ._start import raise_on_ctrl_c
 from .options import Exit
 from .signals import Interrupted, end_signals, interruptible
 from .summary import shortfalls, summary
@@ -38,8 +39,10 @@ def run_event_loop(main: Callable[[*Arguments], Awaitable[T]], *arguments: *Argu
     """Run `main` to its end, on uvloop where that is installed, and return or raise what it does.
 
     The garbage collector is set for many calls at once: it never again walks what imports made (that alone
-    costs about as much as a model call), and a burst of calls does not make it look at each of them.
+    costs about as much as a model call), and a burst of calls does not make it look at each of them. Ctrl-C
+    cancels `main`, and raises KeyboardInterrupt once that has ended.
     """
+    raise_on_ctrl_c()  # asyncio cancels where it finds Python's own handler
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, 10, 10)

@@ -1,6 +1,5 @@
 """Ctrl-C, SIGTERM and SIGHUP: the first ends a run gracefully, the second at once."""
 
-import signal
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
@@ -9,13 +8,9 @@ from typing import Any
 import anyio
 from anyio.abc import TaskStatus
 
+from ._start import end_signals
 
-def end_signals() -> tuple[signal.Signals, ...]:
-    """Signals that end a run: SIGINT, SIGTERM, and SIGHUP unless it is ignored (`nohup`) or unknown."""
-    hangup: signal.Signals | None = getattr(signal, "SIGHUP", None)
-    if hangup is None or signal.getsignal(hangup) is signal.SIG_IGN:
-        return signal.SIGINT, signal.SIGTERM
-    return signal.SIGINT, signal.SIGTERM, hangup
+__all__ = ["Interrupted", "Interruption", "end_signals", "interruptible"]
 
 
 class Interrupted(Exception):

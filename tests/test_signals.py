@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import anyio
@@ -9,7 +11,7 @@ import pytest
 
 from support.chat_server import Body
 from support.commands import outputs, started
-from support.runs import simulated
+from support.runs import scenario_data, simulated, write_scenario
 
 MOMENTS = [(signal.SIGINT, 1, 1), (signal.SIGTERM, 1, 1), (signal.SIGINT, 1, 9), (signal.SIGTERM, 4, 3)]
 
@@ -48,19 +50,41 @@ async def test_a_signal_while_one_call_of_a_batch_is_in_flight_ends_with_130(
     assert json.loads((tmp_path / "out" / "results.json").read_text())["status"] == "interrupted"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_a_signal_before_the_first_call_ends_without_a_traceback(
-    tmp_path: Path, number: signal.Signals
+# The command line, which gets a signal as the import of a module begins, where an exception would be lost.
+AMID_IMPORT = """
+import os, sys
+
+class Lost:
+    def __del__(self):
+        os.kill(os.getpid(), number)
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == module:
+            Lost()
+
+module, number = sys.argv[1], int(sys.argv[2])
+del sys.argv[1:3]
+sys.meta_path.insert(0, Finder)
+from transfer_prompting.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "module"),
+    [
+        (signal.SIGTERM, "transfer_prompting.cli.app"),
+        (signal.SIGINT, "typer"),
+        (signal.SIGINT, "pydantic.main"),
+        (signal.SIGHUP, "transfer_prompting.agents.assembly"),
+    ],
+)
+def test_a_signal_amid_imports_ends_at_once_with_one_line(
+    tmp_path: Path, number: signal.Signals, module: str
 ):
-    async with simulated(tmp_path):
-        for delay in (0.3, 0.7):
-            with anyio.fail_after(60):
-                process = await started("validate", "scenario.yaml", cwd=tmp_path, heard=True)
-                await anyio.sleep(delay)
-                if process.returncode is None:
-                    process.send_signal(number)
-                _, err = await outputs(process)
-                await process.aclose()
-            # Python itself ends by SIGINT where Ctrl-C, or what ends as it does, comes during its own start.
-            assert process.returncode in (0, 1, 130, -number, -signal.SIGINT)
-            assert "Traceback" not in err
+    write_scenario(tmp_path, scenario_data("http://127.0.0.1:1/v1"))
+    command = [sys.executable, "-c", AMID_IMPORT, module, str(int(number)), "validate", "scenario.yaml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", "interrupted\n")
