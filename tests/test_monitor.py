@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 import transfer_prompting as tp
+from transfer_prompting.runtime.llm.stack import SpendingNow
 from transfer_prompting.runtime.llm.workers import WorkerCalls, WorkerState
 from transfer_prompting.runtime.report.monitor import (
     Family,
@@ -45,6 +46,14 @@ def samples(text: str) -> dict[tuple[str, str], float]:
             assert match[1] in typed
             found[match[1], match[2] or ""] = float(match[3])
     return found
+
+
+def test_the_best_objective_is_that_of_the_leader_also_where_another_prompt_was_scored():
+    monitor = RunMonitor("run", lambda: SpendingNow({}, {}))
+    first, second = tp.Prompt("Decide."), tp.Prompt("Decide now.")
+    for prompt, objective, leader in ((first, 0.9, first), (second, 0.7, first), (first, 0.6, second)):
+        monitor.take(tp.PromptScored("source", 1, prompt, 8, objective, {}, leader.id, 8))
+    assert samples(exposition(monitor.families()))["tprompt_best_objective", 'search="source"'] == 0.7
 
 
 async def test_a_run_is_scraped_while_it_goes_on_and_after_its_end(tmp_path: Path):

@@ -14,6 +14,7 @@ from ..llm.stack import SpendingNow
 from ..llm.workers import WorkerState
 from ..messages import CandidatesProposed, ProblemMet, PromptScored, RunEnded, RunStarted, TargetTested
 from ._server import HEADERS, LOOPBACK, listening
+from .progress import RunProgress
 
 PREFIX = "tprompt_"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -76,10 +77,11 @@ class RunMonitor:
         self._status = "starting"
         self._spending = SpendingNow({}, {})
         self._counts = {"candidates": 0, "scored": 0, "tested": 0, "problems": 0}
-        self._best: dict[str, float] = {}
+        self._progress = RunProgress(None)
 
     def take(self, event: Event) -> None:
         """Take in an event; to be subscribed to a bus."""
+        self._progress.apply(event)
         match event:
             case RunStarted():
                 self._status = "running"
@@ -90,8 +92,6 @@ class RunMonitor:
                 self._counts["candidates"] += len(event.prompts)
             case PromptScored():
                 self._counts["scored"] += 1
-                if event.leader == event.prompt.id and event.objective is not None:
-                    self._best[event.scope] = event.objective
             case TargetTested():
                 self._counts["tested"] += 1
             case ProblemMet():
@@ -110,7 +110,8 @@ class RunMonitor:
         yield Family("run_status", "1 for the status that the run has.", (({"status": self._status}, 1.0),))
         for name, help in _EVENTS.items():
             yield Family(f"{name}_total", help, (({}, float(self._counts[name])),), "counter")
-        best = tuple(({"search": scope}, value) for scope, value in self._best.items())
+        found = ((scope, search.objective) for scope, search in self._progress.searches.items())
+        best = tuple(({"search": scope}, value) for scope, value in found if value is not None)
         yield Family("best_objective", "Objective in [0, 1] of the prompt that leads each search.", best)
         yield from self._models()
         spent = self._spending.budget

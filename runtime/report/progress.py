@@ -219,6 +219,11 @@ class RunProgress:
         """Seconds since the start."""
         return self._clock() - self._started
 
+    @property
+    def searches(self) -> dict[str, SearchNow]:
+        """The searches at this moment, by scope."""
+        return {scope: search.now() for scope, search in self._searches.items()}
+
     def spending(self) -> SpendingNow:
         """Spending at this moment; nothing before the first event."""
         return self._now() if self._now is not None and self.begun else SpendingNow({}, {})
@@ -233,7 +238,7 @@ class RunProgress:
         used = [model.used for model in now.models.values()]
         done = sum(one.calls + one.replayed + one.failed for one in used) if used else self._answered
         rate = self.rate("all calls", done)
-        searches = tuple(search.now() for search in self._searches.values())
+        searches = tuple(self.searches.values())
         spent = tuple(
             Spent(name=cap, spent=amount.spent, cap=amount.cap) for cap, amount in now.budget.items()
         )

@@ -24,6 +24,7 @@ from ..evaluation.metrics import METRICS
 from ..evaluation.scorecard import Scorecard
 from ..messages import PromptScored
 from ..record.results import Results, Status
+from .progress import RunProgress
 
 EXPERIMENT = "transfer-prompting"
 """Name of the experiment (MLflow) or project (Weights & Biases) where none is given."""
@@ -175,7 +176,7 @@ class Tracking:
         self._points: list[MetricPoint] = []
         self._news = anyio.Event()
         self._turn = anyio.Lock()
-        self._estimates: dict[str, dict[str, float | None]] = {}
+        self._progress = RunProgress(None)
 
     @asynccontextmanager
     async def of(self, scenario: Scenario, run_id: str, out: Path | None) -> AsyncGenerator[None]:
@@ -201,13 +202,12 @@ class Tracking:
         """Take an event of the run; nothing is awaited."""
         if not self._trackers or not isinstance(event, PromptScored):
             return
-        estimates = self._estimates.setdefault(event.scope, {})
-        estimates[event.prompt.id] = event.objective
-        best = estimates.get(event.leader)
+        self._progress.apply(event)
+        search = self._progress.searches[event.scope]
         name = "/".join(["search", *event.scope.removeprefix("target ").split(" ")])
-        values = {f"{name}/candidates": float(len(estimates)), f"{name}/calls": float(event.calls)}
-        if best is not None:
-            values[f"{name}/best"] = best
+        values = {f"{name}/candidates": float(search.candidates), f"{name}/calls": float(event.calls)}
+        if search.objective is not None:
+            values[f"{name}/best"] = search.objective
         self._points.append(MetricPoint(event.evaluations, values))
         self._news.set()
 
