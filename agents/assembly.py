@@ -21,8 +21,8 @@ from ..runtime.llm.limits.shared import Endpoints
 from ..runtime.llm.probes import probe_json_object
 from ..runtime.llm.stack import Models, open_models, used_endpoints
 from ..runtime.messages import JudgeResponses, Score
-from ..runtime.record.files import make_folder
-from ..runtime.record.history import Record, open_history, refuse_another_run, save
+from ..runtime.record.folder import prepare_folder, save
+from ..runtime.record.history import Record, open_history
 from ..runtime.record.responses import open_responses
 from ..runtime.record.results import Results, write
 from ..runtime.tasks.load import LoadedTask
@@ -89,8 +89,7 @@ class Assembler(msgspec.Struct, frozen=True, kw_only=True):
             check, scenario, self.strategy, self.parts, self.metrics, self.loaded
         )
         if out is not None:
-            make_folder(out)
-            refuse_another_run(scenario, out)
+            await anyio.to_thread.run_sync(prepare_folder, scenario, out)
         budget = Budget(scenario.budget)
         notices: list[str] = []
         with ExitStack() as files:

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Protocol, TextIO, TypeVar, cast
 
@@ -23,6 +24,7 @@ from ..runtime.messages import (
     TargetTested,
 )
 from ..runtime.record.files import writing
+from ..scenarios.files import open_regular
 
 
 class EventLog(Protocol):
@@ -37,7 +39,8 @@ class EventLog(Protocol):
 def open_log(path: Path) -> Generator[EventLog]:
     """A log that appends one JSON object a line to `path`, each with time and level."""
     with writing(path):
-        file = path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
+        raw = open_regular(path, "ab")
+        file = TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)
     try:
         yield _FileLog(file, path)
     finally:

@@ -57,14 +57,16 @@ def _unexpected(found: Exception, error: Exception, folder: Path | None) -> str:
 
 def _details(error: Exception, folder: Path | None) -> Path | None:
     """The file that got the traceback; None where none could be written."""
+    from ..scenarios.files import open_regular
+
     text = "".join(traceback.format_exception(error))
     if folder is not None and folder.is_dir():
         path = folder / "log.jsonl"
         at = datetime.now(UTC).isoformat()
         line = {"event": "UnexpectedError", "exception": text, "level": "error", "timestamp": at}
         try:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(f"{dumps(line)}\n")
+            with open_regular(path, "ab") as file:
+                file.write(f"{dumps(line)}\n".encode())
         except OSError:
             pass
         else:

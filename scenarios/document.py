@@ -7,6 +7,7 @@ from typing import cast
 
 from ._yaml import Key, path_text, read_yaml
 from .errors import InputError
+from .files import open_regular
 
 __all__ = ["Document", "Key", "parse", "path_text", "read_text", "refuse_secrets"]
 
@@ -81,7 +82,8 @@ def _put(here: object, key: str, value: object, source: str) -> None:
 def read_text(path: Path) -> str:
     """The text of a UTF-8 file; InputError where it cannot be read or is none."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with open_regular(path, "rb") as file:
+            return file.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text (byte {error.start}); save the file as UTF-8") from None
     except OSError as error:

@@ -207,7 +207,7 @@ def load(scenario: str | Path, overrides: Iterable[str] = (), *, allow_code: boo
 def find(scenario: str | Path) -> Path:
     """The file of a scenario given by path or bundled name; InputError when there is none."""
     path = Path(scenario)
-    if path.is_file():
+    if path.exists() and not path.is_dir():
         return path
     names = bundled()
     if str(scenario) in names:

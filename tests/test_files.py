@@ -1,6 +1,8 @@
 """Output folders and files that cannot be used: one sentence each, no traceback, nothing half-written."""
 
 import json
+import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -9,12 +11,15 @@ from pathlib import Path
 import anyio
 import pytest
 
+from transfer_prompting.agents.team import Team
 from transfer_prompting.cli.failures import explain
 from transfer_prompting.cli.options import Exit
 from transfer_prompting.runtime.errors import WriteFailed
 from transfer_prompting.runtime.record.files import make_folder, read_lines, replace_file
-from transfer_prompting.runtime.record.results import load_results
+from transfer_prompting.runtime.record.history import open_history
+from transfer_prompting.runtime.record.results import in_folder, load_results
 from transfer_prompting.runtime.report.page import write_page
+from transfer_prompting.runtime.report.runs_page import write_runs_page
 from transfer_prompting.scenarios import InputError
 
 from support.chat_server import Body
@@ -85,7 +90,17 @@ def null(path: Path) -> None:
     path.write_bytes(b"null\n")
 
 
-@pytest.mark.parametrize("damage", [latin, deep, folder, null])
+def fifo(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+
+
+def device(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("damage", [latin, deep, folder, null, fifo, device])
 @pytest.mark.parametrize("name", ["results.json", "history.jsonl", "responses.jsonl"])
 def test_a_damaged_file_of_a_run_is_named(tmp_path: Path, name: str, damage: Callable[[Path], None]):
     run = tmp_path / "run"
@@ -96,6 +111,72 @@ def test_a_damaged_file_of_a_run_is_named(tmp_path: Path, name: str, damage: Cal
     if name == "results.json":
         with pytest.raises(InputError, match=name):
             load_results(run / name)
+
+
+@pytest.mark.parametrize("damage", [latin, deep, folder, null, fifo, device])
+def test_a_history_that_is_none_is_refused_before_a_new_one_is_begun(
+    tmp_path: Path, damage: Callable[[Path], None]
+):
+    path = tmp_path / "history.jsonl"
+    path.write_bytes(b"a\n")
+    damage(path)
+    before = path.lstat()
+    with pytest.raises(InputError, match=r"history\.jsonl"), open_history(path):
+        pass
+    assert path.lstat() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["history.jsonl"]
+
+
+def without_line(path: Path) -> None:
+    first, _, *rest = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([first, *rest]))
+
+
+def cut_in_half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-200] + b"\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("history.jsonl", latin),
+        ("history.jsonl", without_line),
+        ("responses.jsonl", cut_in_half),
+        ("results.json", cut_in_half),
+        ("scenario.yaml", fifo),
+        ("ledger.sqlite", fifo),
+        ("batches.jsonl", fifo),
+        ("log.jsonl", fifo),
+    ],
+)
+async def test_a_resumed_run_names_a_damaged_file_and_leaves_it_as_it_is(
+    tmp_path: Path, name: str, damage: Callable[[Path], None]
+):
+    out = tmp_path / "out"
+    write_run(out, test=8, page=False)
+    async with simulated(tmp_path) as (scenario, _, server):
+        damage(out / name)
+        before = (out / name).read_bytes() if (out / name).is_file() else None
+        with anyio.fail_after(60), pytest.raises((InputError, WriteFailed), match=re.escape(name)):
+            async with Team(scenario, out=out):
+                pass
+        assert server.count == 0
+    assert before is None or (out / name).read_bytes() == before
+
+
+async def test_files_of_a_run_that_are_none_do_not_stop_the_other_commands(tmp_path: Path):
+    run = tmp_path / "runs" / "one"
+    write_run(run, test=8)
+    (tmp_path / "runs" / "two").mkdir()
+    fifo(tmp_path / "runs" / "two" / "results.json")
+    fifo(run / "history.jsonl")
+    fifo(tmp_path / "runs" / "index.html.tmp")
+    with pytest.raises(WriteFailed, match=r"index\.html"):
+        write_runs_page(tmp_path / "runs")
+    (tmp_path / "runs" / "index.html.tmp").unlink(missing_ok=True)
+    assert "a FIFO, not a regular file" in write_runs_page(tmp_path / "runs").read_text()
+    with pytest.raises(InputError, match=r"results\.json: cannot be read: a FIFO"):
+        in_folder(tmp_path / "runs" / "two")
 
 
 def damaged(statement: str) -> Callable[[Path], None]:

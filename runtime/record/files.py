@@ -3,9 +3,10 @@
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from ...scenarios.errors import InputError
+from ...scenarios.files import open_regular
 from ..errors import WriteFailed
 
 
@@ -41,7 +42,8 @@ def replace_file(path: Path, data: bytes) -> None:
     temporary = path.with_name(f"{path.name}.tmp")
     with writing(path):
         try:
-            temporary.write_bytes(data)
+            with open_regular(temporary, "wb") as file:
+                file.write(data)
             temporary.replace(path)
         except OSError:
             with suppress(OSError):  # the folder may be gone, and the file with it
@@ -52,21 +54,26 @@ def replace_file(path: Path, data: bytes) -> None:
 def read_file(path: Path) -> bytes:
     """The bytes of a file; InputError where it cannot be read."""
     try:
-        return path.read_bytes()
+        with open_regular(path, "rb") as file:
+            return file.read()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 @contextmanager
-def opened(path: Path) -> Generator[BinaryIO]:
+def opened(path: Path) -> Generator[IO[bytes]]:
     """A file that is rewritten from the start. Raises WriteFailed where it cannot be made or completed."""
     with writing(path):
-        file = path.open("wb")
+        file = open_regular(path, "wb")
     try:
         yield file
     finally:
         with writing(path):
             file.close()
+
+
+AGAIN = "move the file away and run the scenario again: calls in the ledger are not paid twice"
+"""What to do about a damaged file of a run."""
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -75,7 +82,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     Raises InputError where it cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path, "rb") as file:
             for number, line in enumerate(file, 1):
                 if line.endswith(b"\n"):
                     yield number, line

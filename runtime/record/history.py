@@ -1,21 +1,19 @@
-"""The history of a run: every event, in order, and the output folder that holds it."""
+"""The history of a run: every event, in order."""
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import msgspec
-import yaml
 
-from ...scenarios import Scenario
-from ...scenarios.document import parse, read_text
 from ...scenarios.errors import InputError
+from ...scenarios.files import open_regular
 from ..bus import Bus, Event
 from ..errors import UNREADABLE
 from ..messages import CandidatesProposed, NotesTaken, PromptScored, RunEnded, WorkRefused
-from .files import opened, read_lines, replace_file, writing
+from .files import AGAIN, opened, read_lines, writing
 
 
 class _Line(msgspec.Struct):
@@ -31,7 +29,7 @@ class _Begun(msgspec.Struct):
 def begun(path: Path) -> datetime | None:
     """The time at which the run with this history began; None where it holds no event."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path, "rb") as file:
             return msgspec.json.decode(file.readline(), type=_Begun).at
     except (OSError, *UNREADABLE):
         return None
@@ -53,6 +51,7 @@ class RecordedJob(msgspec.Struct, frozen=True):
 
 
 class _Recorded(msgspec.Struct):
+    seq: int
     event: RecordedJob
 
 
@@ -66,7 +65,7 @@ class History:
 
     def __init__(
         self,
-        file: BinaryIO | None,
+        file: IO[bytes] | None,
         order: Sequence[RecordedJob] = (),
         publish: Callable[[], None] = lambda: None,
         path: Path = Path("history.jsonl"),
@@ -96,7 +95,10 @@ class History:
 
 @contextmanager
 def open_history(path: Path | None) -> Generator[History]:
-    """A history that writes to `path`, or nowhere when there is none."""
+    """A history that writes to `path`, or nowhere when there is none.
+
+    Raises InputError, and leaves the file as it is, where it holds a line that is no event, or lacks one.
+    """
     if path is None:
         yield History(None)
         return
@@ -121,19 +123,28 @@ def open_history(path: Path | None) -> Generator[History]:
 
 
 def _job_order(path: Path) -> list[RecordedJob]:
-    """The jobs in a history; empty where there is none. A torn last line is left out."""
+    """The jobs in a history; empty where there is none. A torn last line is left out. Raises InputError."""
     if not path.exists():
         return []
     order: list[RecordedJob] = []
     decode = msgspec.json.Decoder(_Recorded).decode
-    for _, line in read_lines(path):
+    for number, line in read_lines(path):
         try:
-            event = decode(line).event
-        except UNREADABLE:
-            continue
+            recorded = decode(line)
+        except UNREADABLE as error:
+            raise _damaged(path, number, str(error)) from None
+        if recorded.seq != number:
+            raise _damaged(path, number, f"event {recorded.seq} in place of event {number}")
+        event = recorded.event
         if event.job >= 0 or event.allotted is not None:
             order.append(event)
     return order
+
+
+def _damaged(path: Path, number: int, problem: str) -> InputError:
+    return InputError(
+        f"{path}:{number}: not the history of a run ({problem}); restore it from a copy, or {AGAIN}"
+    )
 
 
 class Record:
@@ -148,24 +159,3 @@ class Record:
     async def __call__(self, event: Event) -> None:
         self._history.append(event)
         await self._bus.publish(event)
-
-
-def refuse_another_run(scenario: Scenario, out: Path) -> None:
-    """Raises InputError when the folder holds a run of another scenario."""
-    path = out / "scenario.yaml"
-    if not path.is_file():
-        return
-    name = parse(read_text(path), str(path)).data.get("name")
-    if name != scenario.name:
-        raise InputError(f"{out} holds a run of {name!r}, not of {scenario.name!r}; choose another --out")
-
-
-# libyaml's where PyYAML was built with it: ten times as fast over many inline rows.
-_Dumper: type[yaml.SafeDumper] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-
-
-def save(scenario: Scenario, path: Path) -> None:
-    """The scenario as resolved, runnable from any folder."""
-    data = scenario.absolute().model_dump(mode="json", exclude_none=True)
-    text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
-    replace_file(path, text.encode())

@@ -7,7 +7,7 @@ from one model. Rows come before the responses to them.
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import msgspec
 
@@ -15,7 +15,7 @@ from ...scenarios.errors import InputError
 from ..errors import UNREADABLE
 from ..evaluation.outcomes import Failed, Graded
 from ..tasks.example import Example
-from .files import opened, read_lines, writing
+from .files import AGAIN, opened, read_lines, writing
 
 
 class Asked(msgspec.Struct, frozen=True, tag="row"):
@@ -37,7 +37,7 @@ class Given(msgspec.Struct, frozen=True, tag="response"):
 class Responses:
     """An append-only file of what the test asked and got."""
 
-    def __init__(self, file: BinaryIO | None, path: Path = Path("responses.jsonl")) -> None:
+    def __init__(self, file: IO[bytes] | None, path: Path = Path("responses.jsonl")) -> None:
         self._file = file
         self._path = path
         self._tasks: set[str] = set()
@@ -86,6 +86,4 @@ def read_responses(path: Path) -> Iterator[Asked | Given]:
         try:
             yield decoder.decode(line)
         except UNREADABLE as error:
-            raise InputError(
-                f"{path}:{number}: not a response of a run ({error}); run the scenario again"
-            ) from None
+            raise InputError(f"{path}:{number}: not a response of a run ({error}); {AGAIN}") from None

@@ -16,7 +16,7 @@ from ..llm.budget.usage import Meter, UsageReport
 from ..llm.chat import Message
 from ..prompt import Position, Prompt
 from ..search.scores import Merits, Scores
-from .files import read_file, replace_file
+from .files import AGAIN, read_file, replace_file
 from .history import begun
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
         Raises InputError when there are none, or of another version.
         """
         path = Path(folder)
-        return load_results(path) if path.is_file() else in_folder(path)
+        return load_results(path) if path.exists() and not path.is_dir() else in_folder(path)
 
     def save(self, path: str | Path) -> None:
         """Write the results as indented JSON, replacing the file in one step; into `results.json` where a
@@ -280,7 +280,7 @@ def write(results: Results, path: Path) -> None:
 def in_folder(folder: Path) -> Results:
     """The results of the run in a folder; InputError when there are none, or of another version."""
     path = folder / "results.json"
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{path}: no results here; {_where(folder)}")
     return load_results(path)
 
@@ -302,13 +302,29 @@ def load_results(path: Path) -> Results:
             )
         return msgspec.json.decode(data, type=Results)
     except UNREADABLE as error:
-        raise InputError(f"{path}: not the results of a run ({error}); run the scenario again") from None
+        raise _damaged(path, error) from None
+
+
+def refuse_damaged_results(path: Path) -> None:
+    """InputError where there is a file that holds no results, neither of this version nor of another."""
+    if not path.exists():
+        return
+    data = read_file(path)
+    try:
+        if msgspec.json.decode(data, type=_Version).schema == SCHEMA:
+            msgspec.json.decode(data, type=Results)
+    except UNREADABLE as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path}: not the results of a run ({error}); {AGAIN}")
 
 
 def run_folders(folder: Path) -> list[Path]:
     """The folder of a run itself, or those of all runs of a comparison, in the order in which they began;
     InputError when there are none."""
-    if (folder / "results.json").is_file():
+    if (folder / "results.json").exists():
         return [folder]
     found = [path.parent for path in folder.glob("*/results.json")]
     if not found:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from ...scenarios.errors import InputError
 from ..formatting import format_interval, format_number, format_p, format_seconds, format_usd, plural
+from ..record.files import replace_file
 from ..record.history import begun
 from ..record.results import Results, TargetResult, load_results
 from .results_table import page
@@ -42,7 +43,7 @@ def write_runs_page(folder: Path) -> Path:
     rows = [row for run in found for row in _rows(folder, run)]
     path = folder / "index.html"
     caption = f"{plural(len(found), 'run')}; scores are on held-out rows, original → best prompt."
-    path.write_text(page(f"Runs in {folder.resolve().name}", caption, HEAD, rows, texts=5), encoding="utf-8")
+    replace_file(path, page(f"Runs in {folder.resolve().name}", caption, HEAD, rows, texts=5).encode())
     return path
 
 

@@ -354,8 +354,11 @@ def left_behind(lines: list[str]) -> None:
         assert list(read_responses(folder() / "responses.jsonl")) is not None
     except InputError as error:
         refused(error)
-    with open_history(folder() / "history.jsonl") as history:
-        assert all(recorded.job >= 0 for recorded in history.order)
+    try:
+        with open_history(folder() / "history.jsonl") as history:
+            assert all(recorded.job >= 0 for recorded in history.order)
+    except InputError as error:
+        refused(error)
 
 
 TARGETS = (

@@ -7,6 +7,7 @@ import anyio.to_thread
 import msgspec
 
 from ....scenarios.errors import InputError
+from ....scenarios.files import open_regular
 from ...errors import UNREADABLE, WriteFailed
 
 
@@ -61,7 +62,7 @@ class BatchRecord:
     def _append(self, line: bytes) -> None:
         assert self._path is not None
         try:
-            with self._path.open("ab") as file:
+            with open_regular(self._path, "ab") as file:
                 file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
@@ -70,7 +71,8 @@ class BatchRecord:
 
     def _read(self, path: Path) -> None:
         try:
-            data = path.read_bytes()
+            with open_regular(path, "rb") as file:
+                data = file.read()
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
         *lines, rest = data.split(b"\n")

@@ -9,6 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ....scenarios.errors import InputError
+from ....scenarios.files import open_regular
 from ._rows import APPLICATION_ID, KEY_BYTES, MIGRATIONS, SCHEMA, SCHEMA_VERSION
 
 
@@ -41,7 +42,8 @@ def exclusive(path: Path) -> Generator[None]:
 def _holder(file: Path) -> str:
     """The process id in the lock file; empty where it cannot be read."""
     try:
-        return file.read_text(encoding="ascii", errors="replace")[:20].strip()
+        with open_regular(file, "rb") as there:
+            return there.read(20).decode("ascii", errors="replace").strip()
     except OSError:
         return ""
 
@@ -67,7 +69,7 @@ def open_ledger_file(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection
     """
     with reading(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists() or path.stat().st_size == 0:
+        if not path.exists() or (path.is_file() and path.stat().st_size == 0):
             _create(path)
         _recognise(path)
         return _connect(path)
@@ -134,7 +136,7 @@ def _publish(draft: Path, path: Path) -> None:
 
 
 def _recognise(path: Path) -> None:
-    with path.open("rb") as file:
+    with open_regular(path, "rb") as file:
         header = file.read(_HEADER)
     if not header.startswith(_MAGIC[: len(header)]):
         raise InputError(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from ....scenarios.errors import InputError
+from ....scenarios.files import open_regular
 from .rows import Bad, Item, Row, Shape
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -40,7 +41,7 @@ takes it back so soon, that the thread of the event loop gets no turn between.""
 def _opened(path: Path) -> IO[bytes]:
     if path.suffix.lower() == ".gz":
         return io.BufferedReader(cast("io.RawIOBase", gzip.open(path, "rb")), _BUFFER)
-    return path.open("rb", buffering=_BUFFER)
+    return open_regular(path, "rb", _BUFFER)
 
 
 def whole(path: Path) -> str:
