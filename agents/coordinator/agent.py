@@ -221,8 +221,9 @@ class Coordinator:
             search.failed = True
             await self._problem(
                 search.plan.scope,
-                f"{search.plan.scope}: {share:.1%} of the calls failed, more than scorer.max_failed allows; "
-                "the prompt was chosen by the others",
+                f"{search.plan.scope}: {share:.1%} of the calls failed, more than scorer.max_failed "
+                f"({self._evaluator.max_failed:.1%}) allows; the prompt was chosen by the others. The same "
+                "command makes the failed calls again",
             )
         if search.kept or search.exhausted or lost:
             return
@@ -230,7 +231,8 @@ class Coordinator:
         await self._problem(
             search.plan.scope,
             f"{search.plan.scope}: no prompt could be measured: of each, more calls failed than "
-            "scorer.max_failed allows, or too few ratings could be used",
+            f"scorer.max_failed ({self._evaluator.max_failed:.1%}) allows, or too few ratings could be used. "
+            "The same command makes the failed calls again",
         )
 
     async def _test(self, plan: FinalTestPlan) -> None:

@@ -182,7 +182,10 @@ async def test_a_target_of_which_too_many_calls_fail_is_said_and_the_run_has_fai
         )
         results = await finished(scenario)
     assert results.status == "failed"
-    assert re.search(r"target tickets small: \d+\.\d% of the calls failed", " ".join(results.problems))
+    said = " ".join(results.problems)
+    assert re.search(r"target tickets small: \d+\.\d% of the calls failed", said)
+    assert "more than scorer.max_failed (2.0%) allows" in said
+    assert "The same command makes the failed calls again" in said
     assert "target mails" not in " ".join(results.problems)
 
 
