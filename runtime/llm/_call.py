@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Protocol
 
 import anyio
 from msgspec.structs import replace
@@ -103,6 +104,18 @@ class Layer(ABC):
 
 Admit = Callable[[Call], None]
 """Asked before one more HTTP call of a model call; what it raises goes to the caller."""
+
+
+class Deadline(Protocol):
+    """The time up to which calls may start; waits for a turn or a retry end with it."""
+
+    def seconds_left(self) -> float:
+        """Seconds until it has come, infinite where there is none; never negative."""
+        ...
+
+    def check_clock(self) -> None:
+        """Raise what ends a call that waited for too long, once the time has come."""
+        ...
 
 
 class Gate:

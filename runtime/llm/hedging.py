@@ -130,7 +130,7 @@ class HedgingClient(Layer):
             with hedge.scope:
                 race.answer(await self._second.send(twin))
                 race.call.seconds = twin.seconds
-        except (CallFailed, EndpointError):
+        except (BudgetReached, CallFailed, EndpointError):
             pass
         except Exception as error:  # noqa: BLE001 - of any kind, it is the caller's
             race.error = error

@@ -7,7 +7,7 @@ import msgspec
 from ...scenarios.endpoints import Retry
 from ..errors import CallFailed, CircuitOpen, ParameterRefused, ServerFault, Unreachable
 from ..formatting import plural
-from ._call import Admit, Call, Layer, counted
+from ._call import Admit, Call, Deadline, Layer, counted
 from .chat import ChatResponse, Clock, SystemClock
 
 
@@ -98,8 +98,8 @@ class RetryingClient(Layer):
 
     Waits double from half a second to 30 s, jittered down by up to half, and are never shorter than what the
     endpoint asked for. No attempt starts later than `policy.seconds` after the first failure. It is outside
-    the limits, so that a wait occupies no place. `admit` is asked before each further attempt. `breaker` may
-    fail any attempt with CircuitOpen.
+    the limits, so that a wait occupies no place. `admit` is asked before each further attempt; a wait ends at
+    the `deadline`, when `admit` refuses what is left. `breaker` may fail any attempt with CircuitOpen.
 
     The last error is raised as it is: of its own kind, with the call's `attempts`, and saying how often and
     for how long it was tried. `last_reason` is that of the latest retry, None where there was none.
@@ -112,6 +112,7 @@ class RetryingClient(Layer):
         *,
         breaker: Breaker | None = None,
         admit: Admit | None = None,
+        deadline: Deadline | None = None,
         random: randomness.Random | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -119,6 +120,7 @@ class RetryingClient(Layer):
         self._policy = policy
         self._breaker = breaker
         self._admit = admit
+        self._deadline = deadline
         self._random = random or randomness.Random()
         self._clock = clock or SystemClock()
         self._reason: str | None = None
@@ -170,7 +172,7 @@ class RetryingClient(Layer):
                 if self._reason is None:
                     self._since = self._clock.now()
                 self._reason = self.last_reason = str(failed)
-                await self._clock.sleep(wait)
+                await self._clock.sleep(min(wait, self._deadline.seconds_left()) if self._deadline else wait)
                 tries += 1
             if self._admit is not None:
                 self._admit(call)

@@ -179,12 +179,13 @@ class Models:
         if self._wrap is not None:
             client = self._wrap(client, spec.endpoint, connection.endpoint)
         limiter = connection.limiters.of(spec.model)
-        limited = LimitedClient(Sender(client, self._gate), limiter)
+        limited = LimitedClient(Sender(client, self._gate), limiter, self._budget)
         retrying: Layer = RetryingClient(
             limited,
             connection.endpoint.retry,
             breaker=connection.breaker,
             admit=self._budget.admit_another,
+            deadline=self._budget,
         )
         self._retrying[spec.endpoint, spec.model] = retrying
         hedge = connection.endpoint.hedge

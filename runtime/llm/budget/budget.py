@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from math import inf
 
 import anyio
 import msgspec
@@ -99,7 +100,7 @@ class Budget:
         Raises BudgetReached.
         """
         reservation = _reservation(call)
-        self._check_clock()
+        self.check_clock()
         try:
             if self._paid.take(reservation):
                 reservation.paid = True
@@ -112,7 +113,7 @@ class Budget:
         """Reserve one more HTTP call for a call that was admitted, and what it may use where earlier ones may
         be billed too. Raises BudgetReached."""
         reservation = _reservation(call)
-        self._check_clock()
+        self.check_clock()
         shares = call.uncounted + (call.sent_at is not None) + 1 - reservation.shares
         more = Amounts(1, shares * reservation.tokens, shares * reservation.usd) if shares > 0 else Amounts(1)
         for account in (self._path, self._paid):
@@ -143,6 +144,18 @@ class Budget:
                 self._quiet = anyio.Event()
             await self._quiet.wait()
 
+    def seconds_left(self) -> float:
+        """Seconds until the cap on minutes is reached; infinite where there is none, never negative."""
+        cap = self.caps.minutes
+        if cap is None:
+            return inf
+        return max(0.0, 60 * (cap - self._minutes() - self._reserved_minutes(cap)))
+
+    def check_clock(self) -> None:
+        """Raises BudgetReached when no time is left for further calls."""
+        if not self.seconds_left():
+            raise self._reached("minutes", self._paid)
+
     async def _admit_later(self, call: Reservation) -> None:
         try:
             await self._paid.wait_and_take(call)
@@ -152,11 +165,6 @@ class Budget:
 
     def _minutes(self) -> float:
         return (self._clock() - self._started) / 60
-
-    def _check_clock(self) -> None:
-        cap = self.caps.minutes
-        if cap is not None and self._minutes() + self._reserved_minutes(cap) >= cap:
-            raise self._reached("minutes", self._paid)
 
     def _reserved_minutes(self, cap: float) -> float:
         """At most half the cap: how long a call takes is known only roughly, least of all at the start."""

@@ -1,10 +1,11 @@
 """The limits of one endpoint and model, shared by all its callers, and the layer that keeps them."""
 
+import anyio
 import msgspec
 
 from ....scenarios.endpoints import Limits
 from ...errors import CallFailed, ParameterRefused, RateLimited, Rejected
-from .._call import Call, Layer
+from .._call import Call, Deadline, Layer
 from ..chat import ChatRequest, ChatResponse, Clock, SystemClock
 from ..http._refusals import RateSheet
 from ._allowance import Allowance
@@ -38,8 +39,8 @@ class Limiter:
     (`stated`) or learned from refusals: a refusal pauses everything until the endpoint's Retry-After, and
     sets a pace (see `LearnedRate`); an overload without a Retry-After shrinks the number in flight. Calls
     wait in the order of arrival. Refusals at random, which do not depend on the rate, pause only their own
-    calls (see `Evidence`). When the endpoint asks for a pause of more than `patience` seconds, calls
-    that wait get RateLimited at once.
+    calls (see `Evidence`). When the endpoint asks for a pause of more than `patience` seconds, or has refused
+    every call for so long, calls that wait get RateLimited at once.
     """
 
     def __init__(self, limits: Limits, clock: Clock | None = None, *, patience: float = PATIENCE) -> None:
@@ -49,6 +50,7 @@ class Limiter:
         self._estimate = TokenEstimate()
         self._patience = patience
         self._refusal: RateLimited | None = None
+        self._refused_since: float | None = None
         self.rejections = 0
 
     def now(self) -> LimitsNow:
@@ -96,6 +98,7 @@ class Limiter:
     def served(self, number: int, tokens: float, request: ChatRequest, response: ChatResponse) -> None:
         """A call was answered; the tokens reserved for it are settled with those it used."""
         allowance, spare = self._allowance, 0.0
+        self._refused_since = None
         allowance.served(number, response.seconds)
         if allowance.tokens is not None:
             usage = response.usage
@@ -126,8 +129,13 @@ class Limiter:
     def _refused(self, number: int, error: RateLimited) -> None:
         self.rejections += 1
         self._refusal = error
+        now = self._clock.now()
+        if self._refused_since is None:
+            self._refused_since = now
         if self._allowance.refused(number, error.retry_after) > self._patience:
             self._queue.dismiss(lambda: self._too_long(error))
+        elif (refused := now - self._refused_since) > self._patience:
+            self._queue.dismiss(lambda: self._refused_for(refused, error))
 
     def _too_long(self, error: RateLimited) -> RateLimited:
         pause = self._allowance.paused_until - self._clock.now()
@@ -139,20 +147,32 @@ class Limiter:
             attempts=0,
         )
 
+    def _refused_for(self, seconds: float, error: RateLimited) -> RateLimited:
+        refused = RateLimited(
+            f"the endpoint has refused all calls for {seconds:.0f} s, longer than a call may wait"
+            f" ({self._patience:g} s): {error}",
+            status=error.status,
+            attempts=0,
+        )
+        refused.retryable = False  # it has waited for as long as a series of retries may last
+        return refused
+
 
 class LimitedClient(Layer):
-    """Makes each call within the limits; a call holds its place for exactly one HTTP call."""
+    """Makes each call within the limits; a call holds its place for exactly one HTTP call, and waits for it
+    until the `deadline` at most."""
 
-    def __init__(self, inner: Layer, limiter: Limiter) -> None:
+    def __init__(self, inner: Layer, limiter: Limiter, deadline: Deadline | None = None) -> None:
         self._inner = inner
         self._limiter = limiter
+        self._deadline = deadline
 
     async def send(self, call: Call) -> ChatResponse:
         limiter, request = self._limiter, call.request
         tokens = limiter.estimate(request)
         number = limiter.enter(tokens)
         if number is None:
-            number = await limiter.wait(tokens)
+            number = await self._wait(tokens)
         try:
             response = await self._inner.send(call)
         except BaseException as error:
@@ -160,6 +180,15 @@ class LimitedClient(Layer):
             raise
         limiter.served(number, tokens, request, response)
         return response
+
+    async def _wait(self, tokens: float) -> int:
+        deadline = self._deadline
+        if deadline is None:
+            return await self._limiter.wait(tokens)
+        while True:
+            with anyio.move_on_after(deadline.seconds_left()):
+                return await self._limiter.wait(tokens)
+            deadline.check_clock()
 
 
 class Limiters:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from ....scenarios.endpoints import Endpoint, Limits
+from ....scenarios.endpoints import Endpoint
 from ....scenarios.errors import InputError
 from .limiter import Limiters
 
@@ -12,9 +12,9 @@ from .limiter import Limiters
 class _Shared:
     """The limiters of one endpoint, and the number of teams that use them now."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self.limiters = Limiters(limits)
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.limits = endpoint.limits
+        self.limiters = Limiters(endpoint.limits, patience=endpoint.retry.seconds)
         self.users = 0
         self.thread = threading.get_ident()
 
@@ -43,12 +43,12 @@ class Endpoints:
         RuntimeError where it runs in another thread.
         """
         if endpoint.local is not None:
-            yield Limiters(endpoint.limits)
+            yield Limiters(endpoint.limits, patience=endpoint.retry.seconds)
             return
         key = (identity, endpoint.api_key_env)
         shared = self._shared.get(key)
         if shared is None or (not shared.users and shared.limits != endpoint.limits):
-            shared = self._shared[key] = _Shared(endpoint.limits)
+            shared = self._shared[key] = _Shared(endpoint)
         if shared.limits != endpoint.limits:
             raise InputError(
                 f"endpoints.{name}.limits: another team that shares this endpoint ({identity}) declares "
