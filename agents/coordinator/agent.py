@@ -223,7 +223,7 @@ class Coordinator:
                 search.plan.scope,
                 f"{search.plan.scope}: {share:.1%} of the calls failed, more than scorer.max_failed "
                 f"({self._evaluator.max_failed:.1%}) allows; the prompt was chosen by the others. The same "
-                "command makes the failed calls again",
+                "command makes the failed calls again, as far as the budget allows",
             )
         if search.kept or search.exhausted or lost:
             return
@@ -232,7 +232,7 @@ class Coordinator:
             search.plan.scope,
             f"{search.plan.scope}: no prompt could be measured: of each, more calls failed than "
             f"scorer.max_failed ({self._evaluator.max_failed:.1%}) allows, or too few ratings could be used. "
-            "The same command makes the failed calls again",
+            "The same command makes the failed calls again, as far as the budget allows",
         )
 
     async def _test(self, plan: FinalTestPlan) -> None:

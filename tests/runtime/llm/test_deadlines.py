@@ -91,11 +91,11 @@ def test_the_cap_on_minutes_ends_the_wait_for_a_turn():
 
 
 async def test_a_run_ends_soon_where_every_call_is_refused_with_a_wait_that_makes_no_sense(tmp_path: Path):
-    retry = {"attempts": 2, "seconds": 0.3}
+    retry = Retry(attempts=2, seconds=0.3)
     async with simulated(tmp_path) as (scenario, _, server):
         server.behaviour = lambda _: Fault(429, headers={"retry-after-ms": "9999999999999"})
         brief = {
-            name: endpoint.model_copy(update={"retry": Retry(**retry)})
+            name: endpoint.model_copy(update={"retry": retry})
             for name, endpoint in scenario.endpoints.items()
         }
         with anyio.fail_after(60):
