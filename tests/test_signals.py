@@ -78,7 +78,7 @@ main()
         (signal.SIGTERM, "transfer_prompting.cli.app"),
         (signal.SIGINT, "typer"),
         (signal.SIGINT, "pydantic.main"),
-        (signal.SIGHUP, "transfer_prompting.agents.assembly"),
+        (signal.SIGHUP, "transfer_prompting.agents.checks"),
     ],
 )
 def test_a_signal_amid_imports_ends_at_once_with_one_line(
