@@ -150,12 +150,13 @@ def test_a_refusal_after_fewer_than_five_served_calls_starts_lower_and_forgets_t
     assert per_second(learned) == pytest.approx((10 * 250) ** 0.5, rel=0.4)
 
 
-def test_after_exactly_five_served_calls_it_is_measured():
+@pytest.mark.parametrize(("seconds", "rate"), [(5.0, 10), (0.2, 50), (0.0, 97)])
+def test_after_exactly_five_served_calls_it_is_measured(seconds: float, rate: float):
     learned = LearnedRate()
     learned.refused(0.0, 100 / 0.7, paced=True)
     serve(learned, 5)
-    learned.refused(5.0, 100, paced=True)
-    assert per_second(learned) == pytest.approx(10)
+    learned.refused(seconds, 100, paced=True)
+    assert per_second(learned) == pytest.approx(rate)
 
 
 def test_what_is_served_is_measured_over_at_least_thirty_calls_where_there_were_so_many():
