@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -160,6 +161,16 @@ async def test_callers_of_one_moment_share_commits_and_all_find_their_rows(path:
             for i in range(500):
                 tasks.start_soon(record, i)
     assert _count(path, "calls") == 500
+
+
+async def test_a_call_and_a_failure_that_come_while_others_are_written_are_written_next(path: Path) -> None:
+    with anyio.fail_after(30):
+        async with Ledger.open(path) as ledger:
+            ledger.put(b"a" * 16, HERE, "m", answered())
+            await anyio.lowlevel.checkpoint()  # the batch of this call is handed over
+            ledger.put(b"b" * 16, HERE, "m", answered())
+            await ledger.put_failure(b"c" * 16, HERE, "m", Unanswered(1), RateLimited("busy")).committed()
+    assert (_count(path, "calls"), _count(path, "failures")) == (2, 1)
 
 
 async def test_a_cancelled_caller_loses_no_row(path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from transfer_prompting.runtime.errors import BudgetReached, CallFailed, ContextTooLong, RateLimited
-from transfer_prompting.runtime.llm._call import Call, Layer, Sender
+from transfer_prompting.runtime.llm._call import Call, Layer, Sender, most_usage
 from transfer_prompting.runtime.llm.chat import ChatRequest, ChatResponse, Message, Usage
 from transfer_prompting.runtime.llm.ledger.ledger import Ledger
 from transfer_prompting.runtime.llm.ledger.replay import LedgeredClient
@@ -173,6 +173,8 @@ async def test_a_call_cut_short_on_its_way_counts_as_spent(path: Path) -> None:
             await client.chat(asked())
     async with Ledger.open(path) as ledger:
         assert ledger.earlier.failed_attempts == 1
+        (spent,) = ledger.earlier.failed.values()
+    assert spent.most == most_usage(asked())  # it may have been billed
 
 
 async def test_a_prompt_too_long_for_the_context_is_not_sent_again(path: Path) -> None:
