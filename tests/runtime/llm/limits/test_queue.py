@@ -231,16 +231,19 @@ def test_a_pause_longer_than_anyone_may_wait_fails_those_who_wait_at_once():
 
 
 class Starts:
-    """Notes when each call starts and answers it after `seconds`, with a usage of ten tokens."""
+    """Notes when each call starts and answers it after some seconds (`first`: the first one), with a usage of
+    ten tokens."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, first: float | None = None) -> None:
         self.seconds = seconds
+        self.first = first or seconds
         self.at: dict[str, float] = {}
 
     async def chat(self, request: ChatRequest) -> ChatResponse:
+        seconds = self.seconds if self.at else self.first
         self.at[request.messages[0].content[:1]] = anyio.current_time()
-        await anyio.sleep(self.seconds)
-        return ChatResponse(text="ok", usage=Usage(5, 5), seconds=self.seconds)
+        await anyio.sleep(seconds)
+        return ChatResponse(text="ok", usage=Usage(5, 5), seconds=seconds)
 
 
 def started(client: Starts, limits: Limiter, *texts: str) -> dict[str, float]:
@@ -269,6 +272,8 @@ def test_tokens_that_were_not_used_let_the_next_start_sooner_and_those_behind_it
     assert [round(found[name], 1) for name in "abcd"] == [0, 1, 2, 3]
     found = started(Starts(60), limiter(tpm=6000), f"a{long}", f"b{long}", f"c{long}", "d")
     assert [round(found[name]) for name in "abcd"] == [0, 10, 20, 30]
+    found = started(Starts(60, first=1), limiter(tpm=6000), f"a{long}", f"b{long}", f"c{long}", "d")
+    assert [round(found[name]) for name in "abcd"] == [0, 1, 11, 21]
 
 
 def test_the_tokens_of_a_turn_that_was_given_back_delay_nobody():
