@@ -123,6 +123,7 @@ TEN = "one two three four five six seven eight nine ten"
         ("three four five six seven eight nine ten", True),
         ("Count: two three four five six seven eight nine, and on", True),
         ("one two three four five six seven", False),
+        ("four five six seven eight nine ten", False),
         ("one two three four five six seven nine ten", False),
     ],
 )
@@ -135,6 +136,7 @@ def test_eight_words_in_a_row_are_a_quotation(text: str, quotes: bool):
     [
         (Example("1", "one two three four", "x"), "it is one two three four", True),
         (Example("1", "one two three", "x"), "it is one two three", False),
+        (Example("1", "one two three four five", "x"), "two three four five", False),
         (Example("1", "Q?", "x", context="one two three four"), "one two three four", True),
         (Example("1", "Q?", "A", choices=("no", "one two three four")), "one two three four", True),
         (Example("1", "Q?", "x", also=("one two three four",)), "one two three four", True),

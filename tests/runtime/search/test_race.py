@@ -350,6 +350,16 @@ def test_a_lead_is_clear_by_more_than_two_standard_errors_on_eight_rows(wins: in
     assert race.clearly_better(0, 1) == clear
 
 
+def test_what_other_races_expect_counts_from_the_moment_it_is_known():
+    race = pair(20, 40)
+    race.add()
+    for _ in range(5):
+        race.next(4)
+    before = race.expected()[2]
+    race.expect(2, 1.0)
+    assert race.expected(fit=False)[2] > before
+
+
 def test_expectations_without_a_fit_are_those_of_the_latest():
     race = Race(400)
     for _ in range(2):
