@@ -120,7 +120,8 @@ class _Models:
         if callable(spec):
             return self._function(spec)
         given = {} if isinstance(spec, str) else dict(spec)
-        client = cast("Client | None", given.pop("client", None))
+        named = isinstance(given.get("client"), str)  # the key of an endpoint
+        client = None if named else cast("Client | None", given.pop("client", None))
         sections = model_sections(spec if isinstance(spec, str) else given)
         model = str(sections.model["model"])
         endpoint = sections.endpoint
