@@ -9,6 +9,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+import anyio
+import anyio.to_thread
 import msgspec
 
 from ...scenarios.endpoints import Endpoint, Model, from_environment, with_environment
@@ -25,6 +27,9 @@ from .retries import Breaker
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
     from typing_extensions import TypeIs
+
+    from .http.aiohttp_client import AiohttpClient
+    from .http.openai_client import OpenAIClient
 
 Client: TypeAlias = "ChatClient | AsyncOpenAI"
 """A client that a host may pass in for an endpoint."""
@@ -70,9 +75,11 @@ async def connected(
             yield Connection(endpoint, adopted, limiters, breaker, remote=False)
             return
         key = api_key(name, endpoint)
+        # In a thread: it takes longer than a host's loop may wait.
+        kind = await anyio.to_thread.run_sync(_loaded, endpoint)
         async with (
             _base_url(name, endpoint, folder) as url,
-            _client(name, endpoint, url, key, models, on_limits or limiters.stated, on_notice) as own,
+            _client(kind, name, endpoint, url, key, models, on_limits or limiters.stated, on_notice) as own,
         ):
             sending = own if endpoint.local is None else OneTokenInTurn(own)
             yield Connection(endpoint, sending, limiters, breaker, remote=endpoint.base_url is not None)
@@ -170,7 +177,20 @@ def _secrets(endpoint: Endpoint) -> list[str]:
     return [value for text in texts for value in from_environment(text) if len(value) >= SECRET]
 
 
+def _loaded(endpoint: Endpoint) -> type[AiohttpClient] | type[OpenAIClient]:
+    """The class of an endpoint's client, its library loaded."""
+    if endpoint.client == "openai":
+        from .http.openai_client import OpenAIClient, sdk
+
+        sdk()
+        return OpenAIClient
+    from .http.aiohttp_client import AiohttpClient
+
+    return AiohttpClient
+
+
 def _client(
+    kind: type[AiohttpClient] | type[OpenAIClient],
     name: str,
     endpoint: Endpoint,
     url: str,
@@ -179,12 +199,8 @@ def _client(
     on_limits: OnLimits,
     on_notice: OnNotice | None,
 ) -> AbstractAsyncContextManager[ChatClient]:
-    if endpoint.client == "openai":
-        from .http.openai_client import OpenAIClient as Sending
-    else:
-        from .http.aiohttp_client import AiohttpClient as Sending
     bearer = "Bearer" if endpoint.auth_header.lower() == "authorization" else ""
-    return Sending(
+    return kind(
         url,
         api_key=key,
         secrets=_secrets(endpoint),

@@ -53,7 +53,7 @@ class OpenAIClient:
         on_notice: OnNotice | None = None,
         client: AsyncOpenAI | None = None,
     ) -> None:
-        self._sdk = _sdk()
+        self._sdk = sdk()
         if (base_url is None) == (client is None):
             raise InputError("OpenAIClient takes either a base_url or a client of the openai SDK")
         self._own: AsyncOpenAI | None = None
@@ -174,7 +174,8 @@ async def _read(answer: AsyncAPIResponse[object]) -> bytes:
     return b"".join(parts)
 
 
-def _sdk() -> ModuleType:
+def sdk() -> ModuleType:
+    """The openai SDK. Raises InputError where it is not installed."""
     try:
         import openai
     except ImportError as error:

@@ -53,3 +53,30 @@ def test_an_evaluation_loads_no_library_that_it_does_not_use():
     done = subprocess.run([sys.executable, "-c", EVALUATE], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "0.5\n"
+
+
+CONNECT = """
+import sys, threading
+import transfer_prompting as tp
+tp.evaluate
+main = []
+class Noting:
+    def find_spec(name, path=None, target=None):
+        if name == sys.argv[1]:
+            main.append(threading.current_thread() is threading.main_thread())
+sys.meta_path.insert(0, Noting)
+model = {"base_url": "http://127.0.0.1:9/v1", "model": "m", "client": sys.argv[1]}
+rows = [{"question": "How?", "answer": label} for label in ("so", "not")]
+try:
+    tp.run_sync(tp.evaluate("Decide.", rows, model=model))
+except tp.EndpointError:
+    print(main)
+"""
+
+
+@pytest.mark.parametrize("client", ["aiohttp", "openai"])
+def test_the_library_of_a_client_is_loaded_in_a_thread(client: str):
+    done = subprocess.run(
+        [sys.executable, "-c", CONNECT, client], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("[False]\n", "")
