@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from errno import ENOENT, ENOSPC
 from json import dumps
 from pathlib import Path
 
@@ -23,12 +24,28 @@ def explain(error: Exception, folder: Path | None = None) -> Exit:
     from ..scenarios.errors import InputError, TransferPromptingError
 
     found = _chosen(error, (InputError, TransferPromptingError, OSError, Exception))
+    if folder is None and isinstance(found, OSError):
+        found = _expected(found)
     message = str(found) if isinstance(found, TransferPromptingError) else _unexpected(found, error, folder)
     with suppress(OSError):  # nobody reads stderr any more
         Console(stderr=True, emoji=False).print(message, style="red", markup=False, highlight=False)
     if isinstance(found, QuotaExhausted):
         return Exit.BUDGET
     return Exit.BAD_INPUT if isinstance(found, InputError) else Exit.FAILED
+
+
+def _expected(error: OSError) -> Exception:
+    """The error in words where it is about a path that was handed in, or about stdout; itself otherwise."""
+    from ..runtime.errors import WriteFailed
+    from ..scenarios.errors import InputError
+
+    if error.filename is not None:
+        return InputError(f"{error.filename}: {error.strerror}")
+    if error.errno == ENOSPC:
+        return WriteFailed(f"standard output cannot be written: {error.strerror}")
+    if error.errno == ENOENT:
+        return InputError("the working directory is gone; change to one that exists")
+    return error
 
 
 def _chosen(error: Exception, kinds: tuple[type[Exception], ...]) -> Exception:

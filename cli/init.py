@@ -25,6 +25,7 @@ from ..scenarios import Scenario
 from ..scenarios.document import parse, read_text
 from ..scenarios.endpoints import Retry
 from ..scenarios.errors import InputError
+from ..scenarios.files import open_regular
 from ..scenarios.scenario import build
 from ..scenarios.tasks import names_file
 from .options import PLACES, Place
@@ -346,7 +347,8 @@ def write_starter(starter: Starter, path: Path) -> dict[str, LoadedTask]:
     text = starter.text(file=str(path), schema=schema)
     path.parent.mkdir(parents=True, exist_ok=True)
     loaded = load_tasks(build(parse(text, str(path)), path.parent))
-    path.write_text(text, encoding="utf-8")
+    with open_regular(path, "wb") as file:
+        file.write(text.encode())
     return loaded
 
 

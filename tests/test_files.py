@@ -1,5 +1,6 @@
 """Output folders and files that cannot be used: one sentence each, no traceback, nothing half-written."""
 
+import errno
 import json
 import os
 import re
@@ -250,3 +251,26 @@ def test_an_error_that_nobody_expected_is_one_sentence_and_its_details_are_in_th
     line = json.loads((tmp_path / "log.jsonl").read_text())
     assert line["event"] == "UnexpectedError"
     assert "ZeroDivisionError" in line["exception"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (OSError(errno.ENAMETOOLONG, "File name too long", "x.yaml"), 2, "x.yaml: File name too long"),
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "standard output cannot be written: No space"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory"), 2, "the working directory is gone"),
+    ],
+)
+def test_an_error_about_a_path_or_stdout_is_no_unexpected_one(
+    capsys: pytest.CaptureFixture[str], error: OSError, code: int, said: str
+):
+    assert explain(error) == code
+    assert capsys.readouterr().err.startswith(said)
+
+
+async def test_a_scenario_that_cannot_be_written_or_found_is_bad_input(tmp_path: Path):
+    write = ("init", "--endpoint", "vllm", "--force")
+    fifo(tmp_path / "fifo.yaml")
+    assert "fifo.yaml: " in told(await tprompt(*write, "fifo.yaml", cwd=tmp_path), 2)
+    assert "Not a directory" in told(await tprompt(*write, tmp_path / "data/tickets.jsonl/x.yaml"), 2)
+    assert "File name too long" in told(await tprompt("validate", "x" * 300), 2)
