@@ -337,5 +337,6 @@ def test_every_name_that_a_metric_may_have_has_a_label_and_a_direction():
     assert metric("judged.relevance").family == "judged"
     assert metric("shop.metrics:brevity").family == metric("own.brevity").family == "own"
     assert metric("own.").family != "own"
+    assert (metric("own.brevity").name, metric("own.brevity").label) == ("own.brevity", "own.brevity")
     assert all(one.label and one.formula and one.undefined for one in METRICS.values())
     assert set(METRICS) <= set(Scorecard.__struct_fields__)

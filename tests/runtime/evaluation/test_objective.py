@@ -95,6 +95,12 @@ def test_ratings_from_1_to_5_enter_from_0_to_1():
     }
 
 
+def test_an_objective_of_what_no_row_can_tell_is_undefined_for_rows():
+    found = Objective({"judged.relevance": 1.0}).vector({"accuracy": np.ones(3)})
+    assert found.shape == (3,)
+    assert np.isnan(found).all()
+
+
 def test_a_metric_of_ones_own_enters_as_it_is():
     assert Objective({"shop.metrics:brevity": 2.0}).value(
         named({"shop.metrics:brevity": 0.3})

@@ -63,7 +63,7 @@ def test_the_interval_of_a_gain_in_ece_is_bca_over_resampled_rows_in_bins_of_equ
         weights = np.concatenate(list(pieces))
         return ece(weights, sides[0]) - ece(weights, sides[1])
 
-    gain = compared(*sides)["ece"]
+    gain = compared(sides[0], sides[1])["ece"]
     point = float(difference([np.ones((1, 20), dtype=np.int32)])[0])
     assert gain.difference == pytest.approx(point)
     interval = bca(point, difference(counts(20, seed=7)), difference(leave_outs(20, seed=7)))
