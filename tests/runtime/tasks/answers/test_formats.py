@@ -131,6 +131,7 @@ def test_a_format_asks_for_what_it_reads(given: FormatSettings, sure: bool, aske
         (FormatSettings(kind="json"), '{"answer": ["a", 1, null, true]}', "a, 1, , true", "a, 1, , true"),
         (FormatSettings(kind="json"), '{"answer": {"a": "é"}}', '{"a": "é"}', '{"a": "é"}'),
         (FormatSettings(kind="json"), '{"answer": " a "} {"answer": "b"}', None, "b"),
+        (FormatSettings(kind="json"), '{"answer": false}', "false", "false"),
         (FormatSettings(kind="json"), '["a"]', None, None),
         (FormatSettings(kind="json", answer="all.1.label"), '{"all": [1, {"label": "b"}]}', "b", "b"),
         (FormatSettings(kind="json", answer="all.2"), '{"all": ["a", "b"]}', None, None),

@@ -138,6 +138,7 @@ REPLIES: list[Row] = [
     ("mood", "The the the the the", None, None, "none", None),
     ("mood", "It broke on the first day.\npositive", None, "positive", "last line", None),
     ("mood", "Answer: well it is mixed\npositive", None, "positive", "last line", None),
+    ("mood", "Answer: neither of them\npositive", None, None, "none", None),
     ("mood", "Positive, all in all.\nnegative", None, None, "none", None),
     ("mood", "Yes.\nTherefore, positive it is.", None, "positive", "conclusion", None),
     ("mood", "not positive", None, None, "none", None),

@@ -112,6 +112,7 @@ def test_a_number_may_be_as_small_as_nature_has_it():
         ("Confidence: high to very high", None),
         ("| Confidence | 90% |", 0.9),
         ("Confidence (0-10): 80%", 0.8),
+        ("Confidence: 2", 0.02),
         ("Confidence: 3 stars", None),
         ("Confidence: 1e-1", None),
     ],
