@@ -365,7 +365,7 @@ TARGETS = (
     Target("scenario values", scenario_values(), scenario, share=2, seconds=10, loose=True),
     Target("scenario texts", scenario_texts() | st.binary(max_size=60), scenario, share=1, seconds=20),
     Target("data files", data_files(), data, share=2, seconds=20),
-    Target("ledger rows", _updates, ledger_values, share=0.5, seconds=20),
+    Target("ledger rows", _updates, ledger_values, share=0.5, fresh=0.5, seconds=20),
     Target(
         "ledger bytes",
         st.lists(st.tuples(st.integers(0, 2**20), st.binary(min_size=1, max_size=8)), min_size=1, max_size=3),

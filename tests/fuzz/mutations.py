@@ -155,7 +155,7 @@ def _number(random: Random, value: float) -> float:
 def _text(random: Random, value: Any, other: Any) -> Any:
     """Text or bytes with one change, in what it holds where that is JSON or MessagePack, or anywhere."""
     if random.random() < 0.4:
-        structured = _structured(random, value)
+        structured = _structured(random, value, other)
         if structured is not None:
             return structured
     at, end = sorted(random.randrange(len(value) + 1) for _ in range(2))
@@ -192,31 +192,54 @@ def _character(random: Random, value: Any, at: int) -> Any:
     return chr(random.choice(codes))
 
 
-def _structured(random: Random, value: Any) -> Any:
-    """The text with one line of JSON, or all of it as MessagePack, changed; None where it is neither."""
-    packed = isinstance(value, bytes)
-    if packed and value[:1] and (0x80 <= value[0] < 0xA0 or value[0] in (0xDC, 0xDE)):
-        return _unpacked(random, value)
-    end: Any = b"\n" if packed else "\n"
-    lines = value.split(end)
+def _structured(random: Random, value: Any, other: Any) -> Any:
+    """The text with one line of JSON, or all of it as MessagePack, changed; None where it is neither.
+
+    Parts of the other text may get into it.
+    """
+    if _is_packed(value):
+        return _unpacked(random, value, other if _is_packed(other) else value)
+    end: Any = b"\n" if isinstance(value, bytes) else "\n"
+    lines, others = value.split(end), other.split(end)
     at = random.randrange(len(lines))
-    line = lines[at]
+    found, part = _json(lines[at]), _json(random.choice(others))
+    if found is None:
+        return None
+    start, tree = found
+    changed = _loose(random, tree, tree if part is None else part[1])
+    try:
+        text = json.dumps(changed, ensure_ascii=random.random() < 0.5)
+    except (ValueError, RecursionError):
+        return None
+    coded: Any = text.encode(errors="surrogatepass") if isinstance(value, bytes) else text
+    lines[at] = lines[at][:start] + coded
+    return end.join(lines)
+
+
+def _json(line: Any) -> tuple[int, Any] | None:
+    """Where the object or array of a line begins, and its value; None of any other line."""
+    packed = isinstance(line, bytes)
     start = 6 if line[:6] == (b"data: " if packed else "data: ") else 0
     if line[start : start + 1] not in ((b"{", b"[") if packed else ("{", "[")):
         return None
     try:
-        tree = json.loads(line[start:])
-        text = json.dumps(_loose(random, tree, tree), ensure_ascii=random.random() < 0.5)
+        return start, json.loads(line[start:])
     except (ValueError, RecursionError):
         return None
-    coded: Any = text.encode(errors="surrogatepass") if packed else text
-    lines[at] = line[:start] + coded
-    return end.join(lines)
 
 
-def _unpacked(random: Random, value: bytes) -> bytes | None:
+def _is_packed(value: Any) -> bool:
+    """True of bytes that begin as an array or a map of MessagePack does."""
+    return (
+        isinstance(value, bytes)
+        and value[:1] != b""
+        and (0x80 <= value[0] < 0xA0 or value[0] in (0xDC, 0xDE))
+    )
+
+
+def _unpacked(random: Random, value: bytes, other: bytes) -> bytes | None:
     try:
-        tree = msgspec.msgpack.decode(value)
-        return msgspec.msgpack.encode(_loose(random, tree, tree))
+        tree, part = msgspec.msgpack.decode(value), msgspec.msgpack.decode(other)
+        return msgspec.msgpack.encode(_loose(random, tree, part))
     except (ValueError, RecursionError, OverflowError, TypeError):
         return None

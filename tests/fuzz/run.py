@@ -3,11 +3,11 @@
     python tests/fuzz/run.py [--cases 1000000] [--seed 1] [--only NAME ...] [--engine mutations|atheris]
     python tests/fuzz/run.py --again build/fuzz/FAILURE.pickle
 
-Each target gets its share of the cases. One case in twenty is drawn by hypothesis, the others are mutations
-of those (`mutations.py`). Every case has a limit of CPU time (see `Target`), and all of them one of memory.
-A case that fails is printed and kept in build/fuzz, to be run again alone. `atheris`, of the extra `fuzz`,
-drives the same checks by the branches that they reach. Ends with a line RESULT {json} and exit code 1 where
-anything was found; atheris takes one target, the first.
+Each target gets its share of the cases. One case in twenty, of some targets up to one in two, is drawn by
+hypothesis, the others are mutations of those (`mutations.py`). Every case has a limit of CPU time (see
+`Target`), and all of them one of memory. A case that fails is printed and kept in build/fuzz, to be run again
+alone. `atheris`, of the extra `fuzz`, drives the same checks by the branches that they reach. Ends
+with a line RESULT {json} and exit code 1 where anything was found; atheris takes one target, the first.
 """
 
 import argparse
@@ -31,7 +31,6 @@ from fuzz.targets import SUPPRESSED, Target, TooSlow, batch, bounded
 
 TARGETS: tuple[Target, ...] = (*replies.TARGETS, *wire.TARGETS, *files.TARGETS)
 BATCH = 2_000
-FRESH = 100
 SHOWN_AFTER = 50_000
 """The figures so far are printed each time after so many cases."""
 MEMORY = 2 * 2**30
@@ -93,7 +92,8 @@ def run(seen: Seen, first: int) -> None:
     start = thread_time()
     count = min(BATCH, seen.planned - seen.cases)
     number = first * 1_000_000 + seen.cases // BATCH
-    for case in batch(target, count, number, fresh=FRESH, pool=seen.pool):
+    fresh = round(count * target.fresh)
+    for case in batch(target, count, number, fresh=fresh, pool=seen.pool):
         try:
             try:
                 spent = timed(target, case)

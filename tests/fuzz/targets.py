@@ -21,14 +21,16 @@ class Target(msgspec.Struct, frozen=True):
     """A part of the program that reads what others wrote.
 
     `check` takes one case and raises where anything but the documented happens. `share` is the part of all
-    cases that it gets, relative to the others'; `seconds` is the most CPU time that a case may take. With
-    `loose`, for cases that are mappings, mutations put anything in the place of any value.
+    cases that it gets, relative to the others'; `fresh` the part of its cases that is drawn anew, more where
+    mutations alone reach less; `seconds` is the most CPU time that a case may take. With `loose`, for cases
+    that are mappings, mutations put anything in the place of any value.
     """
 
     name: str
     cases: SearchStrategy[Any]
     check: Callable[[Any], None]
     share: float = 1.0
+    fresh: float = 0.05
     seconds: float = 5.0
     loose: bool = False
 

@@ -51,8 +51,9 @@ def either(plausible: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 def record(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Objects with some of these fields, each plausible or not."""
-    return st.fixed_dictionaries({}, optional={name: either(value) for name, value in fields.items()})
+    """Objects with all of these fields, each plausible, or with some of them, plausible or not."""
+    some = st.fixed_dictionaries({}, optional={name: either(value) for name, value in fields.items()})
+    return st.fixed_dictionaries(fields) | some
 
 
 _logprob = st.floats(max_value=0) | _numbers
@@ -258,7 +259,7 @@ _codings = st.sampled_from(["gzip", "deflate", "x-gzip", "br", "", "identity", "
 _zipped = st.binary(max_size=64).map(zlib.compress) | st.binary(max_size=64)
 
 TARGETS = (
-    Target("bodies", st.tuples(st.just(HTTPStatus.OK), st.just({}), bodies()), answer, share=6),
+    Target("bodies", st.tuples(st.just(HTTPStatus.OK), st.just({}), bodies()), answer, share=6, fresh=0.1),
     Target(
         "headers",
         st.tuples(
@@ -268,6 +269,7 @@ TARGETS = (
         ),
         answer,
         share=6,
+        fresh=0.1,
     ),
     Target("compressed bodies", st.tuples(_zipped, _codings), packed, share=1),
     Target("bus frames", frames() | st.binary(max_size=40), frame, share=5),
