@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from structlog.typing import FilteringBoundLogger
 
+from ..agents.coordinator.estimate import unpriced
 from ..agents.team import Team
 from ..runtime.bus import Event
 from ..runtime.concurrency import ungrouped
@@ -81,6 +82,8 @@ def run(scenario: Scenario, folder: Path, options: RunOptions) -> Exit:
 
     Raises Interrupted when signals ended it; what is complete is written by then.
     """
+    for warning in unpriced(scenario):
+        options.say(f"[yellow]! {escape(warning)}[/]")
     if scenario.compare is not None:
         return _run_variants(scenario, folder, options)
     results = _run_one(scenario, folder, options, _print_all)

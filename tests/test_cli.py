@@ -360,9 +360,11 @@ async def test_the_shell_completes_bundled_names_and_files(tmp_path: Path):
 
 async def test_quiet_prints_the_summary_only(tmp_path: Path):
     async with simulated(tmp_path):
-        done = await tprompt("run", "scenario.yaml", "--out", "out", "--quiet", cwd=tmp_path)
+        dollars = ("--set", "budget.usd=1")
+        done = await tprompt("run", "scenario.yaml", "--out", "out", "--quiet", *dollars, cwd=tmp_path)
     assert "best so far" not in done.stdout
     assert done.stdout.startswith("held-out test of 1 target")
+    assert "! budget.usd excludes model 'writer': it has no price" in done.stderr
 
 
 async def test_a_comparison_runs_every_variant_and_lines_them_up(tmp_path: Path):

@@ -77,6 +77,11 @@ class PromptResult(msgspec.Struct, frozen=True):
     calibration: Calibration | None = None
     flaws: dict[Flaw, int] = {}
 
+    @property
+    def text(self) -> str:
+        """The text of the prompt."""
+        return self.prompt.text
+
 
 class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
     """One target task and model: the original against the best prompt, on the same test rows.
@@ -230,8 +235,9 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "targets", Targets(self.targets))
 
-    def best(self, task: str | None = None, model: str | None = None) -> Prompt:
-        """The prompt to use for a target task and model; either may be omitted where only one target fits.
+    def best(self, task: str | None = None, model: str | None = None) -> PromptResult:
+        """The prompt to use for a target task and model, with its scorecard; either may be omitted where
+        only one target fits.
 
         Raises InputError when the run has none for them, or several.
         """
@@ -239,7 +245,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
             target for target in self.targets if task in (None, target.task) and model in (None, target.model)
         ]
         if len(fitting) == 1:
-            return fitting[0].best.prompt.prompt()
+            return fitting[0].best
         there = self.targets.names
         if fitting:
             raise InputError(f"several targets; name task and model: {there}")

@@ -64,7 +64,7 @@ async def test_a_function_is_optimised_like_a_model():
     assert world.skill("small-1", "tickets", target.best.prompt.text) > world.base
     assert target.best.scorecard.ifr == 1.0
     assert target.best.scorecard.ece is None  # it states no confidence
-    assert results.best("tickets", "app").id == target.best.prompt.id
+    assert results.best("tickets", "app").prompt.id == target.best.prompt.id
 
 
 async def test_a_function_states_its_confidence_where_the_task_asks_for_it():

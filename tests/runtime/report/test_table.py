@@ -55,7 +55,9 @@ async def test_the_dataframe_holds_the_rows():
 
 async def test_the_best_prompt_is_found_by_task_and_model():
     results = await brief_results()
-    assert results.best("tickets", "small") == results.targets[0].best.prompt.prompt()
+    best = results.best("tickets", "small")
+    assert best == results.targets[0].best
+    assert (best.text, best.scorecard.n) == (best.prompt.text, results.targets[0].baseline.scorecard.n)
     with pytest.raises(tp.InputError, match="no prompt for tickets with large; there is tickets with small"):
         results.best("tickets", "large")
 
