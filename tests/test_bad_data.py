@@ -89,7 +89,7 @@ BAD = {
         "rows.jsonl",
         lines([{**row, "id": i % 11} for i, row in enumerate(ROWS)]).encode(),
         IDS,
-        "rows.jsonl:12: id '0' stands already at",
+        "rows.jsonl:12: id '0' is also that of",
     ),
     "a field that is missing": (
         "rows.jsonl",

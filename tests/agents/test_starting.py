@@ -48,6 +48,7 @@ async def test_a_run_interrupted_before_its_first_search_says_so_in_its_results(
 
 async def test_results_of_an_earlier_invocation_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "results.json").write_text("earlier")
+    earlier = '{"schema": 1}'
+    (tmp_path / "out" / "results.json").write_text(earlier)
     await interrupted(tmp_path, monkeypatch)
-    assert (tmp_path / "out" / "results.json").read_text() == "earlier"
+    assert (tmp_path / "out" / "results.json").read_text() == earlier

@@ -146,7 +146,7 @@ def test_ids_that_stand_twice_are_refused_with_both_lines(tmp_path: Path):
     assert sorted(ids(loaded(tmp_path, fields={"id": "key"}))["train"])[0].startswith("k")
     written(tmp_path / "rows.jsonl", [*data, {**data[4], "text": "another"}])
     message = refused(tmp_path, fields={"id": "key"}, shuffle=False)
-    assert "rows.jsonl:21: id 'k4' stands already at rows.jsonl:5; ids must differ" in message
+    assert "rows.jsonl:21: id 'k4' is also that of rows.jsonl:5; ids must differ" in message
 
 
 def test_a_ragged_csv_is_refused_with_file_and_line(tmp_path: Path):
