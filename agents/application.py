@@ -10,6 +10,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
+from ..runtime.concurrency import Turns
 from ..runtime.errors import CallFailed, EndpointError, Unreachable
 from ..runtime.llm.chat import ChatRequest, ChatResponse, Message, Usage
 from ..runtime.llm.http._refusals import refusal
@@ -82,6 +83,7 @@ class ApplicationClient:
         self._functions = dict(functions)
         self._timeout = timeout
         self._threads: anyio.CapacityLimiter | None = None
+        self._turns = Turns()
 
     async def chat(self, request: ChatRequest) -> ChatResponse:
         asked = msgspec.json.decode(request.messages[0].content, type=_Asked)
@@ -95,6 +97,7 @@ class ApplicationClient:
             if failed is None or failed is error:
                 raise
             raise failed from error
+        await self._turns.wait()  # functions that answer at once are ready together
         response = self._checked(request.model, answered)
         return ChatResponse(
             text=response.text if asked.whole else written(response, confidence=asked.confidence),

@@ -258,6 +258,8 @@ def _sampling(scenario: Scenario, name: str) -> Sampling:
 
 def _requests_at_once(scenario: Scenario, model: str) -> int:
     """Requests handled at once; the endpoint's limits decide how many calls are sent at once, except in
-    batches, which take all there are."""
+    batches, which take all there are. More of them keep an endpoint busy while others wait for a retry."""
     endpoint = scenario.endpoint_of(model)
-    return 2 * endpoint.limits.concurrency if endpoint.batch is None else MOST_IN_BATCHES
+    if endpoint.batch is not None:
+        return MOST_IN_BATCHES
+    return endpoint.limits.concurrency * (1 if endpoint.host is not None else 2)

@@ -3,12 +3,20 @@
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from transfer_prompting.runtime.concurrency import SLICE_SECONDS, Held, off_loop, run_all, settle
+from transfer_prompting.runtime.concurrency import (
+    SLICE_SECONDS,
+    Held,
+    Turns,
+    off_loop,
+    run_all,
+    settle,
+)
 
 
 async def test_ends_come_in_the_order_of_the_items_whatever_ends_first():
@@ -158,3 +166,21 @@ async def test_short_steps_let_others_run_once_they_have_held_the_loop_for_long(
         await held.release()
         tasks.cancel_scope.cancel()
     assert others > 0
+
+
+async def test_tasks_that_are_ready_together_take_turns():
+    turns, done, seen = Turns(), list[int](), list[int]()
+
+    async def step(number: int) -> None:
+        await turns.wait()
+        time.sleep(2 * SLICE_SECONDS)  # noqa: ASYNC251 - a step that holds the loop
+        done.append(number)
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(6):
+            tasks.start_soon(step, number)
+        while len(done) < 6:
+            await checkpoint()
+            seen.append(len(done))
+    assert sorted(done) == [*range(6)]
+    assert max(after - before for before, after in pairwise([0, *seen])) <= 2
