@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, nullcontext, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,6 +91,7 @@ class Assembler(msgspec.Struct, frozen=True, kw_only=True):
         )
         if out is not None:
             await anyio.to_thread.run_sync(prepare_folder, scenario, out)
+            await anyio.to_thread.run_sync(import_module, "structlog")  # of the log; it takes a while
         budget = Budget(scenario.budget)
         notices: list[str] = []
         with ExitStack() as files:

@@ -1,10 +1,7 @@
 """The events of a run: streams and callbacks for hosts, and the structured log."""
 
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from datetime import UTC, datetime
-from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Protocol, TextIO, TypeVar, cast
@@ -37,32 +34,42 @@ class EventLog(Protocol):
 
 @contextmanager
 def open_log(path: Path) -> Generator[EventLog]:
-    """A log that appends one JSON object a line to `path`, each with time and level."""
+    """A logger that appends one JSON object a line to `path`, each with time and level."""
+    import structlog
+
     with writing(path):
         raw = open_regular(path, "ab")
         file = TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)
     try:
-        yield _FileLog(file, path)
+        yield structlog.wrap_logger(
+            structlog.WriteLogger(cast("TextIO", _Guarded(file, path))),
+            processors=[
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(),
+            ],
+            wrapper_class=structlog.make_filtering_bound_logger(0),
+        )
     finally:
         with suppress(OSError):  # a full disk has been reported by then
             file.close()
 
 
-class _FileLog:
-    """An `EventLog` in a file. Its errors are WriteFailed."""
+class _Guarded:
+    """A file whose errors are WriteFailed."""
 
     def __init__(self, file: TextIO, path: Path) -> None:
-        self._path = path
         self._file = file
-        self.debug = partial(self._write, "debug")
-        self.info = partial(self._write, "info")
-        self.warning = partial(self._write, "warning")
+        self._path = path
 
-    def _write(self, level: str, event: str, /, **facts: object) -> None:
-        at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-        line = json.dumps({**facts, "event": event, "level": level, "timestamp": at}, default=repr)
+    def write(self, text: str) -> None:
         with writing(self._path):
-            self._file.write(line + "\n")
+            self._file.write(text)
+
+    def flush(self) -> None:
+        with writing(self._path):
+            self._file.flush()
 
 
 E = TypeVar("E", bound=Event)
