@@ -68,10 +68,13 @@ def compare(
     from ..runtime.report.comparison import METRICS, entries, mismatches
     from ..runtime.report.results_table import render
     from ..runtime.report.wording import LABELS
+    from ..scenarios.errors import InputError
     from .tables import results_view
 
     # `runs/*` also names files, as the page of `view`.
     named = [folder for folder in folders if not folder.is_file()]
+    if not named:
+        raise InputError(f"{folders[0]}: a file; give output folders of runs")
     found = [in_folder(run) for folder in named for run in run_folders(folder)]
     chosen = METRICS if metrics is None else tuple(name.strip() for name in metrics.split(","))
     _known_metrics(chosen, LABELS)

@@ -2,8 +2,9 @@
 
 import os
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, cast, get_args
 
 from pydantic import (
     BaseModel,
@@ -12,6 +13,8 @@ from pydantic import (
     Field,
     HttpUrl,
     JsonValue,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
@@ -27,10 +30,34 @@ class Misplaced(ValueError):
         self.problem = problem
 
 
+def _holds(value: object, kind: type) -> bool:
+    parts = cast("Mapping[object, object]", value).values() if isinstance(value, Mapping) else (value,)
+    return any(isinstance(part, kind) for part in parts)
+
+
+def _kinds(annotation: object) -> Iterator[object]:
+    """The types that an annotation is made of."""
+    inner = get_args(annotation)
+    if not inner:
+        yield annotation
+    for part in inner:
+        yield from _kinds(part)
+
+
 class Strict(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=False, allow_inf_nan=False
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_boolean_as_number(cls, value: object, info: ValidationInfo) -> object:
+        if not _holds(value, bool):
+            return value
+        kinds = set(_kinds(cls.model_fields[info.field_name or ""].annotation))
+        if kinds & {int, float} and bool not in kinds:
+            raise ValueError("a number is expected, not true or false")
+        return value
 
 
 # Bounds far above any use: what lies beyond is a typing error, and would overflow somewhere later.

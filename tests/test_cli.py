@@ -381,5 +381,8 @@ async def test_a_comparison_runs_every_variant_and_lines_them_up(tmp_path: Path)
         assert "Objective" in shown
 
 
-async def test_comparing_a_folder_without_runs_is_bad_input(tmp_path: Path):
+async def test_comparing_what_holds_no_run_is_bad_input(tmp_path: Path):
     assert "no results here" in told(await tprompt("compare", tmp_path), 2)
+    page = tmp_path / "index.html"
+    page.touch()
+    assert f"{page}: a file" in told(await tprompt("compare", page), 2)

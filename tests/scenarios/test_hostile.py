@@ -87,6 +87,7 @@ def test_deep_nesting_is_refused(tmp_path: Path, deep: str):
         ".inf",
         "2001-99-99",
         "2001-09-09",
+        "true",
     ],
 )
 def test_a_seed_that_is_no_number_is_refused_with_its_line(tmp_path: Path, value: str):
@@ -128,6 +129,21 @@ def test_a_tag_that_makes_anything_but_plain_values_is_refused(tmp_path: Path, t
 def test_a_number_beyond_any_use_is_refused_by_its_key(tmp_path: Path, setting: str):
     key = setting.partition("=")[0]
     assert f": {key}" in refused(tmp_path, MINIMAL, setting)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "models.small.temperature=no",
+        "models.small.max_tokens=true",
+        "budget.calls=on",
+        "scorer.objective={accuracy: true}",
+        "tasks.reviews.split.validation=yes",
+    ],
+)
+def test_a_boolean_is_no_number(tmp_path: Path, setting: str):
+    key = setting.partition("=")[0]
+    assert f": {key}: a number is expected, not true or false" in refused(tmp_path, MINIMAL, setting)
 
 
 def test_dates_and_sexagesimal_numbers_stay_text(tmp_path: Path):
