@@ -1,14 +1,16 @@
 """One model call on its way through the layers, and the innermost layer, which sends it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
 
 import anyio
 from msgspec.structs import replace
 
 from ..errors import CallFailed, EndpointError
 from .chat import ChatClient, ChatRequest, ChatResponse, Unanswered, Usage
+
+T = TypeVar("T")
 
 
 class Reservation:
@@ -116,6 +118,16 @@ class Deadline(Protocol):
     def check_clock(self) -> None:
         """Raise what ends a call that waited for too long, once the time has come."""
         ...
+
+
+async def within(deadline: Deadline | None, wait: Callable[[], Awaitable[T]]) -> T:
+    """What is waited for, unless the deadline comes first: then what `check_clock` raises."""
+    if deadline is None:
+        return await wait()
+    while True:
+        with anyio.move_on_after(deadline.seconds_left()):
+            return await wait()
+        deadline.check_clock()
 
 
 class Gate:

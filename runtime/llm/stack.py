@@ -222,6 +222,7 @@ class Models:
             record=self._batches,
             tasks=self._tasks,
             gate=self._gate,
+            deadline=self._budget,
         )
         policy = connection.endpoint.retry.model_copy(update={"seconds": DAYS})
         return DirectOrBatch(direct, RetryingClient(layer, policy, admit=self._budget.admit_another))

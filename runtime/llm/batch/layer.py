@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 
 from ....scenarios.endpoints import BatchSettings
 from ...errors import CallFailed, EndpointError, RateLimited, Rejected
-from .._call import Call, Gate, Layer
+from .._call import Call, Deadline, Gate, Layer, within
 from ..chat import ChatRequest, ChatResponse, Clock, SystemClock
 from ..http.batch_api import Answer, Batch, BatchApi
 from ..ledger._rows import call_key
@@ -62,7 +62,9 @@ class BatchLayer(Layer):
     cancelled at the endpoint is Rejected. A batch of more tokens than the endpoint keeps in its queue is made
     in halves, one after the other. EndpointError is raised where the answers of a batch cannot be had.
 
-    Once the gate is closed no batch is started. Nothing is cancelled at the endpoint: what was sent is paid.
+    A call waits for its batch until the `deadline` at most; the batch goes on at the endpoint, and the next
+    invocation takes its answers. Once the gate is closed no batch is started. Nothing is cancelled at the
+    endpoint: what was sent is paid.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class BatchLayer(Layer):
         record: BatchRecord,
         tasks: TaskGroup,
         gate: Gate,
+        deadline: Deadline | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.waiting = 0
@@ -83,6 +86,7 @@ class BatchLayer(Layer):
         self._record = record
         self._tasks = tasks
         self._gate = gate
+        self._deadline = deadline
         self._clock = clock or SystemClock()
         self._groups: dict[str, Group] = {}
         self._gathering: Group | None = None
@@ -94,7 +98,7 @@ class BatchLayer(Layer):
         group = self._groups.get(key) or self._adopted(key) or self._gathered(key, call.request)
         self.waiting += 1
         try:
-            await group.done.wait()
+            await within(self._deadline, group.done.wait)
         finally:
             self.waiting -= 1
         del self._groups[key]

@@ -1,11 +1,12 @@
 """The limits of one endpoint and model, shared by all its callers, and the layer that keeps them."""
 
-import anyio
+from functools import partial
+
 import msgspec
 
 from ....scenarios.endpoints import Limits
 from ...errors import CallFailed, ParameterRefused, RateLimited, Rejected
-from .._call import Call, Deadline, Layer
+from .._call import Call, Deadline, Layer, within
 from ..chat import ChatRequest, ChatResponse, Clock, SystemClock
 from ..http._refusals import RateSheet
 from ._allowance import Allowance
@@ -172,7 +173,7 @@ class LimitedClient(Layer):
         tokens = limiter.estimate(request)
         number = limiter.enter(tokens)
         if number is None:
-            number = await self._wait(tokens)
+            number = await within(self._deadline, partial(limiter.wait, tokens))
         try:
             response = await self._inner.send(call)
         except BaseException as error:
@@ -180,15 +181,6 @@ class LimitedClient(Layer):
             raise
         limiter.served(number, tokens, request, response)
         return response
-
-    async def _wait(self, tokens: float) -> int:
-        deadline = self._deadline
-        if deadline is None:
-            return await self._limiter.wait(tokens)
-        while True:
-            with anyio.move_on_after(deadline.seconds_left()):
-                return await self._limiter.wait(tokens)
-            deadline.check_clock()
 
 
 class Limiters:

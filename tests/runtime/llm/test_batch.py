@@ -112,6 +112,22 @@ async def test_a_batch_whose_id_was_not_recorded_any_more_is_found_by_its_file(t
     assert set(bodies(server).values()) == {1}
 
 
+async def test_the_cap_on_minutes_ends_the_wait_for_a_batch_and_the_next_invocation_takes_its_answers(
+    tmp_path: Path,
+):
+    async with batch_server(helpful_world()) as server:
+        server.hold()
+        path, out = written(tmp_path, server.base_url, QUICK, strategy="original"), tmp_path / "out"
+        with anyio.fail_after(100):
+            ended = await finished(load(path, ["budget.minutes=0.03"]), out)
+        server.release()
+        resumed = await finished(load(path), out)
+    assert ended.status == "budget"
+    assert resumed.status == "complete"
+    assert server.created == 1
+    assert set(bodies(server).values()) == {1}
+
+
 async def test_a_run_that_is_cancelled_stops_asking_for_its_batch_before_its_connections_close(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
