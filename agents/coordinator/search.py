@@ -323,8 +323,11 @@ class Search:
 
     @property
     def cut_short(self) -> bool:
-        """True when the budget ended the search before it saw as many candidates as were planned, or any."""
-        most = self.plan.most
+        """True when the budget ended the search before it saw as many candidates as were planned, or any.
+
+        A source stage that ends with its share of the budget ends as planned.
+        """
+        most = self.plan.most if self.plan.stage == "target" else None
         return self.exhausted and (not self.kept or (most is not None and self._supply.proposed < most))
 
     def _add(self, prompt: Prompt, *, lean: float = 0.0, offered: bool = False) -> None:

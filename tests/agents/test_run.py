@@ -282,6 +282,17 @@ async def test_a_run_whose_planned_steps_are_cut_short_says_so(tmp_path: Path):
     assert statuses == {50: "budget", 1: "complete"}
 
 
+async def test_a_source_stage_ends_with_its_share_whatever_its_steps(tmp_path: Path):
+    stages: dict[str, object] = {
+        "source": {"tasks": ["reviews"], "steps": 50, "seed_prompts": ["Decide."], "share": 0.2},
+        "target": {"tasks": ["tickets"], "steps": 1},
+    }
+    async with simulated(tmp_path, stages=stages, budget={"calls": 400}) as (scenario, _, _):
+        results = await finished(scenario)
+    assert results.searches[0].reason == "the budget is spent"
+    assert results.status == "complete"
+
+
 async def test_a_spent_run_goes_on_when_the_budget_is_raised(tmp_path: Path):
     out = tmp_path / "out"
     async with simulated(tmp_path, budget={"calls": 600}, deterministic=True) as (spent, _, server):
