@@ -186,8 +186,9 @@ class Sender(Layer):
             call.sent_at = None
             gate.leave()
         call.seconds = anyio.current_time() - start
-        if response.id or response.model:
-            response = replace(response, id="", model="")
+        if response.id or response.model or response.batched or response.replayed:
+            # Ids are for telemetry alone; and no other process decides whether a call is paid for.
+            response = replace(response, id="", model="", batched=False, replayed=False)
         call.attempts += response.attempts - 1
         call.uncounted += not response.usage.prompt_tokens
         return response

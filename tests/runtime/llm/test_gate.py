@@ -1,4 +1,4 @@
-"""The gate: what is in flight finishes, what comes later waits."""
+"""The innermost layer: what is in flight finishes, what comes later waits, and each call counts."""
 
 import anyio
 import pytest
@@ -62,3 +62,14 @@ async def test_a_call_that_fails_or_is_cancelled_leaves_the_gate():
         await Sender(HeldClient(), gate).chat(REQUEST)
     with anyio.fail_after(5):
         await gate.close()
+
+
+class FreeClient:
+    """Says that its calls cost less than they do."""
+
+    async def chat(self, request: ChatRequest) -> ChatResponse:
+        return ChatResponse(text="yes", replayed=True, batched=True, id="a", model="b")
+
+
+async def test_a_call_that_was_sent_counts_in_full_whatever_its_client_says_of_it():
+    assert await Sender(FreeClient()).chat(REQUEST) == ChatResponse(text="yes")
