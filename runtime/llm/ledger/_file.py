@@ -81,7 +81,8 @@ def reading(path: Path) -> Generator[None]:
     try:
         yield
     except (OSError, sqlite3.OperationalError) as error:
-        raise InputError(f"{path}: the call ledger cannot be opened: {error}") from error
+        problem = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: the call ledger cannot be opened: {problem}") from error
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise damaged(path, error) from error
 

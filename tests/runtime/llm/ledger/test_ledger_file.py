@@ -50,7 +50,7 @@ def path(tmp_path: Path) -> Path:
         ),
         (holed, "damaged"),
         (lambda path: path.write_bytes(b"SQLite format 3\x00"), "ends after 16 bytes"),
-        (lambda path: path.mkdir(), "cannot be opened"),
+        (lambda path: path.mkdir(), "cannot be opened: a folder, not a regular file"),
     ],
 )
 def test_a_file_that_is_no_sound_ledger_is_named_and_left_as_it_is(
