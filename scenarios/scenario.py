@@ -126,6 +126,14 @@ class Scenario(Strict):
         """The endpoint that serves an entry of `models`."""
         return self.endpoints[self.models[model].endpoint]
 
+    def search_rows(self, targets: int) -> int | None:
+        """`BudgetSettings.search_rows`, where a cap in dollars that no price of a model reaches is no cap."""
+        budget = self.budget
+        names = {self.reference.model, *self.targets, self.scorer.model}
+        if not any(self.models[name].price.usd(1, 1) for name in names if name is not None):
+            budget = budget.model_copy(update={"usd": None})
+        return budget.search_rows(targets)
+
     def at(self, folder: Path, *, allow_code: bool = False) -> Self:
         """The same scenario, its relative paths starting at `folder`."""
         copy = self.model_copy()

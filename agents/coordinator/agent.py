@@ -166,7 +166,7 @@ class Coordinator:
         before = self._budget.remaining()
         return Allotment.of(
             budget,
-            budget.search_rows(sum(len(plan.models) for plan in plans)),
+            self._scenario.search_rows(sum(len(plan.models) for plan in plans)),
             spent=Amount(calls=before["calls"].spent, tokens=before["tokens"].spent, usd=before["usd"].spent),
             reserve=reserve,
         )

@@ -152,7 +152,7 @@ class _Estimation:
         targets = sum(len(plan.models) for plan in self._targets)
         allotment = Allotment.of(
             scenario.budget,
-            scenario.budget.search_rows(targets),
+            scenario.search_rows(targets),
             spent=Amount(),
             reserve=self._test.total(),
         )

@@ -165,6 +165,12 @@ def test_models_without_a_price_are_named_where_dollars_are_capped(tmp_path: Pat
     assert not any("budget.usd excludes" in each for each in estimated(tmp_path, models=models).assumptions)
 
 
+def test_a_cap_in_dollars_without_any_price_leaves_the_default_number_of_rows(tmp_path: Path):
+    free, unpriced = estimated(tmp_path, budget={}), estimated(tmp_path, budget={"usd": 1})
+    assert unpriced.searches == free.searches
+    assert unpriced.calls == free.calls
+
+
 def test_it_names_the_runs_of_a_comparison(tmp_path: Path):
     told = estimated(
         tmp_path, compare={"seeds": [1, 2], "variants": {"plain": {}, "opro": {"strategy": "opro"}}}
