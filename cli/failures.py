@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from errno import ENOENT, ENOSPC
+from errno import EMFILE, ENFILE, ENOENT, ENOSPC
 from json import dumps
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def _expected(error: OSError) -> Exception:
     from ..runtime.errors import WriteFailed
     from ..scenarios.errors import InputError
 
-    if error.filename is not None:
+    if error.filename is not None and error.errno not in (EMFILE, ENFILE):
         return InputError(f"{error.filename}: {error.strerror}")
     if error.errno == ENOSPC:
         return WriteFailed(f"standard output cannot be written: {error.strerror}")
@@ -63,11 +63,13 @@ def _leaves(error: BaseException) -> Iterator[Exception]:
 
 
 def _unexpected(found: Exception, error: Exception, folder: Path | None) -> str:
-    said = " ".join(str(found).split())[:300]
-    details = _details(error, folder)
     safe = "" if folder is None or not (folder / "ledger.sqlite").is_file() else (
         f" Finished calls are safe in {folder / 'ledger.sqlite'}: the same command goes on from there."
     )  # fmt: skip
+    if isinstance(found, OSError) and found.errno in (EMFILE, ENFILE):
+        return f"too many open files; allow more (`ulimit -n`), or lower `limits.concurrency`.{safe}"
+    said = " ".join(str(found).split())[:300]
+    details = _details(error, folder)
     where = "" if details is None else f" Details are in {details}."
     return f"unexpected error: {type(found).__name__}{said and f': {said}'}.{where}{safe}"
 

@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
@@ -34,6 +34,7 @@ T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
 
 _YOUNG = 20_000  # objects made and not yet gone after which the collector looks; Python's own is 700
+_FILES = 10_240  # the most that macOS takes
 
 
 def run_event_loop(main: Callable[[*Arguments], Awaitable[T]], *arguments: *Arguments) -> T:
@@ -44,10 +45,23 @@ def run_event_loop(main: Callable[[*Arguments], Awaitable[T]], *arguments: *Argu
     cancels `main`, and raises KeyboardInterrupt once that has ended.
     """
     raise_on_ctrl_c()  # asyncio cancels where it finds Python's own handler
+    _allow_open_files()
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, 10, 10)
     return anyio.run(main, *arguments, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+
+
+def _allow_open_files() -> None:
+    """Let this process open as many files as its user may allow it: each call in flight takes a socket, and
+    some systems allow 256 at first."""
+    with suppress(ImportError, OSError, ValueError):  # no such limits on Windows
+        import resource
+
+        soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 class RunOptions(msgspec.Struct, frozen=True):

@@ -6,7 +6,9 @@ import os
 import re
 import shutil
 import sqlite3
+import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import anyio
@@ -274,3 +276,31 @@ async def test_a_scenario_that_cannot_be_written_or_found_is_bad_input(tmp_path:
     assert "fifo.yaml: " in told(await tprompt(*write, "fifo.yaml", cwd=tmp_path), 2)
     assert "Not a directory" in told(await tprompt(*write, tmp_path / "data/tickets.jsonl/x.yaml"), 2)
     assert "File name too long" in told(await tprompt("validate", "x" * 300), 2)
+
+
+ALLOWED = """
+import resource
+from transfer_prompting.cli.run import run_event_loop
+
+async def soft() -> int:
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, most))
+print(run_event_loop(soft) == most if 0 <= most < 10_240 else run_event_loop(soft) == 10_240)
+"""
+
+
+@pytest.mark.skipif(find_spec("resource") is None, reason="the system has no limits on open files")
+async def test_a_command_may_open_as_many_files_as_its_user_may_allow():
+    done = await anyio.run_process([sys.executable, "-c", ALLOWED])
+    assert done.stdout.decode().strip() == "True"
+
+
+@pytest.mark.parametrize("folder", [None, Path("out")])
+def test_too_many_open_files_are_named_with_what_allows_more(
+    folder: Path | None, capsys: pytest.CaptureFixture[str]
+):
+    error = OSError(errno.EMFILE, os.strerror(errno.EMFILE), "a file")
+    assert explain(ExceptionGroup("several", [error]), folder) == Exit.FAILED
+    assert "too many open files; allow more (`ulimit -n`)" in " ".join(capsys.readouterr().err.split())
