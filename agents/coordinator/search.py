@@ -153,8 +153,11 @@ class Search:
         most = len(self._places) if math.isinf(left) else int(left)
         size = len(self._places) if self.plan.full else self.plan.block
         found = self.race.next(most, block=size, without=self._excluded())
+        idle = not self._supply.writing and not self._in_flight()
+        if found is None and idle:
+            found = self.race.next(most, block=size, without=self._excluded(), last=True)
         if found is None:
-            if not self._supply.writing and not self._in_flight():
+            if idle:
                 self.exhausted = most < 1  # what is left is kept for a candidate, and too little for one
                 self.reason = SPENT if self.exhausted else "every candidate has answered every row"
             return None
@@ -259,8 +262,8 @@ class Search:
     def offer(self, prompt: Prompt, scopes: Sequence[str], *, lean: float | None = None) -> bool:
         """Let a prompt from other searches enter; False when it is here already.
 
-        With `lean` (standard deviations above the mean that others expect) it is tried only while it is worth
-        no less than a new candidate.
+        With `lean` (standard deviations above the mean that others expect) it is tried when it is worth no
+        less than a new candidate, or when nothing else is left to try.
         """
         if self.reason or not self._admission.unseen([prompt]):
             return False

@@ -76,7 +76,7 @@ class Race:
 
     def add(self, *, lean: float = 0.0, offered: bool = False, variant_of: int | None = None) -> int:
         """A new prompt; its number. `lean` is by how many standard deviations other races expect it above the
-        mean of all. One that is `offered` is asked only while it is worth no less than one yet to be written.
+        mean of all. One that is `offered` is asked first when it is worth no less than one yet to be written.
         A variant has the words of another prompt and more, so it has to be better than that (see `settled`).
         """
         if variant_of is not None:
@@ -126,11 +126,12 @@ class Race:
         return self.scores[prompt, both] - self.scores[other, both]
 
     def next(
-        self, left: int, *, block: int = BLOCK, without: frozenset[int] = frozenset()
+        self, left: int, *, block: int = BLOCK, without: frozenset[int] = frozenset(), last: bool = False
     ) -> tuple[int, list[int]] | None:
         """The prompt to ask next and the rows, at most `block`, while `left` rows can be paid for.
 
-        None when nothing is left to ask. Prompts in `without` are not asked.
+        None when nothing is left to ask. Prompts in `without` are not asked. With `last` no other prompt is
+        to be written, so all that are offered may be asked.
         """
         if left <= 0 or not len(self):
             return None
@@ -138,8 +139,9 @@ class Race:
         out = sorted(without.union(self.settled()))
         worth = self._worth(left, out)
         worth[out] = -1.0
-        waiting = self._offered & ~self.asked.any(axis=1)
-        worth[:-1][waiting & (worth[:-1] < worth[-1])] = -1.0
+        if not last:
+            waiting = self._offered & ~self.asked.any(axis=1)
+            worth[:-1][waiting & (worth[:-1] < worth[-1])] = -1.0
         prompt = int(np.argmax(worth[:-1]))
         if worth[prompt] < 0:
             return None

@@ -329,6 +329,16 @@ def test_an_offered_prompt_that_was_asked_is_one_of_the_races_own():
     assert race.next(8) == (0, [2, 3, 4, 5])
 
 
+def test_an_offered_prompt_that_is_worth_little_is_asked_when_nothing_else_will_be():
+    race = Race(4)
+    race.add()
+    race.add(lean=-3.0, offered=True)
+    race.ask(0, range(4))
+    race.answer(0, range(4), [1.0] * 4)
+    assert race.next(8) is None
+    assert race.next(8, last=True) == (1, [0, 1, 2, 3])
+
+
 def test_a_variant_of_a_variant_varies_the_plain_prompt():
     race = Race(4)
     race.add()
