@@ -1,5 +1,6 @@
 """Fuzz targets: each a strategy for hostile input, and the check of all that must hold for it."""
 
+import gc
 import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -41,17 +42,23 @@ class TooSlow(BaseException):
 
 @contextmanager
 def bounded(seconds: float) -> Generator[None]:
-    """Raises TooSlow in here after so many seconds of this process's CPU time; for the main thread only."""
+    """Raises TooSlow in here after so many seconds of this process's CPU time; for the main thread only.
+
+    The garbage collector waits: most of what it would look at is of the fuzzer, and errors in its callbacks
+    are lost.
+    """
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         raise TooSlow(f"more than {seconds:g} s of CPU time")
 
     before = signal.signal(signal.SIGVTALRM, stop)
+    gc.disable()
     signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        gc.enable()
         signal.signal(signal.SIGVTALRM, before)
 
 
