@@ -26,7 +26,7 @@ run: $(VENV)/run  ## the main job: quickstart on the embedded model
 	$(BIN)/tprompt run quickstart --out runs/quickstart
 
 test: $(VENV)/dev  ## all tests
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 build/servers: Makefile
 	$(PYTHON) -m venv $@

@@ -1,8 +1,10 @@
 """Settings of all tests."""
 
 import gc
+import os
 from functools import lru_cache
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # How long an example takes says more about the machine's load than about the code.
@@ -19,3 +21,10 @@ def pytest_sessionstart() -> None:
     for one in gc.get_objects():
         if type(one) is _CACHED and one.__module__.startswith("transfer_prompting."):
             one.cache_clear()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """More workers than cores: for a third of their time tests wait for processes, sockets and disks."""
+    cores = os.cpu_count() or 1
+    return cores + (cores + 1) // 2
