@@ -1,6 +1,7 @@
 """All runs of a folder in one page, with links to their reports."""
 
 import html
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,7 +44,8 @@ def write_runs_page(folder: Path) -> Path:
     rows = [row for run in found for row in _rows(folder, run)]
     path = folder / "index.html"
     caption = f"{plural(len(found), 'run')}; scores are on held-out rows, original → best prompt."
-    replace_file(path, page(f"Runs in {folder.resolve().name}", caption, HEAD, rows, texts=5).encode())
+    text = page(f"Runs in {folder.resolve().name}", caption, HEAD, rows, texts=5)
+    replace_file(path, text.encode(errors="replace"))
     return path
 
 
@@ -56,7 +58,7 @@ def _rows(folder: Path, run: Path) -> Iterator[list[str]]:
     report = run / "report.html"
     link = html.escape(name)
     if report.is_file():
-        link = f'<a href="{quote(report.relative_to(folder).as_posix())}">{link}</a>'
+        link = f'<a href="{quote(os.fsencode(report.relative_to(folder).as_posix()))}">{link}</a>'
     try:
         results = load_results(run / "results.json")
     except InputError as error:

@@ -1,6 +1,8 @@
 """All runs of a folder in one page."""
 
+import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,12 @@ def test_names_are_text(tmp_path: Path):
     text = write_runs_page(tmp_path).read_text()
     assert "<b>" not in text
     assert "<i>" not in text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text elsewhere")
+def test_a_name_that_is_no_text_is_shown_and_linked(tmp_path: Path):
+    write_run(tmp_path / os.fsdecode(b"a\xff"))
+    assert 'href="a%FF/report.html">a?<' in write_runs_page(tmp_path).read_text()
 
 
 def test_a_run_of_an_earlier_version_is_named_as_such(tmp_path: Path):
