@@ -2,7 +2,7 @@
 
 import sys
 
-from ._start import end_at_signals
+from ._start import end_at_signals, open_standard_streams
 
 
 def main() -> None:
@@ -12,6 +12,7 @@ def main() -> None:
     drop errors. What has more to do at its end, as a run has, receives signals itself as long as it lasts.
     """
     end_at_signals()
+    open_standard_streams()
     try:
         from .app import main as run_app
 

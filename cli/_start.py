@@ -1,7 +1,9 @@
-"""Signals from the first moment of a command on. Imports little, so that this moment comes early."""
+"""Signals and standard streams from the first moment of a command on. Imports little, so that this moment
+comes early."""
 
 import os
 import signal
+import sys
 
 
 def end_signals() -> tuple[signal.Signals, ...]:
@@ -32,3 +34,15 @@ def raise_on_ctrl_c() -> None:
     """Let Ctrl-C raise KeyboardInterrupt from now on, for what has more to do at its end than to go away."""
     if signal.getsignal(signal.SIGINT) is _end:  # in a host's process its handlers stay
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def open_standard_streams() -> None:
+    """Open the null device in place of each standard stream that is closed (`>&-`): the next file or socket
+    would take its number, and get what is printed."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))

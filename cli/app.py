@@ -317,13 +317,12 @@ def worker(
 
     Example: tprompt worker my.yaml --bus nats://10.0.0.5:4222 --model small
     """
-    from rich.console import Console
-
     from ..scenarios import load
     from .logs import stderr_log
+    from .screen import Screen
     from .worker import run_worker
 
-    plain, log = Console(soft_wrap=True, emoji=False), stderr_log(log_format, log_level)
+    plain, log = Screen(soft_wrap=True, emoji=False), stderr_log(log_format, log_level)
     show = partial(plain.print, markup=False, highlight=False)
     try:
         run_worker(

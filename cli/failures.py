@@ -18,31 +18,33 @@ def explain(error: Exception, folder: Path | None = None) -> Exit:
 
     The traceback of an error that nobody expected goes to `log.jsonl` in the folder, or to a temporary file.
     """
-    from rich.console import Console
-
     from ..runtime.errors import QuotaExhausted
     from ..scenarios.errors import InputError, TransferPromptingError
+    from .screen import Screen
 
     found = _chosen(error, (InputError, TransferPromptingError, OSError, Exception))
-    if folder is None and isinstance(found, OSError):
-        found = _expected(found)
+    if isinstance(found, OSError):
+        found = _expected(found, folder)
     message = str(found) if isinstance(found, TransferPromptingError) else _unexpected(found, error, folder)
-    with suppress(OSError):  # nobody reads stderr any more
-        Console(stderr=True, emoji=False).print(message, style="red", markup=False, highlight=False)
+    with suppress(OSError):  # stderr is on a full disk
+        Screen(stderr=True, emoji=False).print(message, style="red", markup=False, highlight=False)
     if isinstance(found, QuotaExhausted):
         return Exit.BUDGET
     return Exit.BAD_INPUT if isinstance(found, InputError) else Exit.FAILED
 
 
-def _expected(error: OSError) -> Exception:
-    """The error in words where it is about a path that was handed in, or about stdout; itself otherwise."""
+def _expected(error: OSError, folder: Path | None) -> Exception:
+    """The error in words where it is about stdout, or no run's and about a path that was handed in; itself
+    otherwise."""
     from ..runtime.errors import WriteFailed
     from ..scenarios.errors import InputError
 
-    if error.filename is not None and error.errno not in (EMFILE, ENFILE):
-        return InputError(f"{error.filename}: {error.strerror}")
-    if error.errno == ENOSPC:
+    if error.errno == ENOSPC and error.filename is None:
         return WriteFailed(f"standard output cannot be written: {error.strerror}")
+    if folder is not None or error.errno in (EMFILE, ENFILE):
+        return error
+    if error.filename is not None:
+        return InputError(f"{error.filename}: {error.strerror}")
     if error.errno == ENOENT:
         return InputError("the working directory is gone; change to one that exists")
     return error

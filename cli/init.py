@@ -12,7 +12,6 @@ from typing import TypeVar
 
 import anyio
 import msgspec
-from rich.console import Console
 from rich.markup import escape
 from rich.prompt import Confirm, InvalidResponse, Prompt, PromptBase
 
@@ -28,7 +27,7 @@ from ..scenarios.errors import InputError
 from ..scenarios.files import open_regular
 from ..scenarios.scenario import build
 from ..scenarios.tasks import names_file
-from .options import PLACES, Place
+from .options import PLACES, Place, console
 from .starter import ANY_PROMPT, GROUNDS, PROMPTS, Ground, Starter, StarterTask, count_rows, skipped_rows
 
 T = TypeVar("T", bound=str)
@@ -147,21 +146,21 @@ def _ask_field(given: Answers) -> str | None:
     found = _guessed(given.data)
     preset = found.preset
     if preset:
-        Console().print(escape(describe_guess(found)), highlight=False)
+        console().print(escape(describe_guess(found)), highlight=False)
         if Confirm.ask("Use this preset", default=True):
             return None
         found = guess(given.data)
     guessed = None if preset else found.answer
     while True:
         counts = answer_counts(given.data, found.answer)
-        Console().print(escape(describe_guess(found) + describe_counts(counts)), highlight=False)
+        console().print(escape(describe_guess(found) + describe_counts(counts)), highlight=False)
         chosen = Prompt.ask("Field with the answer", default=found.answer)
         if chosen == found.answer:
             break
         try:
             found = _guessed(given.data, chosen)
         except InputError as error:
-            Console().print(escape(str(error)), style="red", highlight=False)
+            console().print(escape(str(error)), style="red", highlight=False)
     skipped = skipped_rows(found.blank, found.unread)
     if skipped and not Confirm.ask(f"Skip {skipped}", default=True):
         raise InputError(f"{given.data}: {skipped}; complete or remove them")

@@ -71,9 +71,9 @@ class LogLevel(StrEnum):
 
 def console() -> "Console":
     """A console on stdout."""
-    from rich.console import Console
+    from .screen import Screen
 
-    return Console()
+    return Screen()
 
 
 def _scenarios(incomplete: str) -> list[str]:

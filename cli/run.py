@@ -25,6 +25,7 @@ from ..scenarios.errors import InputError
 from ..scenarios.scenario import variants
 from ._start import raise_on_ctrl_c
 from .options import Exit
+from .screen import Screen
 from .signals import Interrupted, end_signals, interruptible
 from .summary import shortfalls, summary
 from .tables import results_view
@@ -88,7 +89,7 @@ class RunOptions(msgspec.Struct, frozen=True):
     def say(self, line: str) -> None:
         """Print a line for people; on stderr where stdout is for the summary or for scripts alone."""
         aside = self.quiet or self.json
-        (Console(stderr=True) if aside else self.console).print(line, highlight=False, soft_wrap=True)
+        (Screen(stderr=True) if aside else self.console).print(line, highlight=False, soft_wrap=True)
 
 
 def run(scenario: Scenario, folder: Path, options: RunOptions) -> Exit:
@@ -213,7 +214,7 @@ async def _observed(
     events: AsyncIterator[Event], *observers: Callable[[Event], object]
 ) -> AsyncGenerator[None]:
     """Call the observers for every event. One that raises ends the run, where a subscriber of the bus would
-    not: a display whose output nobody reads any more (BrokenPipeError)."""
+    not."""
 
     async def observe() -> None:
         async for event in events:

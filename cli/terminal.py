@@ -27,6 +27,7 @@ from ..runtime.messages import (
 from ..runtime.record.results import Status
 from ..runtime.report.progress import search_name
 from .progress import Progress
+from .screen import discard
 
 Show = Callable[[Event], None]
 
@@ -82,8 +83,11 @@ async def display(
 
 def print_json(fact: msgspec.Struct) -> None:
     """One line of JSON on stdout, flushed; `type` names what it is."""
-    sys.stdout.buffer.write(msgspec.json.encode(fact) + b"\n")
-    sys.stdout.buffer.flush()
+    try:
+        sys.stdout.buffer.write(msgspec.json.encode(fact) + b"\n")
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        discard(sys.stdout)
 
 
 async def _panel(console: Console, progress: Progress, *, task_status: TaskStatus[None]) -> None:

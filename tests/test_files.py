@@ -270,6 +270,11 @@ def test_an_error_about_a_path_or_stdout_is_no_unexpected_one(
     assert capsys.readouterr().err.startswith(said)
 
 
+def test_a_run_whose_summary_cannot_be_printed_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert explain(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), tmp_path) == Exit.FAILED
+    assert capsys.readouterr().err.startswith("standard output cannot be written")
+
+
 async def test_a_scenario_that_cannot_be_written_or_found_is_bad_input(tmp_path: Path):
     write = ("init", "--endpoint", "vllm", "--force")
     fifo(tmp_path / "fifo.yaml")
