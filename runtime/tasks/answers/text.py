@@ -15,6 +15,10 @@ from .strict import answer_of_lines
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+")
 _ANSWER = re.compile(r"answer\s?[:\uff1a]", re.IGNORECASE)
 _CONFIDENCE = re.compile(r"[ \t]{0,9}confidence\s?[:\uff1a]", re.IGNORECASE)
+_NOTHING = re.compile(
+    r"\W*(?:(?:the |my )?(?:final )?answer(?: is|\s?[:\uff1a])|confidence\s?[:\uff1a][^\n]*)\W*", re.IGNORECASE
+)
+"""A line that announces an answer and gives none."""
 _ARTICLES = frozenset(("a", "an", "the"))
 
 
@@ -70,7 +74,7 @@ def _recovered(text: str) -> Recovered | None:
     for statement in reversed(statements(body)):
         if answer := trimmed(statement.text):
             return Recovered(answer, statement.rule)
-    lines = [line for line in body.splitlines() if trimmed(line)]
+    lines = [line for line in body.splitlines() if trimmed(line) and not _NOTHING.fullmatch(line)]
     if not lines or refuses(body):
         return None
     return Recovered(trimmed(lines[0]), "whole" if len(lines) == 1 else "first line")

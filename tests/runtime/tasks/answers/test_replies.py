@@ -372,6 +372,8 @@ REPLIES: list[Row] = [
     ("text", "I don't know.", None, None, "none", None),
     ("text", "Eiffel Tower\n\nIt stands in Paris.", None, "Eiffel Tower", "first line", None),
     ("text", "", None, None, "none", None),
+    ("text", "**Answer:**", None, None, "none", None),
+    ("text", "The answer is", None, None, "none", None),
     (
         "judged",
         "Answer: First,\nthen second.\nConfidence: 60%",
