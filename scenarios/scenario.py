@@ -1,7 +1,7 @@
 """A scenario: everything a run needs, as people write it, and how it is loaded."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple, Self, cast, get_args, get_origin
@@ -177,20 +177,24 @@ class Scenario(Strict):
         for role, name in (("reference", self.reference.model), ("scorer", self.scorer.model)):
             if name is not None:
                 _known((role, "model"), name, self.models, "models")
-        for i, name in enumerate(self.targets):
-            _known(("targets", i), name, self.models, "models")
-        for i, name in enumerate((self.bus and self.bus.models) or ()):
-            _known(("bus", "models", i), name, self.models, "models")
+        _all_known(("targets",), self.targets, self.models, "models")
+        _all_known(("bus", "models"), (self.bus and self.bus.models) or (), self.models, "models")
         for key, model in self.models.items():
             _known(("models", key, "endpoint"), model.endpoint, self.endpoints, "endpoints")
         for stage, tasks in (("source", self.stages.source.tasks), ("target", self.stages.target.tasks)):
-            for i, task in enumerate(tasks):
-                _known(("stages", stage, "tasks", i), task, self.tasks, "tasks")
+            _all_known(("stages", stage, "tasks"), tasks, self.tasks, "tasks")
         scorer = self.scorer
         judges = bool(scorer.judge) or scorer.judge_prompt
         if scorer.model is None and (judges or scorer.answers == "scorer"):
             raise Misplaced(("scorer", "model"), "needed to judge, or to answer for the targets")
         return self
+
+
+def _all_known(path: tuple[Key, ...], named: Sequence[str], names: Mapping[str, object], where: str) -> None:
+    for i, name in enumerate(named):
+        _known((*path, i), name, names, where)
+        if name in named[:i]:
+            raise Misplaced((*path, i), f"{name!r} is named twice")
 
 
 def _known(path: tuple[Key, ...], name: str, names: Mapping[str, object], where: str) -> None:

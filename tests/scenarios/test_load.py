@@ -78,6 +78,12 @@ WRONG_BELOW = [
     ("targets: [small]", "targets:\n- small\n- smal", ":9: targets[1]: 'smal' is not an entry of models"),
     ("{endpoint: here,", "{endpoint: hre,", ":5: models.small.endpoint: 'hre' is not an entry of endpoints"),
     ("target: {tasks: [reviews]}", "target: {tasks: [review]}", ":12: stages.target.tasks[0]: 'review'"),
+    ("targets: [small]", "targets: [small, small]", ":7: targets[1]: 'small' is named twice"),
+    (
+        "tasks: [reviews], s",
+        "tasks: [reviews, reviews], s",
+        ": stages.source.tasks[1]: 'reviews' is named twice",
+    ),
     ("targets:", "scorer: {judge: [relevance]}\ntargets:", ":7: scorer.model: needed to judge"),
     (
         "targets:",
