@@ -2,7 +2,7 @@
 
 import sys
 
-from ._start import end_at_signals, open_standard_streams
+from ._start import check_terminal_size, end_at_signals, open_standard_streams
 
 
 def main() -> None:
@@ -13,6 +13,7 @@ def main() -> None:
     """
     end_at_signals()
     open_standard_streams()
+    check_terminal_size()
     try:
         from .app import main as run_app
 

@@ -46,3 +46,11 @@ def open_standard_streams() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+
+
+def check_terminal_size() -> None:
+    """Forget the width and height in the environment where they are none: libraries fail at them."""
+    for name in ("COLUMNS", "LINES"):
+        value = os.environ.get(name, "")
+        if not (value.isascii() and value.isdigit() and len(value) < 5):
+            os.environ.pop(name, None)

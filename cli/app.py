@@ -114,6 +114,7 @@ def init(
         starter_of,
         write_starter,
     )
+    from .screen import visible
 
     raise_on_ctrl_c()  # the questions end with the answers so far, calls with what they began
     if path.exists() and not force:
@@ -130,13 +131,13 @@ def init(
     except InputError as error:
         raise InputError(f"{error}\n{answers.kept(path)}" if asked else str(error)) from None
     for line in describe_tasks(starter, loaded):
-        typer.echo(line)
+        typer.echo(visible(line))
     typer.echo(f"wrote {path}; next: tprompt peek {shlex.quote(str(path))}")
     if test:
         check_connection(load(path), typer.echo)
     elif asked:
         for line in connection_notes(load(path)):
-            typer.echo(f"! {line}")
+            typer.echo(f"! {visible(line)}")
 
 
 @app.command(rich_help_panel=START)
@@ -322,7 +323,7 @@ def worker(
     from .screen import Screen
     from .worker import run_worker
 
-    plain, log = Screen(soft_wrap=True, emoji=False), stderr_log(log_format, log_level)
+    plain, log = Screen(soft_wrap=True), stderr_log(log_format, log_level)
     show = partial(plain.print, markup=False, highlight=False)
     try:
         run_worker(

@@ -27,7 +27,7 @@ def explain(error: Exception, folder: Path | None = None) -> Exit:
         found = _expected(found, folder)
     message = str(found) if isinstance(found, TransferPromptingError) else _unexpected(found, error, folder)
     with suppress(OSError):  # stderr is on a full disk
-        Screen(stderr=True, emoji=False).print(message, style="red", markup=False, highlight=False)
+        Screen(stderr=True).print(message, style="red", markup=False, highlight=False)
     if isinstance(found, QuotaExhausted):
         return Exit.BUDGET
     return Exit.BAD_INPUT if isinstance(found, InputError) else Exit.FAILED

@@ -7,6 +7,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from .options import LogFormat, LogLevel
+from .screen import visible
 
 
 def stderr_log(form: LogFormat | None, level: LogLevel | None) -> FilteringBoundLogger | None:
@@ -21,6 +22,10 @@ def stderr_log(form: LogFormat | None, level: LogLevel | None) -> FilteringBound
         if form is LogFormat.JSON
         else structlog.dev.ConsoleRenderer(colors=False)
     )
+
+    def shown(_logger: object, _method: str, line: str) -> str:
+        return visible(line)
+
     least = logging.getLevelNamesMapping()[(level or LogLevel.INFO).upper()]
     return structlog.wrap_logger(
         structlog.PrintLogger(sys.stderr),
@@ -29,6 +34,7 @@ def stderr_log(form: LogFormat | None, level: LogLevel | None) -> FilteringBound
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             render,
+            shown,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(least),
     )

@@ -24,7 +24,7 @@ def report(
 
     screen = console()
     screen.print(summary(in_folder(folder), verbose=verbose))
-    screen.print(f"report in {write_page(folder)}", highlight=False)
+    screen.print(f"report in {write_page(folder)}", markup=False, highlight=False)
 
 
 def view(

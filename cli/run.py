@@ -119,7 +119,8 @@ def _print_all(results: Results, folder: Path, options: RunOptions) -> None:
     _print_json(results, folder, options)
     if not options.json:
         options.console.print(summary(results, verbose=options.verbose))
-        options.console.print(f"results in {folder}, report in {folder / 'report.html'}", highlight=False)
+        said = f"results in {folder}, report in {folder / 'report.html'}"
+        options.console.print(said, markup=False, highlight=False)
 
 
 def _print_json(results: Results, folder: Path, options: RunOptions) -> None:
@@ -144,7 +145,7 @@ def _run_variants(scenario: Scenario, folder: Path, options: RunOptions) -> Exit
         finished.append(results)
     if not options.json:
         options.console.print(results_view(finished, METRICS))
-        options.console.print(f"results in {folder}", highlight=False)
+        options.console.print(f"results in {folder}", markup=False, highlight=False)
     codes = [_code(results, options) for results in finished]
     return next((code for code in codes if code not in (Exit.DONE, Exit.BUDGET)), Exit.DONE)
 
@@ -165,7 +166,7 @@ async def _served(scenario: Scenario, folder: Path, options: RunOptions, show: P
 
         feed = Feed(folder, team.now)
         url = await served.enter_async_context(serve(feed, port=options.port))
-        options.say(f"live view: {url}")
+        options.say(f"live view: {escape(url)}")
         results = await _displayed(team, options, *observers, feed.take)
         show(results, folder, options)
         await feed.finish()

@@ -1,10 +1,21 @@
-"""Consoles whose readers may go away: `tprompt run … | head`."""
+"""Consoles for text that others wrote, whose readers may go away: `tprompt run … | head`."""
 
 import os
+import re
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import IO, Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+# Of C0 all but tab and newline, C1, and the marks that turn around what follows (UAX 9).
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    """The text with a sign in place of each character that a terminal would obey instead of showing it."""
+    return _CONTROLS.sub("�", text)
 
 
 def discard(stream: IO[Any]) -> None:
@@ -16,8 +27,21 @@ def discard(stream: IO[Any]) -> None:
 
 
 class Screen(Console):
-    """A console that prints nothing once its reader has gone away: the command goes on to its end."""
+    """A console that shows text as it is, without obeying it, and prints nothing once its reader has gone
+    away: the command goes on to its end."""
+
+    def __init__(self, *, stderr: bool = False, soft_wrap: bool = False) -> None:
+        super().__init__(stderr=stderr, soft_wrap=soft_wrap, emoji=False)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The segments of a renderable, their text visible."""
+        for segment in super().render(renderable, options):
+            if segment.control or not _CONTROLS.search(segment.text):
+                yield segment
+            else:
+                yield Segment(visible(segment.text), segment.style)
 
     def on_broken_pipe(self) -> None:
+        """Go on without printing."""
         self.quiet = True
         discard(self.file)

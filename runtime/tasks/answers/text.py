@@ -16,7 +16,8 @@ _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+")
 _ANSWER = re.compile(r"answer\s?[:\uff1a]", re.IGNORECASE)
 _CONFIDENCE = re.compile(r"[ \t]{0,9}confidence\s?[:\uff1a]", re.IGNORECASE)
 _NOTHING = re.compile(
-    r"\W*(?:(?:the |my )?(?:final )?answer(?: is|\s?[:\uff1a])|confidence\s?[:\uff1a][^\n]*)\W*", re.IGNORECASE
+    r"\W*(?:(?:the |my )?(?:final )?answer(?: is|\s?[:\uff1a])|confidence\s?[:\uff1a][^\n]*)\W*",
+    re.IGNORECASE,
 )
 """A line that announces an answer and gives none."""
 _ARTICLES = frozenset(("a", "an", "the"))
