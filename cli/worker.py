@@ -83,4 +83,5 @@ def _settings(scenario: Scenario, url: str | None) -> Bus:
     try:
         return Bus.model_validate(named | ({"url": url} if url else {}))
     except ValidationError as error:
-        raise InputError(f"--bus {url}: expected nats://host:port, without credentials") from error
+        problem = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        raise InputError(f"--bus: {problem}") from None  # without the address, which may hold a password

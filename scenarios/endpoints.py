@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self, cast, get_args
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -317,6 +318,30 @@ class Model(Strict):
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
+_NATS_URL = r"^(nats|tls)://[^@?#\s/]+/?$"
+_NATS_URL_EXPECTED = (
+    "expected nats://host:port or tls://host:port, with a port from 1 to 65535 and without credentials, ? "
+    "and #; name the variables that hold credentials in user_env and password_env, token_env or "
+    "credentials_env of `bus`"
+)
+
+
+def _nats_url(value: object) -> str:
+    """The address as it is. The error does not repeat a wrong one, which may hold a password."""
+    if isinstance(value, str) and re.fullmatch(_NATS_URL, value) and _has_valid_host_and_port(value):
+        return value
+    raise ValueError(_NATS_URL_EXPECTED)
+
+
+def _has_valid_host_and_port(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna")
+        return bool(host) and parts.port != 0
+    except ValueError:  # UnicodeError too: an empty or too long label of the host
+        return False
+
+
 class Bus(Strict):
     """A nats-server, over which workers (`tprompt worker`) make the calls of some models.
 
@@ -325,8 +350,8 @@ class Bus(Strict):
     Credentials and paths of files are named by the environment variables that hold them.
     """
 
-    url: str = Field(
-        pattern=r"^(nats|tls)://[^@\s/]+/?$",
+    url: Annotated[str, BeforeValidator(_nats_url)] = Field(
+        pattern=_NATS_URL,
         description="nats://host:port, or tls://host:port for a server that asks for TLS.",
         examples=["nats://127.0.0.1:4222"],
     )
@@ -380,7 +405,11 @@ class Bus(Strict):
 
 
 def _addressed(value: object) -> object:
-    return {"url": value} if isinstance(value, str) else value
+    if isinstance(value, str):
+        return {"url": value}
+    if isinstance(value, Mapping | Bus):
+        return cast("object", value)
+    raise ValueError(_NATS_URL_EXPECTED)
 
 
 BusAddress = Annotated[Bus, BeforeValidator(_addressed, json_schema_input_type=str | Bus)]

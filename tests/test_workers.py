@@ -288,6 +288,7 @@ async def test_wrong_credentials_end_a_worker_with_exit_code_2(tmp_path: Path):
     [
         ((), None, "seed=1", "--bus: give the address"),
         ((), "nats://me:secret@h:1", "seed=1", "expected nats://host:port"),
+        ((), "nats://h:99999", "seed=1", "expected nats://host:port"),
         (("smal",), "nats://h:1", "seed=1", "'smal' is not an entry of models; did you mean 'small'"),
         ((), "nats://h:1", "endpoints.server.api_key_env=NOT_SET_HERE", "NOT_SET_HERE is not set"),
         ((), "nats://h:1", "endpoints.server={host: mine}", "answered by the application"),
@@ -298,5 +299,6 @@ def test_what_is_wrong_with_a_worker_is_reported_before_it_connects(
     tmp_path: Path, models: tuple[str, ...], url: str | None, override: str, said: str
 ):
     path = write_scenario(tmp_path, scenario_data("http://127.0.0.1:9/v1", stages=STAGES))
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=said) as refused:
         run_worker(load(path, [override]), models, url=url, say=print)
+    assert "secret" not in str(refused.value)

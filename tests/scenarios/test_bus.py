@@ -43,6 +43,43 @@ def test_other_addresses_and_credentials_in_the_file_are_refused(path: Path, bus
         load(path, [f"bus={bus}"])
 
 
+@pytest.mark.parametrize(
+    "bus",
+    [
+        "nats://me:CANARY@h:4222",
+        "nats://CANARY@h:4222",
+        "nats://h:4222?token=CANARY",
+        "nats://h:4222#CANARY",
+        "http://me:CANARY@h:4222",
+        "[nats://me:CANARY@h:4222]",
+        "{url: nats://me:CANARY@h:4222}",
+        "{url: [nats://me:CANARY@h:4222]}",
+    ],
+)
+def test_an_address_with_credentials_is_refused_without_repeating_it(path: Path, bus: str):
+    with pytest.raises(InputError, match=r"bus.*: expected nats://host:port .*token_env") as refused:
+        load(path, [f"bus={bus}"])
+    assert "CANARY" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["127.0.0.1:99999", "127.0.0.1:²", "h:0", "h:x", "x..y:1", ".:1", f"{'a' * 64}:1", ":1", "[::1:1"],
+)
+def test_hosts_and_ports_that_no_server_can_have_are_refused(path: Path, where: str):
+    with pytest.raises(InputError, match=r"bus\.url: expected nats://host:port"):
+        load(path, [f"bus={{url: 'nats://{where}'}}"])
+
+
+@pytest.mark.parametrize(
+    "where", ["h", "h:1/", "127.0.0.1:65535", "[::1]:4222", "bücher.example:1", "my_nats:1"]
+)
+def test_names_and_ip_addresses_are_hosts(path: Path, where: str):
+    bus = load(path, [f"bus={{url: 'nats://{where}'}}"]).bus
+    assert bus is not None
+    assert bus.url == f"nats://{where}"
+
+
 def test_the_models_that_workers_call_are_entries_of_models(path: Path):
     bus = load(path, ["bus={url: nats://h:4222, models: [small, writer]}"]).bus
     assert bus is not None

@@ -134,7 +134,7 @@ class NatsConnection:
                     reconnect_time_wait=_RECONNECT_SECONDS,  # pyright: ignore[reportArgumentType] - a float works
                     pending_size=_MAX_BUFFERED,
                 )
-            except (ValueError, NkeysError) as error:
+            except (ValueError, NkeysError, NatsError) as error:
                 raise InputError(f"{server.url}: address or credentials cannot be used: {error!r}") from error
         self._connecting = False
         if not self.client.is_connected:
@@ -143,12 +143,15 @@ class NatsConnection:
 
     async def _close(self) -> None:
         self._closing = True
+        client = self.client
+        if not (client.is_connected or client.is_connecting or client.is_reconnecting):
+            return  # nats-py cannot close what it never began to connect
         with anyio.CancelScope(shield=True):
             try:
                 with anyio.move_on_after(2):
-                    if self.client.is_connected:
+                    if client.is_connected:
                         await self.flush()
-                await self.client.close()
+                await client.close()
             except (NatsError, OSError):
                 pass  # the server is gone: there is nothing left to close
 

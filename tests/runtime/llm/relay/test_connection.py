@@ -27,6 +27,13 @@ async def test_a_server_that_is_not_there_is_reported(monkeypatch: pytest.Monkey
             pass
 
 
+@pytest.mark.parametrize("url", ["nats://127.0.0.1:99999", "nats://none:1"])
+async def test_an_address_that_cannot_be_used_is_an_input_error(url: str):
+    with anyio.fail_after(20), pytest.raises(InputError, match="address or credentials cannot be used"):
+        async with NatsConnection(NatsServer(url=url)):
+            pass
+
+
 async def test_wrong_credentials_are_refused_at_once(tmp_path: Path):
     with nats_process(tmp_path, "--user", "me", "--pass", "right") as server, anyio.fail_after(20):
         async with NatsConnection(NatsServer(url=server.url, user="me", password="right")) as connection:
