@@ -114,16 +114,31 @@ async def test_a_worker_without_its_bus_is_unhealthy():
 
 @pytest.mark.parametrize(
     ("text", "where"),
-    [("9100", ("127.0.0.1", 9100)), ("0.0.0.0:9100", ("0.0.0.0", 9100)), ("[::1]:0", ("::1", 0))],
+    [
+        ("9100", ("127.0.0.1", 9100)),
+        (":9100", ("127.0.0.1", 9100)),
+        ("0.0.0.0:9100", ("0.0.0.0", 9100)),
+        ("[::1]:0", ("::1", 0)),
+    ],
 )
 def test_an_address_is_a_port_or_a_host_and_a_port(text: str, where: tuple[str, int]):
     assert address(text) == where
 
 
-@pytest.mark.parametrize("text", ["", "localhost", "host:", ":x", "1:70000"])
+@pytest.mark.parametrize(
+    "text", ["", "localhost", "host:", ":x", "1:70000", "[::1:0", "::1]:0", "1:²", "9" * 5000]
+)
 def test_a_wrong_address_is_one_message(text: str):
     with pytest.raises(tp.InputError, match=r"--metrics .*: expected PORT or HOST:PORT"):
         address(text)
+
+
+@pytest.mark.parametrize("host", ["x..y", ".", "a" * 70])
+async def test_what_is_no_host_name_is_refused(host: str):
+    monitor = WorkerMonitor(lambda: WorkerState("starting"))
+    with pytest.raises(tp.InputError, match=r"the metrics endpoint cannot listen on .*:0: not a host name"):
+        async with monitored(monitor.families, monitor.health, host=host, port=0):
+            pass
 
 
 async def test_a_run_of_the_command_line_logs_as_json_on_stderr_and_says_where_its_metrics_are(

@@ -41,9 +41,10 @@ async def listening(
         site = web.TCPSite(runner, host, port)
         try:
             await site.start()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             where = f"port {port}" if host == LOOPBACK else f"{host}:{port}"
-            raise InputError(f"{what} cannot listen on {where}: {error.strerror or error}") from None
+            problem = "not a host name" if isinstance(error, UnicodeError) else error.strerror or error
+            raise InputError(f"{what} cannot listen on {where}: {problem}") from None
         yield runner.addresses[0][1]
     finally:
         with anyio.CancelScope(shield=True):

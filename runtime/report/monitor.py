@@ -1,5 +1,6 @@
 """Metrics (Prometheus text format 0.0.4) and health of a run or a worker, over HTTP."""
 
+import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -197,12 +198,15 @@ _LIMITS = {
 }
 
 
+_ADDRESS = re.compile(r"((?P<host>\[[^\[\]]+\]|[^\[\]]*):)?(?P<port>[0-9]{1,5})")
+
+
 def address(text: str) -> tuple[str, int]:
     """Host and port of `PORT` or `HOST:PORT`; without a host the loopback. Raises InputError."""
-    host, _, port = text.rpartition(":")
-    if not port.isdecimal() or int(port) > 65535:
+    found = _ADDRESS.fullmatch(text)
+    if found is None or int(found["port"]) > 65535:
         raise InputError(f"--metrics {text}: expected PORT or HOST:PORT, e.g. 9100 or 0.0.0.0:9100")
-    return host.strip("[]") or LOOPBACK, int(port)
+    return (found["host"] or "").strip("[]") or LOOPBACK, int(found["port"])
 
 
 @asynccontextmanager
