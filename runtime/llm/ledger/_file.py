@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -99,20 +99,17 @@ def _create(path: Path) -> None:
     """Write an empty ledger beside `path` and put it there, so that no half-made file is ever at `path`."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
     _remove(draft)
-    connection = sqlite3.connect(draft, isolation_level=None)
     try:
-        # The mode stays with the file; to change it later would need the file to oneself.
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(
-            f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
-            f"{SCHEMA} COMMIT;"
-        )
-    except sqlite3.Error:
-        connection.close()
+        with closing(_connection(draft)) as connection:
+            # The mode stays with the file; to change it later would need the file to oneself.
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(
+                f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
+                f"{SCHEMA} COMMIT;"
+            )
+        _publish(draft, path)
+    finally:
         _remove(draft)
-        raise
-    connection.close()
-    _publish(draft, path)
 
 
 def _remove(draft: Path) -> None:
@@ -122,18 +119,14 @@ def _remove(draft: Path) -> None:
 
 
 def _publish(draft: Path, path: Path) -> None:
-    """Give the draft its name. Of two processes that make a shared ledger at once, one wins."""
+    """Give the draft the name `path`. Of two processes that make a shared ledger at once, one wins."""
     try:
         os.link(draft, path)
     except FileExistsError:
-        if path.stat().st_size:
-            draft.unlink()
-        else:
+        if not path.stat().st_size:
             draft.replace(path)
     except OSError:  # a file system without hard links
         draft.replace(path)
-    else:
-        draft.unlink()
 
 
 def _recognise(path: Path) -> None:
@@ -230,7 +223,11 @@ def _migrate(connection: sqlite3.Connection) -> None:
 
 def _connection(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(
-        path, timeout=30, isolation_level=None, check_same_thread=False, cached_statements=256
+        path.absolute(),  # SQLite may read a relative name as a URI (`file:…`) or as `:memory:`
+        timeout=30,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
     )
 
 

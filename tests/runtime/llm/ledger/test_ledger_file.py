@@ -78,6 +78,30 @@ async def test_of_drafts_that_a_killed_process_left_nothing_stays(path: Path) ->
     assert sorted(file.name for file in path.parent.iterdir()) == [path.name, f"{path.name}.lock"]
 
 
+def test_a_draft_that_cannot_be_put_in_place_is_removed(path: Path) -> None:
+    path.parent.mkdir()
+    path.symlink_to(path)
+
+    async def opened() -> None:
+        async with Ledger.open(path, shared=True):
+            pytest.fail("opened")
+
+    with pytest.raises(InputError, match="symbolic links"):
+        anyio.run(opened)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("name", ["file:x?mode=memory", ":memory:"])
+async def test_names_that_mean_something_to_sqlite_are_names_of_files(
+    path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path.parent.mkdir()
+    monkeypatch.chdir(path.parent)
+    async with Ledger.open(Path(name), shared=True) as ledger:
+        await ledger.record(b"k" * 16, HERE, "m", answered())
+    assert [file.name for file in path.parent.iterdir()] == [name]
+
+
 @pytest.mark.parametrize("error", [OSError("no hard links"), FileExistsError("made by another process")])
 async def test_a_ledger_is_made_without_hard_links_and_beside_another_process(
     path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
