@@ -12,7 +12,12 @@ from ....scenarios.errors import InputError
 from ....scenarios.files import open_regular
 from .rows import Bad, Item, Row, Shape
 
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_OTHER_ENCODINGS = {  # by byte order mark; that of UTF-16-LE begins that of UTF-32-LE
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
 
 
 def lines(path: Path, encoding: str | None = None) -> Generator[str]:
@@ -50,8 +55,8 @@ def whole(path: Path) -> str:
 
 
 def _decoded(line: bytes, path: Path, number: int, offset: int, encoding: str | None) -> str:
-    if number == 1 and line.startswith(_UTF16):
-        raise InputError(f"{path}:1: UTF-16 text; save the file as UTF-8")
+    if number == 1:
+        _refuse_utf16_and_utf32(line, path)
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -62,6 +67,15 @@ def _decoded(line: bytes, path: Path, number: int, offset: int, encoding: str | 
             f"{path}:{number}: not UTF-8 text (byte 0x{line[error.start]:02x} at file offset {where}); "
             f"save the file as UTF-8{_windows(line)}"
         ) from None
+
+
+def _refuse_utf16_and_utf32(line: bytes, path: Path) -> None:
+    """InputError where a first line is UTF-16 or UTF-32, known by its byte order mark or by NUL bytes."""
+    for mark, name in _OTHER_ENCODINGS.items():
+        if line.startswith(mark):
+            raise InputError(f"{path}:1: {name} text; save the file as UTF-8")
+    if b"\0" in line:
+        raise InputError(f"{path}:1: holds NUL bytes, as UTF-16 text does; save the file as UTF-8")
 
 
 def _windows(line: bytes) -> str:

@@ -1,5 +1,6 @@
 """Reading JSON Lines, JSON, CSV, TSV and text files: what is accepted, and what a bad file is told."""
 
+import codecs
 import gzip
 import json
 from pathlib import Path
@@ -115,6 +116,22 @@ def test_text_in_a_wrong_encoding_is_refused_with_line_and_byte(tmp_path: Path, 
 def test_utf16_is_named(tmp_path: Path):
     assert refused(tmp_path, "a.jsonl", '{"a": 1}'.encode("utf-16")) == (
         "a.jsonl:1: UTF-16 text; save the file as UTF-8"
+    )
+
+
+@pytest.mark.parametrize("mark", [codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE])
+def test_utf32_is_named(tmp_path: Path, mark: bytes):
+    name = "utf-32-le" if mark == codecs.BOM_UTF32_LE else "utf-32-be"
+    assert refused(tmp_path, "a.jsonl", mark + '{"a": 1}'.encode(name)) == (
+        "a.jsonl:1: UTF-32 text; save the file as UTF-8"
+    )
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv", "a.txt"])
+def test_utf16_without_a_byte_order_mark_is_refused(tmp_path: Path, encoding: str, name: str):
+    assert refused(tmp_path, name, 'text,label\nfine,"pos"\n'.encode(encoding)) == (
+        f"{name}:1: holds NUL bytes, as UTF-16 text does; save the file as UTF-8"
     )
 
 
