@@ -117,6 +117,15 @@ def _leaves(error: BaseException) -> Generator[BaseException]:
         yield error
 
 
+async def refuse_own_cancellation(error: BaseException, who: str) -> None:
+    """Raise RuntimeError for a CancelledError that nobody caused who can cancel this task, as when code of a
+    host waits for a future that was cancelled: a task group would end without a word, its work undone."""
+    task = asyncio.current_task()
+    if isinstance(error, asyncio.CancelledError) and task is not None and not task.cancelling():
+        await anyio.lowlevel.checkpoint_if_cancelled()  # a scope around this may be about to cancel it
+        raise RuntimeError(f"{who} raised CancelledError, though nobody cancelled it") from error
+
+
 async def settle(
     items: Iterable[T],
     do: Callable[[T], Awaitable[R]],
@@ -145,6 +154,9 @@ async def settle(
                 ends[i] = await do(item)
             except catch as error:
                 ends[i] = error
+            except asyncio.CancelledError as error:
+                await refuse_own_cancellation(error, f"item {i}")
+                raise
 
     async with first_error(), anyio.create_task_group() as tasks:
         for _ in range(min(limit, len(todo)) - 1):

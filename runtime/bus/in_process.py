@@ -1,5 +1,6 @@
 """A bounded buffer between the publisher and one observer."""
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -14,7 +15,7 @@ import msgspec
 from anyio.abc import TaskGroup, TaskStatus
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from ..concurrency import unwrapped
+from ..concurrency import refuse_own_cancellation, unwrapped
 from ..errors import AskTimeout, BusError, NoServer, ServerClosed
 from .protocol import (
     Event,
@@ -157,6 +158,9 @@ class InProcessBus:
                 return cast("R", await self._interception.around(request, self._deliver))
             except BaseExceptionGroup as group:
                 raise unwrapped(group) from None
+            except asyncio.CancelledError as error:
+                await refuse_own_cancellation(error, f"the handler of {route_name(route(request))}")
+                raise
 
     async def _deliver(self, request: Request[Any]) -> object:
         to = route(request)

@@ -1,14 +1,16 @@
 """One model call on its way through the layers, and the innermost layer, which sends it."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 import anyio
 from msgspec.structs import replace
 
+from ..concurrency import refuse_own_cancellation
 from ..errors import CallFailed, EndpointError
-from .chat import ChatClient, ChatRequest, ChatResponse, Unanswered, Usage
+from .chat import ChatClient, ChatRequest, ChatResponse, TokenChoice, Unanswered, Usage
 
 T = TypeVar("T")
 
@@ -173,22 +175,55 @@ class Sender(Layer):
         try:
             response = await self._client.chat(call.request)
         except CallFailed as error:
-            call.attempts += error.attempts - 1
+            call.attempts += max(0, error.attempts) - 1
             call.uncounted += error.may_be_billed
             raise
         except EndpointError:
             raise
-        except BaseException:
+        except BaseException as error:
             # Cancelled on its way, or failed for a reason unknown here: the model may have answered.
             call.uncounted += 1
+            await refuse_own_cancellation(error, f"the client of model {call.request.model!r}")
             raise
         finally:
             call.sent_at = None
             gate.leave()
         call.seconds = anyio.current_time() - start
-        if response.id or response.model or response.batched or response.replayed:
-            # Ids are for telemetry alone; and no other process decides whether a call is paid for.
-            response = replace(response, id="", model="", batched=False, replayed=False)
+        response = _sound(response, call)
         call.attempts += response.attempts - 1
         call.uncounted += not response.usage.prompt_tokens
         return response
+
+
+def _sound(answered: object, call: Call) -> ChatResponse:
+    """What a client returned, which may be a host's: numbers that cannot be count as missing, the call itself
+    as one at least. Ids are for telemetry, and no client decides whether its call is paid for.
+
+    Raises TypeError where it is no response.
+    """
+    text = answered.text if isinstance(answered, ChatResponse) else None
+    if not isinstance(answered, ChatResponse) or not isinstance(cast("object", text), str):
+        raise TypeError(
+            f"the client of model {call.request.model!r} returned {answered!r:.200}; expected a ChatResponse"
+        )
+    usage, seconds, attempts = answered.usage, answered.seconds, answered.attempts
+    counts = usage.prompt_tokens, usage.completion_tokens
+    return replace(
+        answered,
+        usage=usage if all(_within(count, 0, 2**31 - 1) for count in counts) else Usage.stated(*counts),
+        seconds=seconds if _within(seconds, 0, 1e9, kinds=(int, float)) else call.seconds,
+        attempts=attempts if _within(attempts, 1, 2**31 - 1) else 1,
+        tokens=answered.tokens if all(map(_likely, answered.tokens)) else (),
+        id="",
+        model="",
+        batched=False,
+        replayed=False,
+    )
+
+
+def _within(value: object, least: float, most: float, *, kinds: tuple[type, ...] = (int,)) -> bool:
+    return isinstance(value, kinds) and least <= cast("float", value) <= most
+
+
+def _likely(token: TokenChoice) -> bool:
+    return all(_within(one.logprob, -math.inf, 0, kinds=(int, float)) for one in (token, *token.top))

@@ -1,5 +1,6 @@
 """One chat completion: request, response, client protocol, and the clock of limits and retries."""
 
+import math
 from time import monotonic
 from typing import Annotated, Literal, Protocol
 
@@ -67,6 +68,28 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 
     prompt_tokens: Count = 0
     completion_tokens: Count = 0
+
+    @classmethod
+    def stated(cls, prompt: object, completion: object) -> "Usage":
+        """The counts that an endpoint or a client states; half a usage, or one that cannot be, is none."""
+        counts = [_count(prompt), _count(completion)]
+        return cls(*[count or 0 for count in counts]) if None not in counts and counts[0] else cls()
+
+
+def _count(value: object) -> int | None:
+    number = finite(value)
+    return math.ceil(number) if number is not None and 0 <= number < 2**31 else None
+
+
+def finite(value: object) -> float | None:
+    """A finite number, also one in a string; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 class Unanswered(msgspec.Struct, frozen=True, gc=False):

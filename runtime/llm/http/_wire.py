@@ -14,7 +14,7 @@ from typing import Any, cast
 import msgspec
 
 from ...errors import UNREADABLE, ServerFault
-from ..chat import ChatRequest, ChatResponse, Message, TokenChoice, TokenLogprob, Usage
+from ..chat import ChatRequest, ChatResponse, Message, TokenChoice, TokenLogprob, Usage, finite
 from ._dialect import Dialect
 from ._text import Key, echoes, excerpt, redacted, secrets
 
@@ -33,7 +33,6 @@ _QUOTED = 2**16
 _NEVER = -9999.0
 _ROUNDING = 1e-3
 """A log-probability above 0 by up to this is a rounding error."""
-_MOST_TOKENS = 2**31
 
 _PLAIN = Dialect()
 _JSON_OBJECT = {"type": "json_object"}
@@ -235,29 +234,7 @@ def _name(value: object) -> str:
 
 
 def _counted(usage: _Usage | None) -> Usage:
-    return Usage() if usage is None else _usage(usage.prompt_tokens, usage.completion_tokens)
-
-
-def _usage(prompt: object, completion: object) -> Usage:
-    """Token counts; half a usage, or one that cannot be, is no usage."""
-    counts = [_count(prompt), _count(completion)]
-    return Usage(*[count or 0 for count in counts]) if None not in counts and counts[0] else Usage()
-
-
-def _count(value: object) -> int | None:
-    number = _number(value)
-    return math.ceil(number) if number is not None and 0 <= number < _MOST_TOKENS else None
-
-
-def _number(value: object) -> float | None:
-    """A finite number, also one in a string."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
+    return Usage() if usage is None else Usage.stated(usage.prompt_tokens, usage.completion_tokens)
 
 
 def _tokens(entries: list[_Token]) -> tuple[TokenChoice, ...]:
@@ -398,13 +375,13 @@ def _odd_logprob(entry: Mapping[str, Any]) -> float | None:
     value = entry.get("logprob")
     if value is None:
         return None
-    number = _number(value)
+    number = finite(value)
     return math.inf if number is None else number
 
 
 def _odd_usage(usage: object) -> Usage:
     usage = _mapping(usage)
-    return _usage(usage.get("prompt_tokens"), usage.get("completion_tokens"))
+    return Usage.stated(usage.get("prompt_tokens"), usage.get("completion_tokens"))
 
 
 def _first(choices: object) -> dict[str, Any] | None:
