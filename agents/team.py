@@ -265,7 +265,10 @@ class Team:
                 opened.callback(self._span.end)
                 with self._span.current():  # the probes of models are a part of the run
                     self._assembly = await opened.enter_async_context(assembler.open())
-            yield
-            if self._running is not None:  # a run that goes on in a task outside this scope ends first
-                self._running.cancel()
-                await self._ended.wait()
+            try:
+                yield
+            finally:
+                if self._running is not None:  # a run that goes on in a task outside this scope ends first
+                    self._running.cancel()
+                    with anyio.CancelScope(shield=True):
+                        await self._ended.wait()

@@ -225,13 +225,14 @@ class Coordinator:
                 f"({self._evaluator.max_failed:.1%}) allows; the prompt was chosen by the others. The same "
                 "command makes the failed calls again, as far as the budget allows",
             )
-        if search.kept or search.exhausted or lost:
+        if search.kept or lost or (search.exhausted and not search.selection.evaluations):
             return
         search.failed = True
         await self._problem(
             search.plan.scope,
             f"{search.plan.scope}: no prompt could be measured: of each, more calls failed than "
-            f"scorer.max_failed ({self._evaluator.max_failed:.1%}) allows, or too few ratings could be used. "
+            f"scorer.max_failed ({self._evaluator.max_failed:.1%}) allows, too few ratings could be used, or "
+            "a metric of the objective was undefined on all rows. "
             "The same command makes the failed calls again, as far as the budget allows",
         )
 

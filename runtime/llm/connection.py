@@ -159,6 +159,10 @@ def _adopted(
         return OpenAIClient(
             client=client, name=name, dialects=forms, on_limits=on_limits, on_notice=on_notice
         )
+    if not callable(getattr(client, "chat", None)):
+        raise InputError(
+            f"clients: {name}: expected an object with `async def chat(request)`, not {client!r:.200}"
+        )
     return client
 
 
