@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Mapping
 from inspect import isawaitable, iscoroutinefunction
 from math import inf
 from time import perf_counter
-from typing import Protocol
+from typing import Protocol, cast
 
 import anyio
 import anyio.to_thread
@@ -132,7 +132,9 @@ class ApplicationClient:
                 body=str(error).encode(),
             )
         if isinstance(error, TimeoutError):
-            return Unreachable(f"{self._name} did not answer in time ({self._timeout:g} s)")
+            return Unreachable(
+                f"{self._name} did not answer in time ({str(error) or f'{self._timeout:g} s'})"
+            )
         if isinstance(error, OSError):
             return Unreachable(f"{self._name}: {error or type(error).__name__}")
         return self._failed(error.__cause__)
@@ -140,7 +142,7 @@ class ApplicationClient:
     def _checked(self, model: str, answered: object) -> Response:
         if isinstance(answered, str):
             return Response(answered)
-        if not isinstance(answered, Response):
+        if not isinstance(answered, Response) or not isinstance(cast("object", answered.text), str):
             raise TypeError(f"the target {model!r} returned {answered!r}; expected a str or a Response")
         if answered.confidence is not None and not 0 <= answered.confidence <= 1:
             raise ValueError(

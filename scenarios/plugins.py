@@ -124,12 +124,18 @@ def guarded(kind: PluginKind, name: str, *, passing: tuple[type[BaseException], 
 
 
 def raised(error: BaseException) -> str:
-    """The error and the line it comes from, in one sentence."""
+    """The error and the line of the plugin it comes from, in one sentence."""
     if isinstance(error, SyntaxError):
         return f"is not valid Python ({error})"
     frames = traceback.extract_tb(error.__traceback__)
     said = f"{type(error).__name__}: {error}".removesuffix(": ")
-    return f"raised {said} ({frames[-1].filename}:{frames[-1].lineno})" if frames else f"raised {said}"
+    # Rather the plugin's own line than one of a library that it calls.
+    last = ([frame for frame in frames if not _installed(Path(frame.filename))] or frames)[-1:]
+    return f"raised {said}{''.join(f' ({frame.filename}:{frame.lineno})' for frame in last)}"
+
+
+def _installed(file: Path) -> bool:
+    return "site-packages" in file.parts or Path(__file__).parents[1] in file.parents
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import math
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from functools import wraps
 from inspect import isawaitable
+from numbers import Real
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -92,7 +93,7 @@ async def measure(name: str, metric: OwnMetric, responses: list[Graded]) -> Meas
     explained = isinstance(value, tuple) and len(cast("tuple[object, ...]", value)) == 2
     if explained:
         value, remark = cast("tuple[object, object]", value)
-    number = float(value) if isinstance(value, int | float) else math.nan
+    number = float(value) if isinstance(value, Real) else math.nan
     if not isinstance(remark, str) or not (value is None or 0 <= number <= 1):
         shown = value if isinstance(remark, str) else (value, remark)
         raise InputError(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
+import numpy as np
 import pytest
 
 import transfer_prompting as tp
@@ -156,6 +157,11 @@ async def test_a_metric_that_is_not_weighed_is_asked_for_all_responses_alone():
 async def test_words_beside_a_number_are_a_pair_of_both(value: object):
     with pytest.raises(InputError, match=r"expected None or a number from 0 to 1, alone or as"):
         await measure("own:f", lambda rows: value, [])  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("value", [np.float32(0.5), np.float64(0.5), np.int64(1)])
+async def test_numbers_of_numpy_are_numbers(value: float):
+    assert (await measure("own:f", lambda rows: value, [])).value == float(value)
 
 
 def of_tokens(tokens: int) -> tp.Graded:

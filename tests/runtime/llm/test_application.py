@@ -1,6 +1,7 @@
 """A function of the application as a chat client: what it is handed, what its answers and errors become."""
 
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 import anyio
 import pytest
@@ -98,6 +99,7 @@ async def test_tokens_are_counted_where_the_application_knows_them():
     ("answer", "error", "said"),
     [
         (7, TypeError, "'app' returned 7; expected a str or a Response"),
+        (Response(cast("str", None)), TypeError, "expected a str or a Response"),
         (Response("yes", 1.5), ValueError, "'app' has the confidence 1.5; expected a number from 0 to 1"),
     ],
 )
