@@ -4,7 +4,7 @@ import logging
 import sys
 
 import structlog
-from structlog.typing import FilteringBoundLogger
+from structlog.typing import EventDict, FilteringBoundLogger
 
 from .options import LogFormat, LogLevel
 from .screen import visible
@@ -17,14 +17,14 @@ def stderr_log(form: LogFormat | None, level: LogLevel | None) -> FilteringBound
     """
     if form is None and level is None:
         return None
-    render = (
+    renderer = (
         structlog.processors.JSONRenderer()
         if form is LogFormat.JSON
         else structlog.dev.ConsoleRenderer(colors=False)
     )
 
-    def shown(_logger: object, _method: str, line: str) -> str:
-        return visible(line)
+    def render(logger: object, method: str, event: EventDict) -> str:
+        return visible(str(renderer(logger, method, event)))
 
     least = logging.getLevelNamesMapping()[(level or LogLevel.INFO).upper()]
     return structlog.wrap_logger(
@@ -34,7 +34,6 @@ def stderr_log(form: LogFormat | None, level: LogLevel | None) -> FilteringBound
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             render,
-            shown,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(least),
     )
