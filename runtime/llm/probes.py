@@ -2,7 +2,6 @@
 
 import re
 from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import anyio
 
@@ -88,10 +87,12 @@ CONNECT_SECONDS = 10.0
 
 async def unreachable(base_url: str, seconds: float = CONNECT_SECONDS) -> str | None:
     """The reason for which no connection to `base_url` can be opened within so many seconds; None when one
-    can, or with a proxy."""
-    url = urlsplit(base_url)
-    if not {url.scheme, "all"}.isdisjoint(getproxies()):
+    can, or with a proxy. Raises InputError when the proxy's address is not one."""
+    from .http._environment import proxy_for  # with aiohttp's URLs, which are loaded when used
+
+    if proxy_for(base_url) is not None:
         return None
+    url = urlsplit(base_url)
     port = url.port or (443 if url.scheme == "https" else 80)
     try:
         with anyio.fail_after(seconds):

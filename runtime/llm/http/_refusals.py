@@ -304,8 +304,8 @@ def refusal(
     there is no credit, and a 429 or 403 that says that the quota is used up or asks to wait 15 minutes or
     more, are QuotaExhausted. 408 is Unreachable; other 5xx are ServerFault.
     A prompt or a row that a content filter refuses (400, 403) is ContentFiltered, a 400, 413 or 422 about the
-    context's length ContextTooLong. Other 401 and 403 are EndpointError; the rest is Rejected. The message
-    carries the endpoint's own, cut to 300 characters; `key` is redacted from it.
+    context's length ContextTooLong. Other 401 and 403, and 407, are EndpointError; the rest is Rejected. The
+    message carries the endpoint's own, cut to 300 characters; `key` is redacted from it.
     """
     said = read_refusal(body, key)
     wait = least_wait(headers)
@@ -327,6 +327,8 @@ def _error(
         return ContentFiltered(f"{endpoint} answered {status}: {words}", status=status)
     if status in (401, 403):
         return EndpointError(f"{endpoint} refuses the key (status {status}): {words}")
+    if status == 407:
+        return EndpointError(f"the proxy before {endpoint} refuses the call (407): {words}; check HTTP_PROXY")
     failed = _kind(status, said, stated=stated)
     return failed(
         f"{endpoint} answered {status}: {words}",

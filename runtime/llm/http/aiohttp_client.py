@@ -4,8 +4,6 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from time import perf_counter
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from yarl import URL
@@ -15,6 +13,7 @@ from ...errors import CallFailed, EndpointError, ServerFault, Unreachable
 from ..chat import ChatRequest, ChatResponse
 from ._codec import Codec
 from ._dialect import Dialect, OnNotice
+from ._environment import certificates, proxy_for
 from ._refusals import OnLimits, refusal
 from ._text import in_one_line
 from ._wire import MOST_BYTES, PATH, encode, inflated, too_large
@@ -32,12 +31,13 @@ class AiohttpClient:
     word `auth_scheme` if there is one; `headers` and `query` are added to every request, and `secrets` in
     them are shown as little as the key. `dialects` are the forms of requests by model, further ones are
     learned. `on_limits` gets the model's name and the limits in an answer's headers, `on_notice` what was
-    learned. Proxies are taken from the environment when the session opens.
+    learned. The proxy is taken from the environment when the client is made.
 
     Raises what `refusal` makes of an error status; ParameterRefused when the request can be sent again in
     another form; Unreachable when there is no connection (with 0 `attempts`) or no answer in time;
     ServerFault when the answer is incomplete, malformed or larger than 64 MiB; EndpointError when the
-    certificate is refused.
+    certificate, or the proxy, is refused; and InputError when the environment names a proxy that is no
+    address, or certificate authorities that cannot be read.
     """
 
     def __init__(
@@ -62,9 +62,12 @@ class AiohttpClient:
         self._connections = connections
         self._timeout = timeout
         self._query = dict(query or {})
+        self._proxy = proxy_for(self._base_url)
+        if self._url.scheme == "https":
+            certificates()
         self.codec = Codec(
             name or self._base_url,
-            key=(api_key or "", *secrets),
+            key=(api_key or "", *secrets, *(self._proxy.secrets if self._proxy else ())),
             dialects=dialects,
             on_limits=on_limits,
             on_notice=on_notice,
@@ -76,6 +79,9 @@ class AiohttpClient:
             **({auth_header: f"{auth_scheme} {api_key}".strip()} if api_key else {}),
             **(headers or {}),
         }
+        self._proxy_headers = self._proxy.headers if self._proxy else {}
+        if self._url.scheme == "http":  # no tunnel: the proxy reads the request itself
+            self._headers |= self._proxy_headers
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -83,12 +89,12 @@ class AiohttpClient:
             connector=aiohttp.TCPConnector(
                 limit=self._connections, keepalive_timeout=60, ttl_dns_cache=300, enable_cleanup_closed=False
             ),
-            headers=self._headers,
             timeout=aiohttp.ClientTimeout(total=self._timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            # aiohttp's own `trust_env` would look the proxy up again, in a thread, for every call.
-            proxy=_proxy(self._base_url),
+            # aiohttp's own `trust_env` would look the proxy up again, in a thread, for every call. And the
+            # session has no headers of its own: aiohttp would send them, with the key, to the proxy too.
+            proxy=self._proxy and self._proxy.url,
         )
         return self
 
@@ -113,12 +119,19 @@ class AiohttpClient:
         A `form` may take ten times as long as a chat. Raises what `chat` raises where there is no answer.
         """
         body = None if form is None else form()
-        extra = {} if body is None else {"Content-Type": body.content_type}
+        headers = self._headers if body is None else {**self._headers, "Content-Type": body.content_type}
         timeout = aiohttp.ClientTimeout(total=self._timeout * (1 if body is None else 10))
         url = self._below(path, query)
         try:
             async with self._opened().request(
-                method, url, data=body, json=json, headers=extra, timeout=timeout, allow_redirects=False
+                method,
+                url,
+                data=body,
+                json=json,
+                headers=headers,
+                proxy_headers=self._proxy_headers,
+                timeout=timeout,
+                allow_redirects=False,
             ) as response:
                 coding = response.headers.get("Content-Encoding", "")
                 return response.status, response.headers, inflated(await _read(response), coding)
@@ -131,10 +144,14 @@ class AiohttpClient:
         Raises what `refusal` returns, and what `chat` raises where there is no answer.
         """
         timeout = aiohttp.ClientTimeout(sock_connect=self._timeout, sock_read=self._timeout)
-        plain = {"Accept-Encoding": "identity"}
+        headers = {**self._headers, "Accept-Encoding": "identity"}
         try:
             async with self._opened().get(
-                self._below(path), headers=plain, timeout=timeout, allow_redirects=False
+                self._below(path),
+                headers=headers,
+                proxy_headers=self._proxy_headers,
+                timeout=timeout,
+                allow_redirects=False,
             ) as response:
                 if response.status != 200:
                     raise refusal(
@@ -164,7 +181,11 @@ class AiohttpClient:
         start = perf_counter()
         try:
             async with session.post(
-                self._url, data=encode(request, dialect), allow_redirects=False
+                self._url,
+                data=encode(request, dialect),
+                headers=self._headers,
+                proxy_headers=self._proxy_headers,
+                allow_redirects=False,
             ) as response:
                 body = await _read(response)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
@@ -182,6 +203,12 @@ class AiohttpClient:
         name, text = self.codec.name, in_one_line(error, self.codec.key)
         if isinstance(error, aiohttp.ClientConnectorCertificateError):
             return EndpointError(f"{name} shows a certificate that cannot be trusted: {text}")
+        if self._proxy is not None:
+            if isinstance(error, aiohttp.ClientHttpProxyError):
+                return self._proxy.no_tunnel(name, error.status)
+            # Only the proxy's own name is looked up.
+            if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientConnectorDNSError):
+                return self._proxy.unreachable(name, text)
         if isinstance(error, aiohttp.ClientConnectorError):
             return Unreachable(f"no connection to {name}: {text}", attempts=0)
         if isinstance(error, TimeoutError):
@@ -217,11 +244,3 @@ def completions_url(base_url: str, query: Mapping[str, str] | None = None, path:
     if url.scheme not in ("http", "https") or not url.host:
         raise InputError(f"base_url {base_url!r} is not an address; expected http://… or https://…")
     return url
-
-
-def _proxy(base_url: str) -> str | None:
-    parts = urlsplit(base_url)
-    proxies = getproxies()
-    everywhere = proxies.get("all", "")
-    proxy = proxies.get(parts.scheme) or (everywhere if everywhere.startswith("http") else None)
-    return None if proxy is None or proxy_bypass(parts.netloc) else proxy

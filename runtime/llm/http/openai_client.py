@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from ....scenarios.errors import InputError
 from ...errors import CallFailed, EndpointError, ServerFault, Unreachable
 from ._codec import Codec
+from ._environment import Proxy, certificates, proxy_for
 from ._text import in_one_line
 from ._wire import MOST_BYTES, fields, too_large
 
@@ -59,6 +60,7 @@ class OpenAIClient:
         self._own: AsyncOpenAI | None = None
         self._headers: dict[str, object] = dict(headers or {})
         self._query = dict(query or {})
+        self._proxy = None if base_url is None else proxy_for(base_url)
         if client is None:
             client = self._own = self._made(base_url, api_key)
             timeout = timeout or 60.0
@@ -70,7 +72,7 @@ class OpenAIClient:
         self._client = client.with_options(max_retries=0, timeout=timeout or client.timeout)
         self._codec = Codec(
             name or str(client.base_url).rstrip("/"),
-            key=(api_key or client.api_key, *secrets),
+            key=(api_key or client.api_key, *secrets, *(self._proxy.secrets if self._proxy else ())),
             dialects=dialects,
             on_limits=on_limits,
             on_notice=on_notice,
@@ -120,7 +122,7 @@ class OpenAIClient:
 
     def _made(self, base_url: str | None, api_key: str | None) -> AsyncOpenAI:
         return self._sdk.AsyncOpenAI(
-            base_url=base_url, api_key=api_key or "none", http_client=_http_client(self._sdk)
+            base_url=base_url, api_key=api_key or "none", http_client=_http_client(self._sdk, self._proxy)
         )
 
     def _broken(self, error: Exception) -> CallFailed | EndpointError:
@@ -130,6 +132,11 @@ class OpenAIClient:
         # The SDK calls many errors of the connection a timeout; their cause distinguishes them.
         if "SSLCertVerificationError" in kinds or "ClientConnectorCertificateError" in kinds:
             return EndpointError(f"{name} shows a certificate that cannot be trusted: {text}")
+        if self._proxy is not None:
+            if (status := _status_of_proxy(causes)) is not None:
+                return self._proxy.no_tunnel(name, status)
+            if kinds & {"ClientProxyConnectionError", "ClientConnectorDNSError", "ConnectError"}:
+                return self._proxy.unreachable(name, text)
         if kinds & {"ClientConnectorError", "ConnectError", "ConnectionRefusedError", "gaierror"}:
             return Unreachable(f"no connection to {name}: {text}", attempts=0)
         # httpx has no kind of its own for an answer that ended too early; aiohttp has.
@@ -185,12 +192,30 @@ def sdk() -> ModuleType:
     return openai
 
 
-def _http_client(sdk: ModuleType) -> object:
+def _http_client(sdk: ModuleType, proxy: Proxy | None) -> object:
     """The SDK's client on aiohttp, or its default where this version has none; it follows no redirects."""
+    settings = {
+        "follow_redirects": False,
+        "proxy": proxy and proxy.signed_url,
+        "verify": certificates() or True,
+        # httpx would refuse any address of a proxy that it cannot read, in its own words.
+        "trust_env": False,
+    }
     try:
-        return sdk.DefaultAioHttpClient(follow_redirects=False)
+        return sdk.DefaultAioHttpClient(**settings)
     except (AttributeError, RuntimeError):
-        return sdk.DefaultAsyncHttpxClient(follow_redirects=False)
+        return sdk.DefaultAsyncHttpxClient(**settings)
+
+
+def _status_of_proxy(causes: Iterable[BaseException]) -> int | None:
+    """The status that a proxy answered CONNECT with: of aiohttp's error, or first in the text of httpx's."""
+    for cause in causes:
+        status: object = getattr(cause, "status", None)
+        if "ClientHttpProxyError" in _kinds(cause) and isinstance(status, int):
+            return status
+        if "ProxyError" in _kinds(cause) and (word := str(cause)[:3]).isdecimal():
+            return int(word)
+    return None
 
 
 def _kinds(error: BaseException) -> set[str]:
