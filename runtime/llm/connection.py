@@ -217,4 +217,5 @@ def _client(
         dialects=dialects(name, models),
         on_limits=on_limits,
         on_notice=on_notice,
+        proxied=endpoint.local is None,
     )

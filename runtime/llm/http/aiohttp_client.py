@@ -31,7 +31,7 @@ class AiohttpClient:
     word `auth_scheme` if there is one; `headers` and `query` are added to every request, and `secrets` in
     them are shown as little as the key. `dialects` are the forms of requests by model, further ones are
     learned. `on_limits` gets the model's name and the limits in an answer's headers, `on_notice` what was
-    learned. The proxy is taken from the environment when the client is made.
+    learned. The proxy is taken from the environment when the client is made, unless it is not `proxied`.
 
     Raises what `refusal` makes of an error status; ParameterRefused when the request can be sent again in
     another form; Unreachable when there is no connection (with 0 `attempts`) or no answer in time;
@@ -56,13 +56,14 @@ class AiohttpClient:
         dialects: Mapping[str, Dialect] | None = None,
         on_limits: OnLimits | None = None,
         on_notice: OnNotice | None = None,
+        proxied: bool = True,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._url = completions_url(base_url, query)
         self._connections = connections
         self._timeout = timeout
         self._query = dict(query or {})
-        self._proxy = proxy_for(self._base_url)
+        self._proxy = proxy_for(self._base_url) if proxied else None
         if self._url.scheme == "https":
             certificates()
         self.codec = Codec(

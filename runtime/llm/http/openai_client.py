@@ -52,6 +52,7 @@ class OpenAIClient:
         dialects: Mapping[str, Dialect] | None = None,
         on_limits: OnLimits | None = None,
         on_notice: OnNotice | None = None,
+        proxied: bool = True,
         client: AsyncOpenAI | None = None,
     ) -> None:
         self._sdk = sdk()
@@ -60,7 +61,7 @@ class OpenAIClient:
         self._own: AsyncOpenAI | None = None
         self._headers: dict[str, object] = dict(headers or {})
         self._query = dict(query or {})
-        self._proxy = None if base_url is None else proxy_for(base_url)
+        self._proxy = proxy_for(base_url) if proxied and base_url is not None else None
         if client is None:
             client = self._own = self._made(base_url, api_key)
             timeout = timeout or 60.0

@@ -17,10 +17,12 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from transfer_prompting.runtime.errors import ContextTooLong, EndpointError
 from transfer_prompting.runtime.llm.chat import ChatRequest, ChatResponse, Message
+from transfer_prompting.runtime.llm.connection import connected
 from transfer_prompting.runtime.llm.embedded import find_model, serve_embedded
 from transfer_prompting.runtime.llm.embedded._convert import converted
 from transfer_prompting.runtime.llm.embedded.serve import INSTALL
 from transfer_prompting.runtime.llm.http.aiohttp_client import AiohttpClient
+from transfer_prompting.scenarios.endpoints import Endpoint
 from transfer_prompting.scenarios.errors import InputError
 
 NAME = "smollm2-135m-instruct"
@@ -162,6 +164,15 @@ async def test_only_the_url_with_its_secret_part_is_served():
         origin = url.removesuffix("/v1").rsplit("/", 1)[0]
         async with session.get(f"{url}/models") as known, session.get(f"{origin}/v1/models") as guessed:
             assert (known.status, guessed.status) == (200, 404)
+
+
+@needs_model
+async def test_the_model_is_called_without_the_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("http_proxy", "::::")
+    async with connected("m", Endpoint(local=NAME), folder=Path()) as connection:
+        assert (await connection.client.chat(asking(REVIEWS[0]))).tokens
 
 
 @needs_model
