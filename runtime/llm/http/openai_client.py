@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from time import perf_counter
 from typing import TYPE_CHECKING, Self
 
@@ -9,7 +10,7 @@ from ....scenarios.errors import InputError
 from ...errors import CallFailed, EndpointError, ServerFault, Unreachable
 from ._codec import Codec
 from ._environment import Proxy, certificates, proxy_for
-from ._text import in_one_line
+from ._text import in_one_line, redacted
 from ._wire import MOST_BYTES, fields, too_large
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class OpenAIClient:
         if (base_url is None) == (client is None):
             raise InputError("OpenAIClient takes either a base_url or a client of the openai SDK")
         self._own: AsyncOpenAI | None = None
+        self._loggers: list[logging.Logger] = []
         self._headers: dict[str, object] = dict(headers or {})
         self._query = dict(query or {})
         self._proxy = proxy_for(base_url) if proxied and base_url is not None else None
@@ -80,6 +82,9 @@ class OpenAIClient:
         )
 
     async def __aenter__(self) -> Self:
+        if self._own is not None:
+            for logger in self._loggers:
+                logger.addFilter(self._hide)
         return self
 
     async def __aexit__(
@@ -87,6 +92,13 @@ class OpenAIClient:
     ) -> None:
         if self._own is not None:
             await self._own.close()
+            for logger in self._loggers:
+                logger.removeFilter(self._hide)
+
+    def _hide(self, record: logging.LogRecord) -> bool:
+        """Take the secrets out of a line of the HTTP library, which logs addresses with their query."""
+        record.msg, record.args = redacted(record.getMessage(), self._codec.key), ()
+        return True
 
     async def chat(self, request: ChatRequest) -> ChatResponse:
         dialect = self._codec.dialect(request.model)
@@ -122,9 +134,13 @@ class OpenAIClient:
             return error.response.status_code, error.response.headers, error.response.content
 
     def _made(self, base_url: str | None, api_key: str | None) -> AsyncOpenAI:
-        return self._sdk.AsyncOpenAI(
-            base_url=base_url, api_key=api_key or "none", http_client=_http_client(self._sdk, self._proxy)
-        )
+        http = _http_client(self._sdk, self._proxy)
+        libraries = {kind.__module__.partition(".")[0] for kind in type(http).__mro__} - {
+            "builtins",
+            "openai",
+        }
+        self._loggers = [logging.getLogger(name) for name in sorted(libraries)]
+        return self._sdk.AsyncOpenAI(base_url=base_url, api_key=api_key or "none", http_client=http)
 
     def _broken(self, error: Exception) -> CallFailed | EndpointError:
         name, causes = self._codec.name, list(_causes(error))

@@ -186,6 +186,17 @@ async def test_a_key_that_the_server_echoes_is_not_shown():
     assert "sk-secret" not in str(raised.value)
 
 
+async def test_a_secret_in_the_query_is_not_logged_by_the_http_library(caplog: pytest.LogCaptureFixture):
+    caplog.set_level("INFO")
+    async with (
+        chat_server(lambda body: "yes") as server,
+        OpenAIClient(server.base_url, query={"key": "a/secret-1"}, secrets=["a/secret-1"]) as client,
+    ):
+        await client.chat(PLAIN)
+    assert "key=" in caplog.text
+    assert "secret-1" not in caplog.text
+
+
 def test_an_address_or_a_client_is_needed_and_not_both():
     with pytest.raises(InputError, match="base_url"):
         OpenAIClient()
