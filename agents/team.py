@@ -183,16 +183,23 @@ class Team:
             status = "interrupted"
             raise
         finally:
-            results = self._results(status)
             self._running = None
-            with anyio.CancelScope(shield=True):
-                with anyio.move_on_after(LAST_WORD_SECONDS):
-                    await coordinator.end(status)
-                    await self._following.over.wait()
-                if self._out is not None:
-                    await anyio.to_thread.run_sync(write_page, self._out)
-                await self._tracking.end(results, self._out)
-            self._ended.set()
+            try:
+                results = await self._finished(coordinator, status)
+            finally:
+                self._ended.set()
+        return results
+
+    async def _finished(self, coordinator: Coordinator, status: Status) -> Results:
+        """The results, once they are written, observers have seen the last event, and trackers have ended."""
+        results = self._results(status)
+        with anyio.CancelScope(shield=True):
+            with anyio.move_on_after(LAST_WORD_SECONDS):
+                await coordinator.end(status)
+                await self._following.over.wait()
+            if self._out is not None:
+                await anyio.to_thread.run_sync(write_page, self._out)
+            await self._tracking.end(results, self._out)
         return results
 
     async def stop(self, *, patience: float = 30.0) -> None:
