@@ -39,6 +39,8 @@ def _expected(error: OSError, folder: Path | None) -> Exception:
     from ..runtime.errors import WriteFailed
     from ..scenarios.errors import InputError
 
+    if isinstance(error, BrokenPipeError):
+        return WriteFailed("nobody reads standard output any more; the same command goes on from here")
     if error.errno == ENOSPC and error.filename is None:
         return WriteFailed(f"standard output cannot be written: {error.strerror}")
     if folder is not None or error.errno in (EMFILE, ENFILE):

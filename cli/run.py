@@ -215,7 +215,7 @@ async def _observed(
     events: AsyncIterator[Event], *observers: Callable[[Event], object]
 ) -> AsyncGenerator[None]:
     """Call the observers for every event. One that raises ends the run, where a subscriber of the bus would
-    not."""
+    not: a display whose output nobody reads any more (BrokenPipeError)."""
 
     async def observe() -> None:
         async for event in events:

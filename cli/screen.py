@@ -19,7 +19,8 @@ def visible(text: str) -> str:
 
 
 def discard(stream: IO[Any]) -> None:
-    """Drop what is written to a stream from now on, because its reader has gone away."""
+    """Drop what is written to a stream from now on, and what Python flushes at its end: its reader has gone
+    away."""
     with suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
@@ -27,8 +28,8 @@ def discard(stream: IO[Any]) -> None:
 
 
 class Screen(Console):
-    """A console that shows text as it is, without obeying it, and prints nothing once its reader has gone
-    away: the command goes on to its end."""
+    """A console that shows text as it is, without obeying it. Once its reader has gone away it raises
+    BrokenPipeError, which ends a command quietly, and then prints nothing."""
 
     def __init__(self, *, stderr: bool = False, soft_wrap: bool = False) -> None:
         super().__init__(stderr=stderr, soft_wrap=soft_wrap, emoji=False)
@@ -42,6 +43,7 @@ class Screen(Console):
                 yield Segment(visible(segment.text), segment.style)
 
     def on_broken_pipe(self) -> None:
-        """Go on without printing."""
+        """Called where the error is handled."""
         self.quiet = True
         discard(self.file)
+        raise  # noqa: PLE0704

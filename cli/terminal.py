@@ -88,6 +88,7 @@ def print_json(fact: msgspec.Struct) -> None:
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         discard(sys.stdout)
+        raise
 
 
 async def _panel(console: Console, progress: Progress, *, task_status: TaskStatus[None]) -> None:
