@@ -153,13 +153,12 @@ class Search:
         most = len(self._places) if math.isinf(left) else int(left)
         size = len(self._places) if self.plan.full else self.plan.block
         found = self.race.next(most, block=size, without=self._excluded())
-        idle = not self._supply.writing and not self._in_flight()
-        if found is None and idle:
+        if found is None and not self._supply.writing and not self._in_flight():
             found = self.race.next(most, block=size, without=self._excluded(), last=True)
-        if found is None:
-            if idle:
+            if found is None:
                 self.exhausted = most < 1  # what is left is kept for a candidate, and too little for one
                 self.reason = SPENT if self.exhausted else "every candidate has answered every row"
+        if found is None:
             return None
         number, places = found
         self.race.ask(number, places)
