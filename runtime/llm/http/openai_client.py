@@ -135,11 +135,8 @@ class OpenAIClient:
 
     def _made(self, base_url: str | None, api_key: str | None) -> AsyncOpenAI:
         http = _http_client(self._sdk, self._proxy)
-        libraries = {kind.__module__.partition(".")[0] for kind in type(http).__mro__} - {
-            "builtins",
-            "openai",
-        }
-        self._loggers = [logging.getLogger(name) for name in sorted(libraries)]
+        libraries = {kind.__module__.partition(".")[0] for kind in type(http).__mro__}
+        self._loggers = [logging.getLogger(name) for name in libraries]
         return self._sdk.AsyncOpenAI(base_url=base_url, api_key=api_key or "none", http_client=http)
 
     def _broken(self, error: Exception) -> CallFailed | EndpointError:
